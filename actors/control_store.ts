@@ -1,0 +1,106 @@
+/**
+ * The control store: the small truth that both sites agree on, by compare-and-set of single records.
+ * It holds the term counter, each shard's term and owner, each cohort's phase, leases, store identities and
+ * decisions; everything else is derived. LMDB on one machine (stores/lmdb_control.ts), memory in tests.
+ */
+
+import type { CohortId, Site } from "./records.ts";
+
+export interface ControlRecord<T = unknown> {
+  readonly key: string;
+  readonly value: T;
+  /** Rises with each change of this record; 0 never occurs. */
+  readonly revision: number;
+}
+
+/** Operating error of every method: `unavailable`. */
+export interface ControlStore {
+  get(key: string): Promise<ControlRecord | undefined>;
+  /** Records whose key starts with `prefix`, in key order. */
+  list(prefix: string): Promise<ControlRecord[]>;
+  /**
+   * Writes `value` if the record's revision is `expected` (0: it does not exist), durably.
+   * Returns the new revision, or undefined if another revision stands there.
+   */
+  compareAndSet(key: string, expected: number, value: unknown): Promise<number | undefined>;
+  /** Draws the next term: a number never drawn before, larger than all drawn. */
+  nextTerm(): Promise<number>;
+  close(): Promise<void>;
+}
+
+/** `shard/<site>/<shard>` */
+export interface ShardRecord {
+  readonly site: Site;
+  readonly shard: number;
+  readonly term: number;
+  /** The store that the owner of this term opened. */
+  readonly storeId: string;
+  readonly incarnation: number;
+}
+
+/** `cohort/<cohort id>`, written by plan: live once marks are made for it. */
+export interface CohortRecord {
+  readonly cohort: CohortId;
+  readonly phase: "off" | "live";
+  /** Its authority and term before any decision. */
+  readonly site: Site;
+  readonly term: number;
+}
+
+export type DecisionState = "announced" | "blocking" | "swapped" | "aborted";
+
+/**
+ * `decision/<id>`: the one record that moves authority of a set of cohorts, all of one phone prefix.
+ * Terms: before < blockTerm (t1) < swapTerm (t2). A cohort's authority is the outcome of its latest decision.
+ */
+export interface DecisionRecord {
+  readonly id: string;
+  readonly prefix: string;
+  readonly cohorts: readonly CohortId[];
+  readonly from: Site;
+  readonly to: Site;
+  readonly blockTerm: number;
+  readonly swapTerm: number;
+  readonly state: DecisionState;
+  /** Which coordinator holds it and until when (ms since 1970); anyone may end it after that. */
+  readonly owner: string;
+  readonly leaseUntilMs: number;
+  /** Wall-clock ms at the swap or abort: expiry is judged by the later of this and the own clock. */
+  readonly endedAtMs: number;
+}
+
+export interface Authority {
+  readonly site: Site;
+  readonly term: number;
+  /** True between `blocking` and the end of the decision: no client write is admitted anywhere. */
+  readonly blocked: boolean;
+  readonly decision: DecisionRecord | undefined;
+}
+
+/** Who may write a cohort: the outcome of its latest decision, or what plan wrote. Pure. */
+export function authorityOf(cohort: CohortRecord, decisions: readonly DecisionRecord[]): Authority {
+  let latest: DecisionRecord | undefined;
+  for (const decision of decisions) {
+    if (!decision.cohorts.includes(cohort.cohort)) continue;
+    if (latest === undefined || decision.blockTerm > latest.blockTerm) latest = decision;
+  }
+  if (latest === undefined) return { site: cohort.site, term: cohort.term, blocked: false, decision: undefined };
+  switch (latest.state) {
+    case "announced": {
+      const earlier = decisions.filter((decision) => decision !== latest);
+      return { ...authorityOf(cohort, earlier), decision: latest };
+    }
+    case "blocking":
+      return { site: latest.from, term: latest.blockTerm, blocked: true, decision: latest };
+    case "swapped":
+      return { site: latest.to, term: latest.swapTerm, blocked: false, decision: latest };
+    case "aborted":
+      return { site: latest.from, term: latest.swapTerm, blocked: false, decision: latest };
+  }
+}
+
+export const controlKeys = {
+  shard: (site: Site, shard: number): string => `shard/${site}/${shard}`,
+  cohort: (cohort: CohortId): string => `cohort/${cohort}`,
+  decision: (id: string): string => `decision/${id}`,
+} as const;
