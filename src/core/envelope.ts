@@ -1,0 +1,57 @@
+/**
+ * The envelope: what every message between processes carries. Plain data; between threads it is msgpack.
+ * Fields that a message does not need are left at their zero, so that all envelopes have one shape.
+ */
+
+import type { ErrorData } from "../base/errors.ts";
+import type { Pid } from "./pid.ts";
+
+/** Names a waiting call. May be stored, sent on, and answered later from any process. */
+export interface From {
+  readonly pid: Pid;
+  /** Unique within the caller's thread and incarnation. */
+  readonly ref: number;
+}
+
+/** Why a process ended. `normal` and `shutdown` are not crashes. */
+export type ExitReason =
+  | "normal"
+  | "shutdown"
+  | "killed"
+  | "noproc"
+  | { readonly shutdown: unknown }
+  | { readonly thread: "down" }
+  | { readonly crash: ErrorData };
+
+export type EnvelopeKind =
+  | "call"
+  | "cast"
+  | "info"
+  | "reply"
+  | "cancel" // the caller of `from` gave up
+  | "exit" // a linked process ended, or somebody asked this one to
+  | "down" // a monitored process ended
+  | "link"
+  | "unlink"
+  | "monitor"
+  | "demonitor"
+  | "system"; // sys requests, spawn requests and the registry: handled by the host
+
+export interface Envelope {
+  readonly kind: EnvelopeKind;
+  /** Process id on the receiving thread; 0 is the host itself. */
+  readonly to: number;
+  /** The handler's name for call and cast, the request's name for system. */
+  readonly method: string;
+  readonly message: unknown;
+  /** The waiting caller of call and cancel, the call that is answered for reply, the sender otherwise if known. */
+  readonly from: From | undefined;
+  /** Absolute wall-clock ms after which nobody waits; 0 is never. */
+  readonly deadlineMs: number;
+  /** W3C traceparent, or "". */
+  readonly trace: string;
+  /** Position in the order of one sender and key, for order checks; 0 if unused. */
+  readonly sequence: number;
+  /** Incarnation of the receiving thread that the sender meant: an older one is dropped. */
+  readonly incarnation: number;
+}

@@ -1,0 +1,20 @@
+/**
+ * How envelopes reach another thread. Production: `src/platform/threads.ts` (batched msgpack over MessagePort).
+ * Simulated: delay, loss, duplication, reordering; always through the real codec.
+ */
+
+export interface Transport<Message> {
+  /** The thread that this end belongs to. */
+  readonly thread: number;
+  /** This thread's life: rises each time the thread is replaced. */
+  readonly incarnation: number;
+  /**
+   * Hands a message over; never blocks. Order is kept for each receiver. False if that thread is not known or
+   * is down: the message was dropped.
+   */
+  post(thread: number, message: Message): boolean;
+  /** Set once by the host, before anything is delivered. */
+  onMessages(handler: (messages: readonly Message[]) => void): void;
+  /** A thread's life ended (`up` false) or a new one began (`up` true). Called on every other thread. */
+  onThread(handler: (thread: number, incarnation: number, up: boolean) => void): void;
+}
