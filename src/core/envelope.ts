@@ -7,10 +7,14 @@ import type { ErrorData } from "../base/errors.ts";
 import type { Pid } from "./pid.ts";
 
 /** Names a waiting call. May be stored, sent on, and answered later from any process. */
-export interface From {
+export interface From<Reply = unknown> {
   readonly pid: Pid;
   /** Unique within the caller's thread and incarnation. */
   readonly ref: number;
+  /** Absolute wall-clock ms after which the caller no longer waits; 0 is never. */
+  readonly deadlineMs: number;
+  /** Never set: it only carries the reply's type. */
+  readonly replyType?: Reply;
 }
 
 /** Why a process ended. `normal` and `shutdown` are not crashes. */
@@ -22,6 +26,11 @@ export type ExitReason =
   | { readonly shutdown: unknown }
   | { readonly thread: "down" }
   | { readonly crash: ErrorData };
+
+/** How a reply ends: a value, or an error. */
+export type Outcome =
+  | { readonly ok: true; readonly value: unknown }
+  | { readonly ok: false; readonly error: ErrorData };
 
 export type EnvelopeKind =
   | "call"

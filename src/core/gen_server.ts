@@ -1,0 +1,187 @@
+/**
+ * gen_server: what an actor's module declares. One module is one behaviour: a thread imports it by its URL, so no
+ * closure crosses a thread. State is the process's own and may be mutated in a turn.
+ *
+ * A call handler's return value is the reply; `noReply` defers it (answer later by `self.reply(from, value)`);
+ * `stop(reason)` ends the process. A thrown NanoError is answered to the caller and the process lives on;
+ * anything else that is thrown is a crash. Source of the behaviour: OTP's gen_server.
+ */
+
+import { NanoError } from "../base/errors.ts";
+import type { ExitReason, From } from "./envelope.ts";
+import type { Pid, Target } from "./pid.ts";
+import type { Self } from "./self.ts";
+
+/** The one alias for `any`: positions where TypeScript infers from a constraint. */
+// biome-ignore lint/suspicious/noExplicitAny: a constraint in an inference position accepts every function
+export type Inferred = any;
+
+class NoReply {
+  readonly #brand = true;
+  static is(value: unknown): boolean {
+    return typeof value === "object" && value !== null && #brand in value;
+  }
+}
+
+export type { NoReply };
+
+/** Returned by a call handler that will answer later. */
+export const noReply = new NoReply();
+
+/** Returned by a handler to end its process after this turn. */
+export class Stop {
+  readonly reason: ExitReason;
+  readonly reply: unknown;
+  readonly hasReply: boolean;
+  readonly #brand = true;
+
+  constructor(reason: ExitReason, hasReply: boolean, reply: unknown) {
+    this.reason = reason;
+    this.hasReply = hasReply;
+    this.reply = reply;
+  }
+
+  static is(value: unknown): value is Stop {
+    return typeof value === "object" && value !== null && #brand in value;
+  }
+}
+
+/** Ends the process after this turn, with `reason` (default `normal`). */
+export function stop(reason: ExitReason = "normal"): Stop {
+  return new Stop(reason, false, undefined);
+}
+
+/** Answers the caller and ends the process. The reply's type is not checked. */
+export function stopWith(reply: unknown, reason: ExitReason = "normal"): Stop {
+  return new Stop(reason, true, reply);
+}
+
+/** What a process hears that is neither call nor cast. */
+export type Info =
+  | { readonly type: "exit"; readonly pid: Pid; readonly reason: ExitReason }
+  | { readonly type: "down"; readonly ref: number; readonly pid: Pid; readonly reason: ExitReason }
+  | { readonly type: "message"; readonly message: unknown };
+
+/** How a piped promise ended; see `Self.pipe`. */
+export type Piped<Context, Value> =
+  | { readonly context: Context; readonly ok: true; readonly value: Value }
+  | { readonly context: Context; readonly ok: false; readonly error: NanoError };
+
+type MaybePromise<T> = T | Promise<T>;
+
+export type CallHandler<State> = (state: State, message: Inferred, from: Inferred) => unknown;
+export type CastHandler<State> = (state: State, message: Inferred) => MaybePromise<Stop | undefined> | void;
+
+export interface Callbacks<
+  Options,
+  State,
+  Calls extends Record<string, CallHandler<State>>,
+  Casts extends Record<string, CastHandler<State>>,
+> {
+  /** Makes the first state. A throw fails the start; NanoError codes reach whoever started it. */
+  init(options: Options, self: Self): MaybePromise<State>;
+  readonly call?: Calls;
+  readonly cast?: Casts;
+  info?(state: State, message: Info): MaybePromise<Stop | undefined> | void;
+  /** Runs when the process ends by `stop`, by its supervisor or by a crash; not when it is killed. */
+  terminate?(state: State, reason: ExitReason): MaybePromise<void>;
+  /** What `sys` and crash reports may show of the state. */
+  formatStatus?(state: State): unknown;
+}
+
+/** A behaviour: how to find its module from any thread, and its callbacks. */
+export interface Definition<Options = Inferred, State = Inferred, Calls = Inferred, Casts = Inferred> {
+  readonly module: string;
+  readonly name: string;
+  readonly callbacks: Callbacks<Options, State, Inferred, Inferred>;
+  /** Never set: they carry types. */
+  readonly callTypes?: Calls;
+  readonly castTypes?: Casts;
+}
+
+/** How a definition is named across threads. */
+export interface DefinitionName {
+  readonly module: string;
+  readonly name: string;
+}
+
+/**
+ * Declares a behaviour. `module` is `import.meta.url`; `name` is the export under which the module offers it.
+ * Errors: `bad_argument` when the name is empty.
+ */
+export function genServer<
+  Options,
+  State,
+  Calls extends Record<string, CallHandler<State>>,
+  Casts extends Record<string, CastHandler<State>>,
+>(
+  module: string,
+  name: string,
+  callbacks: Callbacks<Options, State, Calls, Casts>,
+): Definition<Options, State, Calls, Casts> {
+  if (name === "") throw new NanoError("bad_argument", "genServer: name is empty; give the export's name");
+  return { module, name, callbacks };
+}
+
+export interface CallOptions {
+  /** How long to wait, ms. Default: `limits.callTimeoutMs`. Infinity waits for ever. */
+  readonly timeoutMs?: number;
+  readonly signal?: AbortSignal;
+  /** W3C traceparent that travels in the envelope. */
+  readonly trace?: string;
+}
+
+type FromReply<F> = F extends (state: Inferred, message: Inferred, from: From<infer Reply>) => unknown
+  ? Reply
+  : never;
+
+/** `From<number>` as third parameter names the reply of a handler that only defers. */
+type ReplyOf<F> = F extends (...args: Inferred) => infer Returned
+  ? Exclude<Awaited<Returned>, NoReply | Stop> extends infer Direct
+    ? [Direct] extends [never]
+      ? FromReply<F>
+      : Direct
+    : never
+  : never;
+
+type MessageOf<F> = F extends (state: Inferred) => unknown
+  ? undefined
+  : F extends (state: Inferred, message: infer Message, ...rest: Inferred) => unknown
+    ? Message
+    : never;
+
+type CallFunction<F> =
+  undefined extends MessageOf<F>
+    ? (message?: MessageOf<F>, options?: CallOptions) => Promise<ReplyOf<F>>
+    : (message: MessageOf<F>, options?: CallOptions) => Promise<ReplyOf<F>>;
+
+type CastFunction<F> =
+  undefined extends MessageOf<F> ? (message?: MessageOf<F>) => void : (message: MessageOf<F>) => void;
+
+/** A missing `call` or `cast` infers its constraint, whose keys are `string`: it has no methods. */
+type Methods<Handlers> = string extends keyof Handlers ? Record<never, never> : Handlers;
+
+export type CallsOf<D> =
+  D extends Definition<Inferred, Inferred, infer Calls, Inferred>
+    ? { readonly [K in keyof Methods<Calls>]: CallFunction<Methods<Calls>[K]> }
+    : never;
+
+export type CastsOf<D> =
+  D extends Definition<Inferred, Inferred, Inferred, infer Casts>
+    ? { readonly [K in keyof Methods<Casts>]: CastFunction<Methods<Casts>[K]> }
+    : never;
+
+export type OptionsOf<D> =
+  D extends Definition<infer Options, Inferred, Inferred, Inferred> ? Options : never;
+
+/** A typed way to a process, by pid or by name. */
+export interface Ref<D extends Definition> {
+  readonly target: Target;
+  readonly call: CallsOf<D>;
+  readonly cast: CastsOf<D>;
+}
+
+/** True for the value that defers a reply. */
+export function isNoReply(value: unknown): boolean {
+  return NoReply.is(value);
+}

@@ -1,0 +1,489 @@
+/**
+ * The host: one for each thread. It owns the thread's processes, waiting calls, copy of the registry and run queue,
+ * and is the only part of the core that speaks to the transport. Requests between hosts are in host_requests.ts.
+ *
+ * Always true: a call that was accepted is settled exactly once: by its reply, its deadline, its signal, or the end
+ * of its callee or of the callee's thread.
+ */
+
+import { assert } from "../base/assert.ts";
+import { NanoError } from "../base/errors.ts";
+import { RingBuffer } from "../base/ring_buffer.ts";
+import type { Clock } from "../seams/clock.ts";
+import type { Executor } from "../seams/executor.ts";
+import type { Logger } from "../seams/log.ts";
+import type { Random } from "../seams/random.ts";
+import type { Transport } from "../seams/transport.ts";
+import type { Envelope, EnvelopeKind, ExitReason, From, Outcome } from "./envelope.ts";
+import type { CallOptions, Definition, DefinitionName, OptionsOf } from "./gen_server.ts";
+import { HostRequests } from "./host_requests.ts";
+import { coreLimits } from "./limits.ts";
+import { Links } from "./links.ts";
+import { PendingCalls } from "./pending_calls.ts";
+import { formatPid, type Pid, type Target } from "./pid.ts";
+import { isCrash, Process } from "./process.ts";
+import { ProcessSelf } from "./process_self.ts";
+import { Registry } from "./registry.ts";
+import type { Self, SpawnOptions } from "./self.ts";
+
+export interface HostOptions {
+  readonly node: string;
+  readonly transport: Transport<Envelope>;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly executor: Executor;
+  readonly log: Logger;
+  /** What the thread's set-up opened, by name. */
+  readonly resources: Readonly<Record<string, unknown>>;
+  readonly loadDefinition: (name: DefinitionName) => Promise<Definition>;
+  /** The other threads that are up. */
+  readonly peers: readonly { readonly thread: number; readonly incarnation: number }[];
+}
+
+export type DeadLetterReason = "noproc" | "refused" | "expired" | "thread_down";
+
+/** How a host starts a process on itself. */
+export interface LocalSpawn {
+  readonly name: string;
+  readonly link: Pid | undefined;
+  readonly mailboxMax: number;
+  readonly mailboxBytesMax: number;
+  readonly initTimeoutMs: number;
+}
+
+/** Process id of code that is no process: the main program of the thread. */
+const clientId = 0;
+
+export class Host {
+  readonly node: string;
+  readonly thread: number;
+  readonly incarnation: number;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+  readonly resources: Readonly<Record<string, unknown>>;
+  readonly registry = new Registry();
+  readonly pending: PendingCalls;
+  readonly links: Links;
+  readonly requests: HostRequests;
+  /** Who asks when no process does. */
+  readonly client: Pid;
+  readonly #transport: Transport<Envelope>;
+  readonly #executor: Executor;
+  readonly #processes = new Map<number, Process>();
+  readonly #peers = new Map<number, number>();
+  readonly #ready = new RingBuffer<Process>();
+  /** Deferred calls: caller -> the process that owes the answer. */
+  readonly #deferred = new Map<number, { readonly from: From; readonly process: Process }>();
+  #deferredSweepAt: number = coreLimits.deferredSweepAt;
+  #running = false;
+  #runSinceYield = 0;
+  #nowMs = 0;
+  #nextId = 1;
+  #nextAny = 0;
+  readonly deadLetters: Record<DeadLetterReason, number> = {
+    noproc: 0,
+    refused: 0,
+    expired: 0,
+    thread_down: 0,
+  };
+
+  constructor(options: HostOptions) {
+    this.node = options.node;
+    this.#transport = options.transport;
+    this.thread = options.transport.thread;
+    this.incarnation = options.transport.incarnation;
+    this.clock = options.clock;
+    this.random = options.random;
+    this.#executor = options.executor;
+    this.log = options.log;
+    this.resources = options.resources;
+    this.client = { node: this.node, thread: this.thread, incarnation: this.incarnation, id: clientId };
+    this.pending = new PendingCalls(options.clock);
+    this.links = new Links(this);
+    this.requests = new HostRequests(this, options.loadDefinition);
+    for (const { thread, incarnation } of options.peers) this.#peers.set(thread, incarnation);
+    this.#nowMs = options.clock.now();
+    options.transport.onMessages((envelopes) => {
+      for (const envelope of envelopes) this.#receive(envelope);
+    });
+    options.transport.onThread((thread, incarnation, up) => this.#threadChanged(thread, incarnation, up));
+  }
+
+  // --- processes -----------------------------------------------------------------------------------------------
+
+  process(id: number): Process | undefined {
+    return this.#processes.get(id);
+  }
+
+  processes(): IterableIterator<Process> {
+    return this.#processes.values();
+  }
+
+  threads(): number[] {
+    return [this.thread, ...this.#peers.keys()].sort((a, b) => a - b);
+  }
+
+  /** Starts a process where `options.thread` says. Errors: what `init` threw, `already_started`, `timeout`, `noproc`. */
+  async spawn<D extends Definition>(
+    definition: D,
+    options: OptionsOf<D>,
+    spawn: SpawnOptions,
+    starter: Process | undefined,
+  ): Promise<Pid> {
+    const local: LocalSpawn = {
+      name: spawn.name ?? "",
+      link: spawn.link === true ? starter?.pid : undefined,
+      mailboxMax: spawn.mailbox?.max ?? coreLimits.mailboxMax,
+      mailboxBytesMax: spawn.mailbox?.bytesMax ?? Number.POSITIVE_INFINITY,
+      initTimeoutMs: spawn.initTimeoutMs ?? coreLimits.initTimeoutMs,
+    };
+    const thread = this.#place(spawn.thread);
+    if (thread === this.thread) return this.spawnLocal(definition, options, local);
+    return this.requests.spawnOn(thread, definition, options, local, starter);
+  }
+
+  async spawnLocal(definition: Definition, options: unknown, spawn: LocalSpawn): Promise<Pid> {
+    const pid: Pid = {
+      node: this.node,
+      thread: this.thread,
+      incarnation: this.incarnation,
+      id: this.#nextId++,
+    };
+    const limits = { max: spawn.mailboxMax, bytesMax: spawn.mailboxBytesMax };
+    const process = new Process(this, pid, spawn.name, definition, limits);
+    this.#processes.set(pid.id, process);
+    if (spawn.name !== "") {
+      try {
+        await this.requests.register(spawn.name, pid);
+      } catch (error) {
+        process.end("normal");
+        throw error;
+      }
+    }
+    if (spawn.link !== undefined) this.links.link(pid, spawn.link);
+    const timer = this.clock.setTimer(spawn.initTimeoutMs, () => {
+      if (process.status === "starting") {
+        process.end({ crash: { code: "timeout", message: `${definition.name}: init took too long` } });
+      }
+    });
+    try {
+      await process.start(options);
+    } finally {
+      this.clock.clearTimer(timer);
+    }
+    return pid;
+  }
+
+  selfOf(process: Process): Self {
+    const self = new ProcessSelf(this, process);
+    process.onEnd = () => self.release();
+    return self;
+  }
+
+  /** Called by a process as it ends. */
+  processEnded(process: Process, reason: ExitReason): void {
+    this.#processes.delete(process.pid.id);
+    process.onEnd?.();
+    if (process.name !== "") this.requests.unregister(process.name, process.pid);
+    for (const [key, { from, process: owing }] of this.#deferred) {
+      if (owing !== process) continue;
+      this.#deferred.delete(key);
+      const code = isCrash(reason) ? "crashed" : "noproc";
+      const error = { code, message: `${process.definition.name} ended before it answered` };
+      this.#postReply(from, { ok: false, error });
+    }
+    this.links.processEnded(process, reason);
+  }
+
+  // --- the run queue -------------------------------------------------------------------------------------------
+
+  /** Wall-clock ms, read once for each run of the queue: a deadline needs no more. */
+  nowMs(): number {
+    return this.#nowMs;
+  }
+
+  wake(process: Process): void {
+    if (process.queued || !process.runnable) return;
+    process.queued = true;
+    this.#ready.push(process);
+    if (this.#running) return;
+    this.#running = true;
+    this.#executor.soon(() => this.#run());
+  }
+
+  #run(): void {
+    this.#nowMs = this.clock.now();
+    for (let process = this.#ready.shift(); process !== undefined; process = this.#ready.shift()) {
+      process.queued = false;
+      this.#runSinceYield += process.run();
+      if (process.runnable) {
+        process.queued = true;
+        this.#ready.push(process);
+      }
+      if (this.#runSinceYield >= coreLimits.threadBudget) break;
+    }
+    if (this.#ready.length === 0) {
+      this.#running = false;
+      // Microtasks may wake us again at once: only the event loop's turn resets the budget.
+      if (this.#runSinceYield >= coreLimits.threadBudget / 2) this.#resetBudgetLater();
+      return;
+    }
+    this.#executor.later(() => {
+      this.#runSinceYield = 0;
+      this.#run();
+    });
+  }
+
+  #resetBudgetLater(): void {
+    this.#running = true;
+    this.#executor.later(() => {
+      this.#runSinceYield = 0;
+      this.#running = false;
+      if (this.#ready.length > 0) this.#run();
+    });
+  }
+
+  // --- messages ------------------------------------------------------------------------------------------------
+
+  call(
+    caller: Pid,
+    target: Target,
+    method: string,
+    message: unknown,
+    options: CallOptions = {},
+  ): Promise<unknown> {
+    const callee = this.resolve(target);
+    if (callee === undefined) {
+      return Promise.reject(new NanoError("noproc", `${method}: nobody is registered as ${String(target)}`));
+    }
+    const timeoutMs = options.timeoutMs ?? coreLimits.callTimeoutMs;
+    if (!(timeoutMs >= 0)) {
+      const text = `${method}: timeoutMs must be 0 or more, not ${String(timeoutMs)}`;
+      return Promise.reject(new NanoError("bad_argument", text, { field: "timeoutMs" }));
+    }
+    if (options.signal?.aborted === true) {
+      return Promise.reject(new NanoError("canceled", `${method}: the signal had fired before the call`));
+    }
+    const deadlineMs = timeoutMs === Number.POSITIVE_INFINITY ? 0 : this.clock.now() + timeoutMs;
+    return new Promise((resolve, reject) => {
+      const { thread, incarnation } = callee;
+      const ref = this.pending.open({ resolve, reject, thread, incarnation, method }, deadlineMs);
+      const from: From = { pid: caller, ref, deadlineMs };
+      this.#dispatchCall(callee, method, message, from, options.trace ?? "");
+      if (options.signal !== undefined) this.#cancelOn(options.signal, callee, method, from);
+    });
+  }
+
+  /** Sends a request to another host; its answer is as that of a call. */
+  request(thread: number, method: string, message: unknown, timeoutMs: number): Promise<unknown> {
+    const incarnation = this.incarnationOf(thread);
+    if (incarnation === undefined)
+      return Promise.reject(new NanoError("noproc", `${method}: thread ${thread} is down`));
+    const deadlineMs = this.clock.now() + timeoutMs;
+    return new Promise((resolve, reject) => {
+      const ref = this.pending.open({ resolve, reject, thread, incarnation, method }, deadlineMs);
+      const from: From = { pid: this.client, ref, deadlineMs };
+      const to: Pid = { node: this.node, thread, incarnation, id: clientId };
+      if (!this.post("system", to, method, message, from)) {
+        this.pending.fail(ref, new NanoError("noproc", `${method}: thread ${thread} is down`));
+      }
+    });
+  }
+
+  cast(target: Target, method: string, message: unknown): void {
+    const callee = this.resolve(target);
+    if (callee === undefined) this.countDeadLetter("noproc");
+    else this.post("cast", callee, method, message, undefined);
+  }
+
+  info(target: Target, message: unknown): void {
+    const callee = this.resolve(target);
+    if (callee === undefined) this.countDeadLetter("noproc");
+    else this.post("info", callee, "", { type: "message", message }, undefined);
+  }
+
+  reply(from: From, outcome: Outcome): void {
+    this.#deferred.delete(deferredKey(from));
+    this.#postReply(from, outcome);
+  }
+
+  /** Remembers that `process` owes `from` an answer. */
+  defer(from: From, process: Process): void {
+    if (process.status === "ended") return;
+    if (this.#deferred.size >= this.#deferredSweepAt) this.#sweepDeferred();
+    const key = deferredKey(from);
+    if (this.pendingHere(from)) this.#deferred.set(key, { from, process });
+  }
+
+  /** Hands an envelope to its receiver, here or elsewhere. False: it was dropped, and counted. */
+  post(
+    kind: EnvelopeKind,
+    to: Pid,
+    method: string,
+    message: unknown,
+    from: From | undefined,
+    deadlineMs = 0,
+    trace = "",
+  ): boolean {
+    const { incarnation } = to;
+    const envelope: Envelope = {
+      kind,
+      to: to.id,
+      method,
+      message,
+      from,
+      deadlineMs,
+      trace,
+      sequence: 0,
+      incarnation,
+    };
+    if (to.thread === this.thread && to.incarnation === this.incarnation) return this.#receive(envelope);
+    if (this.#peers.get(to.thread) === to.incarnation && this.#transport.post(to.thread, envelope))
+      return true;
+    this.countDeadLetter("thread_down");
+    return false;
+  }
+
+  resolve(target: Target): Pid | undefined {
+    return typeof target === "string" ? this.registry.whereis(target) : target;
+  }
+
+  incarnationOf(thread: number): number | undefined {
+    return thread === this.thread ? this.incarnation : this.#peers.get(thread);
+  }
+
+  /** Tells every other host. */
+  broadcast(method: string, message: unknown): void {
+    for (const [thread, incarnation] of this.#peers) {
+      this.post("system", { node: this.node, thread, incarnation, id: clientId }, method, message, undefined);
+    }
+  }
+
+  countDeadLetter(reason: DeadLetterReason): void {
+    this.deadLetters[reason]++;
+  }
+
+  /** Ends everything: processes are killed, waiting calls fail with `shutdown`. */
+  close(): void {
+    for (const process of [...this.#processes.values()]) process.end("shutdown");
+    this.pending.failAll(new NanoError("shutdown", "the system has stopped"));
+  }
+
+  #dispatchCall(callee: Pid, method: string, message: unknown, from: From, trace: string): void {
+    const local = callee.thread === this.thread && callee.incarnation === this.incarnation;
+    const posted = this.post("call", callee, method, message, from, from.deadlineMs, trace);
+    // A local refusal has been answered with its own reason.
+    if (posted || local) return;
+    this.pending.fail(from.ref, new NanoError("noproc", `${method}: thread ${callee.thread} is down`));
+  }
+
+  #cancelOn(signal: AbortSignal, callee: Pid, method: string, from: From): void {
+    signal.addEventListener(
+      "abort",
+      () => {
+        if (!this.pending.fail(from.ref, new NanoError("canceled", `${method}: the caller gave up`))) return;
+        this.post("cancel", callee, method, undefined, from);
+      },
+      { once: true },
+    );
+  }
+
+  #receive(envelope: Envelope): boolean {
+    if (envelope.incarnation !== this.incarnation) {
+      this.countDeadLetter("thread_down");
+      return false;
+    }
+    switch (envelope.kind) {
+      case "call":
+      case "cast":
+      case "info":
+        return this.#deliver(envelope);
+      case "reply":
+        assert(envelope.from !== undefined, "a reply names its call");
+        this.pending.settle(envelope.from.ref, envelope.message as Outcome);
+        return true;
+      case "cancel": {
+        const { from } = envelope;
+        assert(from !== undefined, "a cancel names its call");
+        this.#deferred.delete(deferredKey(from));
+        return this.#processes.get(envelope.to)?.withdraw(from) ?? false;
+      }
+      case "system":
+        this.requests.handle(envelope);
+        return true;
+      default:
+        this.links.handle(envelope);
+        return true;
+    }
+  }
+
+  #deliver(envelope: Envelope): boolean {
+    const process = this.#processes.get(envelope.to);
+    if (process === undefined || process.status === "ended") {
+      this.countDeadLetter("noproc");
+      if (envelope.kind === "call") this.#refuse(envelope, "noproc", "nobody lives under this pid");
+      return false;
+    }
+    if (!process.offer(envelope)) {
+      this.countDeadLetter("refused");
+      if (envelope.kind === "call")
+        this.#refuse(envelope, "overloaded", `the mailbox of ${formatPid(process.pid)} is full`);
+      return false;
+    }
+    this.wake(process);
+    return true;
+  }
+
+  #refuse(envelope: Envelope, code: string, why: string): void {
+    if (envelope.from === undefined) return;
+    this.#postReply(envelope.from, { ok: false, error: { code, message: `${envelope.method}: ${why}` } });
+  }
+
+  #postReply(from: From, outcome: Outcome): void {
+    if (from.pid.thread === this.thread && from.pid.incarnation === this.incarnation) {
+      this.pending.settle(from.ref, outcome);
+      return;
+    }
+    this.post("reply", from.pid, "", outcome, from);
+  }
+
+  /** False only if the caller lives on this thread and has stopped waiting. */
+  pendingHere(from: From): boolean {
+    if (from.pid.thread !== this.thread) return true;
+    return this.pending.has(from.ref);
+  }
+
+  #sweepDeferred(): void {
+    const now = this.clock.now();
+    for (const [key, { from }] of this.#deferred) {
+      if (from.deadlineMs > 0 && from.deadlineMs < now) this.#deferred.delete(key);
+    }
+    this.#deferredSweepAt = Math.max(coreLimits.deferredSweepAt, this.#deferred.size * 2);
+  }
+
+  #threadChanged(thread: number, incarnation: number, up: boolean): void {
+    if (up) {
+      this.#peers.set(thread, incarnation);
+      if (this.thread === 0) this.requests.shareRegistry(thread, incarnation);
+      return;
+    }
+    if (this.#peers.get(thread) === incarnation) this.#peers.delete(thread);
+    this.registry.releaseThread(thread, incarnation);
+    this.pending.failThread(thread, incarnation);
+    this.links.threadDown(thread, incarnation);
+  }
+
+  #place(thread: SpawnOptions["thread"]): number {
+    if (thread === undefined) return this.thread;
+    if (typeof thread === "number") return thread;
+    if (thread !== "any") return thread.with.thread;
+    const workers = this.threads().filter((candidate) => candidate !== 0);
+    return workers[this.#nextAny++ % Math.max(1, workers.length)] ?? 0;
+  }
+}
+
+/** Callers of one thread are told apart by reference; 4,096 threads fit beside 2^41 references. */
+function deferredKey(from: From): number {
+  return from.ref * 4_096 + from.pid.thread;
+}

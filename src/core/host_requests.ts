@@ -1,0 +1,171 @@
+/**
+ * What hosts ask of each other: start a process, hold a name, show a process (sys). The main thread's host decides
+ * who holds a name and tells the others.
+ */
+
+import { assert } from "../base/assert.ts";
+import { NanoError, toErrorData } from "../base/errors.ts";
+import type { Envelope } from "./envelope.ts";
+import type { Definition, DefinitionName } from "./gen_server.ts";
+import type { Host, LocalSpawn } from "./host.ts";
+import { coreLimits } from "./limits.ts";
+import type { Pid } from "./pid.ts";
+import type { Process } from "./process.ts";
+
+/** What `sys` can do with a process. */
+export type SysOperation = "state" | "statistics" | "suspend" | "resume";
+
+interface SpawnRequest {
+  readonly definition: DefinitionName;
+  readonly options: unknown;
+  readonly spawn: LocalSpawn;
+}
+
+interface NameRequest {
+  readonly name: string;
+  readonly pid: Pid;
+}
+
+export class HostRequests {
+  readonly #host: Host;
+  readonly #loadDefinition: (name: DefinitionName) => Promise<Definition>;
+
+  constructor(host: Host, loadDefinition: (name: DefinitionName) => Promise<Definition>) {
+    this.#host = host;
+    this.#loadDefinition = loadDefinition;
+  }
+
+  /** Starts a process on another thread and, if asked, links `starter` with it before it can be heard of again. */
+  async spawnOn(
+    thread: number,
+    { module, name }: Definition,
+    options: unknown,
+    spawn: LocalSpawn,
+    starter: Process | undefined,
+  ): Promise<Pid> {
+    const request: SpawnRequest = { definition: { module, name }, options, spawn };
+    const pid = (await this.#host.request(thread, "spawn", request, spawn.initTimeoutMs * 2)) as Pid;
+    if (spawn.link !== undefined && starter !== undefined) this.#host.links.link(starter.pid, pid);
+    return pid;
+  }
+
+  /** Errors: `already_started` with `details.pid`. */
+  async register(name: string, pid: Pid): Promise<void> {
+    if (this.#host.thread === 0) {
+      this.#claim(name, pid);
+      return;
+    }
+    await this.#host.request(0, "register", { name, pid } satisfies NameRequest, coreLimits.callTimeoutMs);
+    this.#host.registry.set(name, pid);
+  }
+
+  unregister(name: string, pid: Pid): void {
+    this.#host.registry.release(name, pid);
+    if (this.#host.thread === 0) this.#host.broadcast("released", { name, pid });
+    else this.#toMain("unregister", { name, pid });
+  }
+
+  /** A new thread learns all names. */
+  shareRegistry(thread: number, incarnation: number): void {
+    const to: Pid = { node: this.#host.node, thread, incarnation, id: 0 };
+    for (const [name, pid] of this.#host.registry.entries()) {
+      this.#host.post("system", to, "registered", { name, pid }, undefined);
+    }
+  }
+
+  /** Shows or holds a process of any thread. Errors: `noproc`. */
+  async sys(pid: Pid, operation: SysOperation): Promise<unknown> {
+    if (pid.thread === this.#host.thread) return this.#sysHere(pid, operation);
+    return this.#host.request(pid.thread, "sys", { pid, operation }, coreLimits.callTimeoutMs);
+  }
+
+  handle(envelope: Envelope): void {
+    switch (envelope.method) {
+      case "registered": {
+        const { name, pid } = envelope.message as NameRequest;
+        this.#host.registry.set(name, pid);
+        return;
+      }
+      case "released": {
+        const { name, pid } = envelope.message as NameRequest;
+        this.#host.registry.release(name, pid);
+        return;
+      }
+      case "unregister": {
+        const { name, pid } = envelope.message as NameRequest;
+        this.unregister(name, pid);
+        return;
+      }
+      default:
+        this.#answer(envelope);
+    }
+  }
+
+  #answer(envelope: Envelope): void {
+    const { from } = envelope;
+    assert(from !== undefined, "a request names who asks");
+    this.#serve(envelope).then(
+      (value) => this.#host.reply(from, { ok: true, value }),
+      (error) => this.#host.reply(from, { ok: false, error: toErrorData(error) }),
+    );
+  }
+
+  async #serve(envelope: Envelope): Promise<unknown> {
+    switch (envelope.method) {
+      case "spawn": {
+        const { definition, options, spawn } = envelope.message as SpawnRequest;
+        return this.#host.spawnLocal(await this.#loadDefinition(definition), options, spawn);
+      }
+      case "register": {
+        const { name, pid } = envelope.message as NameRequest;
+        this.#claim(name, pid);
+        return undefined;
+      }
+      case "sys": {
+        const { pid, operation } = envelope.message as { pid: Pid; operation: SysOperation };
+        return this.#sysHere(pid, operation);
+      }
+      default:
+        throw new NanoError("undef", `no request named ${envelope.method}`);
+    }
+  }
+
+  #claim(name: string, pid: Pid): void {
+    if (!this.#host.registry.claim(name, pid)) {
+      const holder = this.#host.registry.whereis(name);
+      throw new NanoError("already_started", `${name} is taken`, { pid: holder });
+    }
+    this.#host.broadcast("registered", { name, pid });
+  }
+
+  #toMain(method: string, message: unknown): void {
+    const incarnation = this.#host.incarnationOf(0);
+    if (incarnation === undefined) return;
+    this.#host.post(
+      "system",
+      { node: this.#host.node, thread: 0, incarnation, id: 0 },
+      method,
+      message,
+      undefined,
+    );
+  }
+
+  #sysHere(pid: Pid, operation: SysOperation): unknown {
+    const process = pid.incarnation === this.#host.incarnation ? this.#host.process(pid.id) : undefined;
+    if (process === undefined) throw new NanoError("noproc", "nobody lives under this pid");
+    switch (operation) {
+      case "state": {
+        const { formatStatus } = process.definition.callbacks;
+        return formatStatus === undefined ? process.state : formatStatus(process.state);
+      }
+      case "statistics":
+        return process.statistics();
+      case "suspend":
+        process.suspend();
+        return undefined;
+      case "resume":
+        process.resume();
+        return undefined;
+    }
+  }
+}

@@ -1,0 +1,17 @@
+/** Bounds of the actor core, each with its reason. */
+export const coreLimits = {
+  /** OTP's default for gen_server:call. */
+  callTimeoutMs: 5_000,
+  /** OTP's supervisors wait for ever; a thread's set-up may open a large store. */
+  initTimeoutMs: 30_000,
+  /** Messages that wait in one mailbox: far above any steady state, far below what exhausts a heap. */
+  mailboxMax: 100_000,
+  /** Messages that one process takes before the next one has its turn. */
+  processBudget: 128,
+  /** Messages that a thread takes in microtasks before timers and I/O have their turn. */
+  threadBudget: 1_024,
+  /** Deadlines are kept in buckets of this width: a time-out is late by at most this. */
+  deadlineBucketMs: 16,
+  /** Deferred calls remembered for their callers before those whose deadline passed are swept. */
+  deferredSweepAt: 10_000,
+} as const;

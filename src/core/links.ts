@@ -1,0 +1,150 @@
+/**
+ * Links and monitors of one thread's processes. A link is two-way: the end of one ends the other, unless it traps
+ * exits. A monitor is one-way: the watcher hears `down` once. The end of a thread is the end of all its processes.
+ */
+
+import type { Envelope, ExitReason } from "./envelope.ts";
+import type { Host } from "./host.ts";
+import { formatPid, type Pid } from "./pid.ts";
+import { isCrash, type Process } from "./process.ts";
+
+interface Watch {
+  readonly watcher: number;
+  readonly target: Pid;
+}
+
+export class Links {
+  readonly #host: Host;
+  /** Monitors that processes of this thread hold, by reference. */
+  readonly #watches = new Map<number, Watch>();
+  #nextRef = 1;
+
+  constructor(host: Host) {
+    this.#host = host;
+  }
+
+  /** Links a process of this thread with any other. */
+  link(own: Pid, other: Pid): void {
+    this.#host.process(own.id)?.links.set(formatPid(other), other);
+    if (!this.#host.post("link", other, "", own, undefined)) this.#exitSignal(own, other, "noproc");
+  }
+
+  /** One side of a link whose other side is known to stand. */
+  addHalf(own: Pid, other: Pid): void {
+    this.#host.process(own.id)?.links.set(formatPid(other), other);
+  }
+
+  unlink(own: Pid, other: Pid): void {
+    this.#host.process(own.id)?.links.delete(formatPid(other));
+    this.#host.post("unlink", other, "", own, undefined);
+  }
+
+  monitor(own: Pid, target: Pid): number {
+    const ref = this.#nextRef++;
+    this.#watches.set(ref, { watcher: own.id, target });
+    if (!this.#host.post("monitor", target, "", { ref, pid: own }, undefined)) this.#down(ref, "noproc");
+    return ref;
+  }
+
+  demonitor(own: Pid, ref: number): void {
+    const watch = this.#watches.get(ref);
+    if (watch === undefined || watch.watcher !== own.id) return;
+    this.#watches.delete(ref);
+    this.#host.post("demonitor", watch.target, "", { ref, pid: own }, undefined);
+  }
+
+  handle(envelope: Envelope): void {
+    const process = this.#host.process(envelope.to);
+    switch (envelope.kind) {
+      case "link": {
+        const other = envelope.message as Pid;
+        if (process === undefined) this.#sendExit(other, this.#pidOf(envelope.to), "noproc");
+        else process.links.set(formatPid(other), other);
+        return;
+      }
+      case "unlink":
+        process?.links.delete(formatPid(envelope.message as Pid));
+        return;
+      case "monitor": {
+        const { ref, pid } = envelope.message as { ref: number; pid: Pid };
+        if (process === undefined) this.#sendDown(pid, ref, this.#pidOf(envelope.to), "noproc");
+        else process.watchers.set(`${formatPid(pid)}${ref}`, { ref, pid });
+        return;
+      }
+      case "demonitor": {
+        const { ref, pid } = envelope.message as { ref: number; pid: Pid };
+        process?.watchers.delete(`${formatPid(pid)}${ref}`);
+        return;
+      }
+      case "exit": {
+        const { pid, reason, asked } = envelope.message as { pid: Pid; reason: ExitReason; asked: boolean };
+        if (process === undefined) return;
+        if (asked) process.requestExit(reason);
+        else this.#exitSignal(process.pid, pid, reason);
+        return;
+      }
+      case "down": {
+        const { ref, reason } = envelope.message as { ref: number; reason: ExitReason };
+        this.#down(ref, reason);
+        return;
+      }
+      default:
+        return;
+    }
+  }
+
+  /** Asks any process to end. */
+  exit(target: Pid, asker: Pid, reason: ExitReason): void {
+    this.#host.post("exit", target, "", { pid: asker, reason, asked: true }, undefined);
+  }
+
+  processEnded(process: Process, reason: ExitReason): void {
+    for (const other of process.links.values()) this.#sendExit(other, process.pid, reason);
+    for (const { ref, pid } of process.watchers.values()) this.#sendDown(pid, ref, process.pid, reason);
+    for (const [ref, { watcher }] of this.#watches) if (watcher === process.pid.id) this.#watches.delete(ref);
+  }
+
+  threadDown(thread: number, incarnation: number): void {
+    const reason: ExitReason = { thread: "down" };
+    for (const [ref, { target }] of [...this.#watches]) {
+      if (target.thread === thread && target.incarnation === incarnation) this.#down(ref, reason);
+    }
+    for (const process of [...this.#host.processes()]) {
+      for (const other of [...process.links.values()]) {
+        if (other.thread === thread && other.incarnation === incarnation)
+          this.#exitSignal(process.pid, other, reason);
+      }
+      for (const [key, { pid }] of process.watchers) {
+        if (pid.thread === thread && pid.incarnation === incarnation) process.watchers.delete(key);
+      }
+    }
+  }
+
+  #pidOf(id: number): Pid {
+    return { ...this.#host.client, id };
+  }
+
+  #sendExit(to: Pid, ended: Pid, reason: ExitReason): void {
+    this.#host.post("exit", to, "", { pid: ended, reason, asked: false }, undefined);
+  }
+
+  #sendDown(to: Pid, ref: number, ended: Pid, reason: ExitReason): void {
+    this.#host.post("down", to, "", { pid: ended, ref, reason }, undefined);
+  }
+
+  /** `own` hears that the linked `other` ended. */
+  #exitSignal(own: Pid, other: Pid, reason: ExitReason): void {
+    const process = this.#host.process(own.id);
+    if (process === undefined || !process.links.delete(formatPid(other))) return;
+    if (process.trapsExit) this.#host.post("info", own, "", { type: "exit", pid: other, reason }, undefined);
+    else if (isCrash(reason) || reason !== "normal") process.requestExit(reason);
+  }
+
+  #down(ref: number, reason: ExitReason): void {
+    const watch = this.#watches.get(ref);
+    if (watch === undefined) return;
+    this.#watches.delete(ref);
+    const watcher = this.#pidOf(watch.watcher);
+    this.#host.post("info", watcher, "", { type: "down", ref, pid: watch.target, reason }, undefined);
+  }
+}

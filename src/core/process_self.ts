@@ -1,0 +1,139 @@
+/** The production `Self`: a process's own way into its host. Timers and pipes die with the process. */
+
+import { type ErrorData, fromErrorData, NanoError, toErrorData } from "../base/errors.ts";
+import type { Clock, TimerHandle } from "../seams/clock.ts";
+import type { Logger } from "../seams/log.ts";
+import type { Random } from "../seams/random.ts";
+import type { ExitReason, From } from "./envelope.ts";
+import type { Definition, OptionsOf, Piped, Ref } from "./gen_server.ts";
+import type { Host } from "./host.ts";
+import { formatPid, type Pid, type Target } from "./pid.ts";
+import type { Process } from "./process.ts";
+import { makeRef } from "./ref.ts";
+import type { Self, SpawnOptions, TimerRef } from "./self.ts";
+
+export class ProcessSelf implements Self {
+  readonly pid: Pid;
+  readonly name: string;
+  readonly log: Logger;
+  readonly random: Random;
+  readonly clock: Pick<Clock, "now" | "monotonicMs">;
+  readonly #host: Host;
+  readonly #process: Process;
+  readonly #timers = new Map<number, TimerHandle>();
+  #nextTimer = 1;
+
+  constructor(host: Host, process: Process) {
+    this.#host = host;
+    this.#process = process;
+    this.pid = process.pid;
+    this.name = process.name;
+    this.log = host.log.child({
+      pid: formatPid(process.pid),
+      process: process.name || process.definition.name,
+    });
+    this.random = host.random;
+    this.clock = host.clock;
+  }
+
+  spawn<D extends Definition>(definition: D, options: OptionsOf<D>, spawn: SpawnOptions = {}): Promise<Pid> {
+    return this.#host.spawn(definition, options, spawn, this.#process);
+  }
+
+  ref<D extends Definition>(definition: D, target: Target): Ref<D> {
+    return makeRef(this.#host, this.pid, definition, target);
+  }
+
+  whereis(name: string): Pid | undefined {
+    return this.#host.registry.whereis(name);
+  }
+
+  send(target: Target, message: unknown): void {
+    this.#host.info(target, message);
+  }
+
+  reply<Reply>(from: From<Reply>, value: Reply): void {
+    this.#host.reply(from, { ok: true, value });
+  }
+
+  replyError(from: From, error: ErrorData): void {
+    this.#host.reply(from, {
+      ok: false,
+      error: { code: error.code, message: error.message, details: error.details ?? {} },
+    });
+  }
+
+  pipe<Context>(promise: Promise<unknown>, method: string, context: Context): void {
+    promise.then(
+      (value) => this.castSelf(method, { context, ok: true, value } satisfies Piped<Context, unknown>),
+      (error) => {
+        const operating = error instanceof NanoError ? error : fromErrorData(toErrorData(error));
+        this.castSelf(method, { context, ok: false, error: operating } satisfies Piped<Context, unknown>);
+      },
+    );
+  }
+
+  castAfter(delayMs: number, method: string, message?: unknown): TimerRef {
+    const id = this.#nextTimer++;
+    const handle = this.#host.clock.setTimer(delayMs, () => {
+      this.#timers.delete(id);
+      this.castSelf(method, message);
+    });
+    this.#timers.set(id, handle);
+    return { id };
+  }
+
+  cancelTimer({ id }: TimerRef): void {
+    const handle = this.#timers.get(id);
+    if (handle === undefined) return;
+    this.#timers.delete(id);
+    this.#host.clock.clearTimer(handle);
+  }
+
+  castSelf(method: string, message?: unknown): void {
+    if (this.#process.status === "ended") return;
+    this.#host.post("cast", this.pid, method, message, undefined);
+  }
+
+  trapExit(): void {
+    this.#process.trapsExit = true;
+  }
+
+  link(pid: Pid): void {
+    this.#host.links.link(this.pid, pid);
+  }
+
+  unlink(pid: Pid): void {
+    this.#host.links.unlink(this.pid, pid);
+  }
+
+  monitor(pid: Pid): number {
+    return this.#host.links.monitor(this.pid, pid);
+  }
+
+  demonitor(ref: number): void {
+    this.#host.links.demonitor(this.pid, ref);
+  }
+
+  exit(pid: Pid, reason: ExitReason): void {
+    this.#host.links.exit(pid, this.pid, reason);
+  }
+
+  resource<T>(name: string): T {
+    if (!Object.hasOwn(this.#host.resources, name)) {
+      const text = `no resource named ${name} on this thread; the set-up returned: ${Object.keys(this.#host.resources).join(", ")}`;
+      throw new NanoError("bad_argument", text, { field: name });
+    }
+    return this.#host.resources[name] as T;
+  }
+
+  threads(): readonly number[] {
+    return this.#host.threads();
+  }
+
+  /** Called as the process ends. */
+  release(): void {
+    for (const handle of this.#timers.values()) this.#host.clock.clearTimer(handle);
+    this.#timers.clear();
+  }
+}

@@ -1,0 +1,77 @@
+/** What a process may do: its view of the runtime, given to `init` and kept in its state. */
+
+import type { ErrorData } from "../base/errors.ts";
+import type { Clock } from "../seams/clock.ts";
+import type { Logger } from "../seams/log.ts";
+import type { Random } from "../seams/random.ts";
+import type { ExitReason, From } from "./envelope.ts";
+import type { Definition, OptionsOf, Ref } from "./gen_server.ts";
+import type { Pid, Target } from "./pid.ts";
+
+export interface MailboxLimits {
+  /** Messages that may wait. */
+  readonly max: number;
+  /** Estimated bytes that may wait; Infinity: not counted. */
+  readonly bytesMax: number;
+}
+
+export interface SpawnOptions {
+  /** Registered system-wide; `already_started` if taken. */
+  readonly name?: string;
+  /** A thread's number, `"any"`, or the thread of another process. Default: the starter's thread. */
+  readonly thread?: number | "any" | { readonly with: Pid };
+  readonly link?: boolean;
+  readonly mailbox?: MailboxLimits;
+  /** How long `init` may take, ms. */
+  readonly initTimeoutMs?: number;
+}
+
+export interface TimerRef {
+  readonly id: number;
+}
+
+export interface Self {
+  readonly pid: Pid;
+  /** The registered name, or "". */
+  readonly name: string;
+  readonly log: Logger;
+  readonly random: Random;
+  readonly clock: Pick<Clock, "now" | "monotonicMs">;
+
+  /** Starts a process; resolves when its `init` is done. Errors: what `init` threw, `already_started`, `timeout`. */
+  spawn<D extends Definition>(definition: D, options: OptionsOf<D>, spawn?: SpawnOptions): Promise<Pid>;
+  ref<D extends Definition>(definition: D, target: Target): Ref<D>;
+  /** The same, bound to no definition: for messages whose receiver is chosen by configuration. */
+  whereis(name: string): Pid | undefined;
+  send(target: Target, message: unknown): void;
+
+  /** Answers a deferred call, from any process; a late answer is dropped and counted. */
+  reply<Reply>(from: From<Reply>, value: Reply): void;
+  replyError(from: From, error: ErrorData): void;
+
+  /**
+   * When `promise` settles, this process gets the cast `method` with `{ context, ok, value | error }`: so that what
+   * follows an await happens in a turn of its own.
+   */
+  pipe<Context>(promise: Promise<unknown>, method: string, context: Context): void;
+  /** This process gets the cast `method` after at least `delayMs`; cancelled when it ends. */
+  castAfter(delayMs: number, method: string, message?: unknown): TimerRef;
+  cancelTimer(timer: TimerRef): void;
+  /** This process gets the cast `method` after what is already in its mailbox. */
+  castSelf(method: string, message?: unknown): void;
+
+  /** From now on, ends of linked processes arrive as `info` instead of ending this one. */
+  trapExit(): void;
+  link(pid: Pid): void;
+  unlink(pid: Pid): void;
+  /** `info` hears `down` once when `pid` ends; at once if it has. Returns the reference of that message. */
+  monitor(pid: Pid): number;
+  demonitor(ref: number): void;
+  /** Asks a process to end. `killed` ends it without `terminate`. */
+  exit(pid: Pid, reason: ExitReason): void;
+
+  /** What the thread's set-up opened under this name. Errors: `bad_argument` if there is nothing. */
+  resource<T>(name: string): T;
+  /** All live threads of the system, the main one (0) included. */
+  threads(): readonly number[];
+}

@@ -1,0 +1,7 @@
+/** When ready processes run. Production: microtasks, then the event loop. Simulated: the seeded run queue. */
+export interface Executor {
+  /** Runs `task` as soon as the current code returns, before I/O. */
+  soon(task: () => void): void;
+  /** Runs `task` after pending I/O and timers had their turn. */
+  later(task: () => void): void;
+}
