@@ -1,0 +1,57 @@
+/**
+ * Bounds of the wire and of the threads, each with its reason. The actor core's own stand in core/limits.ts.
+ * Times are in ms, sizes in bytes.
+ */
+
+export const KiB = 1_024;
+export const MiB = 1_024 * KiB;
+
+/** How far two threads of one process may run apart, per channel and direction. */
+export const channelLimits = {
+  /** Envelopes packed into one batch: past 256 the codec gains nothing more (measured), latency grows. */
+  batchMessagesMax: 256,
+  /** Batches on the way, not yet taken by the receiver: keeps both threads busy (measured: 4 starve, 16 do not). */
+  windowBatches: 32,
+  /** Bytes on the way: a receiver that stands still holds at most this for each sender, and one batch. */
+  windowBytes: 4 * MiB,
+  /** Messages waiting and on the way at which `pressure` is 1 and the sender refuses new requests. */
+  queueMessagesMax: 50_000,
+  /** The same in packed bytes. Two full directions of four threads stay under 1 GiB. */
+  queueBytesMax: 64 * MiB,
+  /** Replies and signals still pass above `pressure` 1; at this pressure nothing does. */
+  pressureMax: 4,
+} as const;
+
+/** The life of worker threads. */
+export const threadLimits = {
+  /** From a thread's start until its host is ready; its set-up may open and recover a large store. */
+  startTimeoutMs: 60_000,
+  /** From the request to stop until the thread has closed what it had open. */
+  stopTimeoutMs: 30_000,
+  /** A thread that lived this long has earned an immediate replacement. */
+  healthyMs: 10_000,
+  /** Delay before the second replacement in a row; it doubles with each one. */
+  replaceDelayMs: 100,
+  replaceDelayMaxMs: 5_000,
+  /** Lives in a row that ended before `healthyMs`; then the thread stays down and the system is told. */
+  replacementsMax: 8,
+} as const;
+
+/** What the internal codec remembers. */
+export const codecLimits = {
+  /** Nesting of a message. The reader's stack may be smaller than the writer's: 1 MB against 4 MB. */
+  depthMax: 1_000,
+  /** msgpackr keeps its scratch buffer at the size of the largest message for ever; above this it gets a new one. */
+  scratchBytesMax: 1 * MiB,
+} as const;
+
+/** What is accepted from outside the process. */
+export const strictLimits = {
+  /** A profile picture is 64 KiB at most; a request carries a batch of rows. */
+  bytesMax: 16 * MiB,
+  /** Protocol messages nest less than ten deep. */
+  depthMax: 32,
+  /** Values in one message, map keys included: bounds the heap that a small message can make us spend. */
+  countMax: 262_144,
+  stringBytesMax: 1 * MiB,
+} as const;
