@@ -1,0 +1,275 @@
+/**
+ * The driver: an independent witness in a process of its own. It loads the population, presses traffic through
+ * the system, keeps the journal and the shadow model, audits both sides' stores all along and compares every row
+ * at the end. Its messages are those of app/messages.ts; what it needs of the world comes in as `DriverWorld`.
+ */
+
+import { existsSync, mkdirSync, renameSync } from "node:fs";
+import { dirname } from "node:path";
+import type { ControlStore } from "../../actors/control_store.ts";
+import { unreachable } from "../../src/base/assert.ts";
+import { layout } from "../layout.ts";
+import type { DriverResult, FromDriver, JobSettings, MigrationPhase, ToDriver } from "../messages.ts";
+import { Audit } from "./audit.ts";
+import { Authorities } from "./authorities.ts";
+import { Client } from "./client.ts";
+import { Examiner } from "./examiner.ts";
+import { compareEverything } from "./final_comparison.ts";
+import { Findings } from "./findings.ts";
+import { Journal } from "./journal.ts";
+import { Judge } from "./judge.ts";
+import { driverLimits, type TrafficSettings } from "./limits.ts";
+import { type LoadStore, loadPopulation, measurePopulation, type PopulationSize } from "./loading.ts";
+import { Model } from "./model.ts";
+import { drawPoison } from "./poison.ts";
+import { Population } from "./population.ts";
+import { type OpenReader, Sides } from "./sides.ts";
+import { Statistics } from "./statistics.ts";
+import { Traffic } from "./traffic.ts";
+
+/** What the driver reaches outside itself. */
+export interface DriverWorld {
+  /** Opens a store of the local site for writing, before the system does. */
+  readonly openStore: (shard: number) => Promise<LoadStore>;
+  readonly openReader: OpenReader;
+  readonly openControl: () => Promise<Pick<ControlStore, "list" | "close">>;
+  readonly send: (message: FromDriver) => void;
+}
+
+/** What stands once a process serves. */
+interface Watch {
+  readonly control: Pick<ControlStore, "list" | "close">;
+  readonly authorities: Authorities;
+  readonly examiner: Examiner;
+  readonly audit: Audit;
+}
+
+export class Driver {
+  readonly #settings: JobSettings;
+  readonly #world: DriverWorld;
+  readonly #model: Model;
+  readonly #judge: Judge;
+  readonly #journal: Journal;
+  readonly #size: PopulationSize;
+  readonly #client: Client;
+  readonly #traffic: Traffic;
+  readonly #findings: Findings;
+  readonly #statistics = new Statistics();
+  #watch: Watch | undefined;
+  #phasesBefore: MigrationPhase[] = [];
+  #progress: NodeJS.Timeout | undefined;
+  #work: Promise<void> = Promise.resolve();
+
+  private constructor(
+    settings: JobSettings,
+    world: DriverWorld,
+    pace: TrafficSettings,
+    model: Model,
+    journal: Journal,
+  ) {
+    this.#settings = settings;
+    this.#world = world;
+    this.#model = model;
+    this.#journal = journal;
+    this.#judge = new Judge(model);
+    this.#size = measurePopulation(model.population);
+    this.#findings = new Findings(model.population.fixedRows);
+    this.#client = new Client({
+      connected: (anew) => this.#connected(anew),
+      settled: () => this.#traffic.settle(),
+    });
+    const poison = drawPoison(model.population, settings.poisonKeys, settings.reversedPrefix);
+    this.#traffic = new Traffic({
+      model,
+      journal,
+      poison,
+      judge: this.#judge,
+      client: this.#client,
+      findings: this.#findings,
+      statistics: this.#statistics,
+      settings: pace,
+    });
+    world.send({
+      type: "loaded",
+      users: model.population.users.length,
+      rows: this.#size.rows,
+      poisonKeys: poison.map((row) => model.population.rowKeyOf(row)),
+    });
+  }
+
+  /** Loads the population, or recovers the model from the journal of an earlier run, and says `loaded`. */
+  static async prepare(settings: JobSettings, world: DriverWorld, pace: TrafficSettings): Promise<Driver> {
+    const { seed, users, shards, backends, dataDirectory } = settings;
+    const model = new Model(new Population(seed, users, backends));
+    const path = layout.journal(dataDirectory);
+    const header = Buffer.from(JSON.stringify({ format: 1, seed, users, shards, backends }));
+    if (!existsSync(path)) {
+      mkdirSync(dirname(path), { recursive: true });
+      await loadPopulation(model.population, shards, world.openStore);
+      // The journal's name says that the population stands: it appears last.
+      Journal.create(`${path}.new`, header).close();
+      renameSync(`${path}.new`, path);
+    }
+    const journal = Journal.recover(path, header, (event) => model.apply(event));
+    if (journal.recovered > 0) {
+      const restart = { type: "restart", settledAtMs: Date.now() + driverLimits.unknownSettleMs } as const;
+      journal.append(restart);
+      journal.flush();
+      model.apply(restart);
+    }
+    return new Driver(settings, world, pace, model, journal);
+  }
+
+  /** Takes a message of the parent; messages are worked on one after the other. */
+  handle(message: ToDriver): Promise<void> {
+    if (message.type === "phase") {
+      this.#phase(message.phase);
+      return this.#work;
+    }
+    this.#work = this.#work.then(() => this.#handle(message));
+    return this.#work;
+  }
+
+  /** Ends everything and closes what is open. */
+  async close(): Promise<void> {
+    clearInterval(this.#progress);
+    this.#client.close();
+    const watch = this.#watch;
+    if (watch !== undefined) {
+      await watch.examiner.sides.close();
+      await watch.control.close();
+    }
+    this.#journal.close();
+  }
+
+  async #handle(message: Exclude<ToDriver, { type: "phase" }>): Promise<void> {
+    switch (message.type) {
+      case "connect":
+        await this.#watchStores();
+        this.#client.connect(message.port);
+        return;
+      case "finish":
+        await this.#traffic.finish();
+        await this.#watch?.audit.finish();
+        clearInterval(this.#progress);
+        this.#sendProgress(0, 0);
+        this.#world.send({ type: "idle" });
+        return;
+      case "compare":
+        await this.#compare(message.perrorKeys);
+        return;
+      default:
+        unreachable(message);
+    }
+  }
+
+  /** Opens the stores of a system that is ready; those of an earlier process may have been replaced. */
+  async #watchStores(): Promise<void> {
+    const sides = new Sides(this.#settings.shards, this.#world.openReader);
+    if (this.#watch !== undefined) {
+      await this.#watch.examiner.use(sides).close();
+      return;
+    }
+    const control = await this.#world.openControl();
+    const authorities = new Authorities(control);
+    const parts = {
+      model: this.#model,
+      judge: this.#judge,
+      client: this.#client,
+      findings: this.#findings,
+      authorities,
+    };
+    const examiner = new Examiner(parts, sides);
+    const audit = new Audit({
+      ...parts,
+      examiner,
+      audited: (phase, keys) => this.#world.send({ type: "audited", phase, keys }),
+      failed: (error) => this.#fail(error),
+    });
+    this.#watch = { control, authorities, examiner, audit };
+    for (const phase of this.#phasesBefore.splice(0)) audit.phase(phase);
+  }
+
+  #connected(anew: boolean): void {
+    if (anew) this.#traffic.incarnation();
+    this.#traffic.start();
+    this.#watch?.audit.start();
+    this.#startProgress();
+    this.#world.send({ type: "traffic_started" });
+  }
+
+  #phase(phase: MigrationPhase): void {
+    if (this.#watch === undefined) this.#phasesBefore.push(phase);
+    else this.#watch.audit.phase(phase);
+  }
+
+  #startProgress(): void {
+    if (this.#progress !== undefined) return;
+    let { reads, writes } = this.#statistics;
+    let lastMs = performance.now();
+    this.#progress = setInterval(() => {
+      const nowMs = performance.now();
+      const perSecond = (count: number): number => Math.round((count * 1_000) / (nowMs - lastMs));
+      this.#sendProgress(
+        perSecond(this.#statistics.writes - writes),
+        perSecond(this.#statistics.reads - reads),
+      );
+      ({ reads, writes } = this.#statistics);
+      lastMs = nowMs;
+    }, driverLimits.progressEveryMs);
+  }
+
+  #sendProgress(writesPerSecond: number, readsPerSecond: number): void {
+    this.#world.send({
+      type: "progress",
+      progress: {
+        writesPerSecond,
+        readsPerSecond,
+        acknowledgedWrites: this.#model.acknowledgedWrites,
+        inFlight: this.#traffic.inFlight,
+        unaccounted: this.#findings.unaccountedMax,
+        auditedKeys: this.#findings.auditedKeys,
+      },
+    });
+  }
+
+  async #compare(perrorKeys: readonly string[]): Promise<void> {
+    const sides = new Sides(this.#settings.shards, this.#world.openReader);
+    const control = await this.#world.openControl();
+    const parts = {
+      model: this.#model,
+      judge: this.#judge,
+      findings: this.#findings,
+      authorities: new Authorities(control),
+    };
+    await compareEverything(parts, sides, new Set(perrorKeys));
+    await sides.close();
+    await control.close();
+    this.#world.send({ type: "result", result: this.#result() });
+  }
+
+  #result(): DriverResult {
+    const { population } = this.#model;
+    return {
+      users: population.users.length,
+      rows: this.#size.rows,
+      valueBytes: this.#size.valueBytes,
+      acknowledged: {
+        writes: this.#model.acknowledgedWrites,
+        lost: this.#findings.lostCount,
+        lostKeys: this.#findings.lostKeys,
+      },
+      unaccounted: this.#findings.unaccounted(population.places),
+      unequal: this.#findings.unequalRows,
+      operations: this.#statistics.operations,
+      writesPerSecondMedian: this.#statistics.writesPerSecondMedian,
+      longestPauseMs: this.#statistics.longestPauseMs,
+      latency: this.#statistics.latency,
+    };
+  }
+
+  #fail(error: unknown): void {
+    const message = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+    this.#world.send({ type: "failed", code: "driver", message });
+  }
+}
