@@ -1,12 +1,12 @@
 /**
  * Packs plain data for another thread of this process: msgpackr writes, reader.ts reads.
  *
- * Each pack is complete in itself: the keys of a record are written where its shape first occurs, and forgotten at the
- * end, so no stream of packs can lose step. What arrives:
+ * Each pack is complete in itself: the keys of a record are written where its shape first occurs, and
+ * forgotten at the end, so no stream of packs can lose step. What arrives:
  * - as it was sent: null, undefined, booleans, strings, numbers, bigints, plain objects, arrays, Map, Set,
  *   Date, RegExp, ArrayBuffer and its views; each owns its memory;
- * - changed: -0 is 0, a hole is undefined, a lone surrogate is U+FFFD, a Buffer is a Uint8Array, an Error keeps its
- *   name, message and cause, any other class instance is what its toJSON says or its own fields;
+ * - changed: -0 is 0, a hole is undefined, a lone surrogate is U+FFFD, a Buffer is a Uint8Array, an Error
+ *   keeps its name, message and cause, any other class instance is what its toJSON says or its own fields;
  * - never: functions, symbols, cycles: NanoError `bad_argument`.
  */
 
@@ -37,7 +37,8 @@ export class MessagePacker {
     try {
       return this.#packr.pack(value, mode);
     } catch (error) {
-      // What it remembers of shapes may be half written: a record without its keys would be read as something else.
+      // What it remembers of shapes may be half written: a record without its keys would be read as
+      // something else.
       this.#packr = newPackr();
       if (error instanceof NanoError) throw error;
       const reason = error instanceof Error ? error.message : String(error);

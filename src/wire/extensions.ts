@@ -23,7 +23,10 @@ export function readBigint(bytes: Buffer): bigint {
   return BigInt.asIntN(8 * bytes.length, BigInt(`0x${bytes.toString("hex")}`));
 }
 
-/** Makes the view that `code` names over `buffer`, which it then owns; an unknown class arrives as its bytes. */
+/**
+ * Makes the view that `code` names over `buffer`, which it then owns; an unknown class arrives as its
+ * bytes.
+ */
 export function readTypedArray(code: number, buffer: ArrayBuffer): ArrayBuffer | ArrayBufferView {
   if (code === arrayBufferCode) return buffer;
   if (code === dataViewCode) return new DataView(buffer);

@@ -1,7 +1,7 @@
 /**
- * Frames on a byte stream: four bytes of length, most significant first, then the payload. Pure: chunks in, payloads
- * out. State: the bytes of the one frame that is not complete yet. Its memory grows with what has arrived, not with
- * what the header promises, and does not depend on how finely the stream was chopped.
+ * Frames on a byte stream: four bytes of length, most significant first, then the payload. Pure: chunks in,
+ * payloads out. State: the bytes of the one frame that is not complete yet. Its memory grows with what has
+ * arrived, not with what the header promises, and does not depend on how finely the stream was chopped.
  */
 
 import { assert } from "../base/assert.ts";
@@ -68,7 +68,10 @@ export class FrameSplitter {
     return payloads;
   }
 
-  /** Keeps what the frame in progress lacks, first its header, then the rest; returns how many bytes it took. */
+  /**
+   * Keeps what the frame in progress lacks, first its header, then the rest; returns how many bytes it
+   * took.
+   */
   #hold(chunk: Uint8Array, offset: number): number {
     const wanted = this.#frameBytes();
     const part = chunk.subarray(offset, offset + wanted - this.#heldBytes);

@@ -1,9 +1,9 @@
 /**
  * Turns the bytes of a key into a string without making the same string again and again.
  *
- * A property is set several times faster by a string that the engine has seen as a key before, and most keys of a
- * protocol recur. State: one string for each of 512 slots; a collision only costs the gain. What is returned depends
- * on the bytes alone.
+ * A property is set several times faster by a string that the engine has seen as a key before, and most
+ * keys of a protocol recur. State: one string for each of 512 slots; a collision only costs the gain. What
+ * is returned depends on the bytes alone.
  */
 
 const slots = 512;

@@ -1,11 +1,12 @@
 /**
  * Reads what msgpackr packed on another thread of this process (codec.ts says what that may be).
  *
- * Why not msgpackr's own reader: its native part decodes up to 6,000 bytes of strings at once and hands out slices, so
- * that one kept key kept 5.8 KB alive (measured); its JavaScript part is half as fast as this one; a record id that
- * it does not know, it reads as a number. Here every string and every byte array owns its memory, an unknown id is an
- * error, and `__proto__` is a key like any other. State: the bytes being read, the record shapes of this message, and
- * a bounded memory of keys. Not for bytes from outside the process: see validate.ts.
+ * Why not msgpackr's own reader: its native part decodes up to 6,000 bytes of strings at once and hands out
+ * slices, so that one kept key kept 5.8 KB alive (measured); its JavaScript part is half as fast as this
+ * one; a record id that it does not know, it reads as a number. Here every string and every byte array owns
+ * its memory, an unknown id is an error, and `__proto__` is a key like any other. State: the bytes being
+ * read, the record shapes of this message, and a bounded memory of keys. Not for bytes from outside the
+ * process: see validate.ts.
  */
 
 import { codecLimits } from "../base/limits.ts";

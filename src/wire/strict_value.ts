@@ -1,6 +1,6 @@
 /**
- * What may be sent to another process: the sender's half of validate.ts. A value that the receiver would refuse is
- * found here, with its path, instead of there, as a broken connection.
+ * What may be sent to another process: the sender's half of validate.ts. A value that the receiver would
+ * refuse is found here, with its path, instead of there, as a broken connection.
  */
 
 import { NanoError } from "../base/errors.ts";

@@ -1,10 +1,11 @@
 /**
  * The decoder for bytes from outside the process: MessagePack's plain subset, and nothing else.
  *
- * Refused, as NanoError `wire` with the offset: extension types (and with them msgpackr's records), keys that are no
- * strings, keys twice in one map, `__proto__`, `constructor` and `prototype` as keys, invalid UTF-8, NaN and the
- * infinities, integers that a number can't hold exactly, bytes after the value, and whatever passes a limit. Work and
- * memory are bounded by the input's length and `countMax`: a length is believed only if so many bytes are there.
+ * Refused, as NanoError `wire` with the offset: extension types (and with them msgpackr's records), keys
+ * that are no strings, keys twice in one map, `__proto__`, `constructor` and `prototype` as keys, invalid
+ * UTF-8, NaN and the infinities, integers that a number can't hold exactly, bytes after the value, and
+ * whatever passes a limit. Work and memory are bounded by the input's length and `countMax`: a length is
+ * believed only if so many bytes are there.
  */
 
 import { type Options, Packr, RESET_BUFFER_MODE } from "msgpackr";
@@ -22,9 +23,10 @@ const packr = new Packr(options);
 const keys = new KeyCache();
 
 /**
- * Packs a value that `decodeStrict` takes back as it was: null, booleans, finite numbers, strings, Uint8Array, arrays
- * and plain objects of such (-0 becomes 0, properties that are undefined are left out).
- * Error: `bad_argument` with `details.path` for anything else, or what the other side would refuse by `limits`.
+ * Packs a value that `decodeStrict` takes back as it was: null, booleans, finite numbers, strings,
+ * Uint8Array, arrays and plain objects of such (-0 becomes 0, properties that are undefined are left out).
+ * Error: `bad_argument` with `details.path` for anything else, or what the other side would refuse by
+ * `limits`.
  */
 export function encodeStrict(value: unknown, limits: StrictLimits = strictLimits): Uint8Array<ArrayBuffer> {
   assertStrict(value, limits);

@@ -1,0 +1,273 @@
+/**
+ * The worker threads of a system, seen from the main thread: starts them, joins all of them (the main
+ * thread is 0) in a full mesh, replaces one that dies, stops them.
+ *
+ * piscina makes the threads and notices their end; each runs one host task for life (thread_host.ts). No
+ * thread is ever terminated from outside: one with a store open would take the process with it. State: the
+ * present life of each thread, how many short lives it had in a row, and whether the system is stopping.
+ * Always true: a thread has at most one life at a time; a new one starts only when the pool has seen the
+ * last one end.
+ */
+
+import { once } from "node:events";
+import { MessageChannel, type ResourceLimits } from "node:worker_threads";
+import { Piscina } from "piscina";
+import { assert } from "../base/assert.ts";
+import { type ErrorData, fromErrorData, NanoError } from "../base/errors.ts";
+import { channelLimits, threadLimits } from "../base/limits.ts";
+import type { Envelope } from "../core/envelope.ts";
+import { envelopeCodec } from "../core/envelope_codec.ts";
+import type { Logger } from "../seams/log.ts";
+import type { ChannelLimits } from "./channel.ts";
+import { createLog, defaultLevel, type LogLevel } from "./log.ts";
+import { ThreadLife } from "./thread_life.ts";
+import type { ModuleExport, ThreadSetup } from "./thread_task.ts";
+import { type Peer, ThreadTransport } from "./thread_transport.ts";
+
+export type ThreadLimits = { readonly [Name in keyof typeof threadLimits]: number };
+
+export interface ThreadsOptions {
+  /** Worker threads, 1 or more; they are numbered from 1. */
+  readonly count: number;
+  /** What each thread runs; see `HostContext`. */
+  readonly entry: ModuleExport;
+  /** Handed to each entry by structured clone. */
+  readonly entryOptions?: unknown;
+  readonly setup?: ThreadSetup;
+  /** For each thread. One that reaches its heap limit dies, and is replaced. */
+  readonly resourceLimits?: ResourceLimits;
+  /** Makes the threads' `random` repeatable. */
+  readonly seed?: number;
+  readonly logLevel?: LogLevel;
+  /** Takes the log lines of all threads instead of standard error. */
+  readonly onLog?: (line: string) => void;
+  /**
+   * A thread died, and why; it is being replaced. The transport's `onThread` tells the same without the
+   * reason.
+   */
+  readonly onDied?: (peer: Peer, reason: ErrorData) => void;
+  /** A thread is not replaced any more: it died too often, or hangs in its start. The system should stop. */
+  readonly onGivenUp?: (thread: number, reason: ErrorData) => void;
+  readonly limits?: Partial<ThreadLimits>;
+  readonly channelLimits?: Partial<ChannelLimits>;
+}
+
+export interface StopReport {
+  /**
+   * Threads that did not stop in time. They still run, and may have stores open: let the process end
+   * itself.
+   */
+  readonly stuck: readonly number[];
+}
+
+export interface Threads {
+  /** The main thread's end of the mesh; it works while the threads start and until they have stopped. */
+  readonly transport: ThreadTransport<Envelope>;
+  /** How many worker threads there are. */
+  readonly threads: number;
+  /** Resolves when every thread is ready. Rejects with the first error of a start; `stop` ends the others. */
+  readonly ready: Promise<void>;
+  /** Ends every host, then every thread. Never rejects. A second call gives the first one's report. */
+  stop(): Promise<StopReport>;
+}
+
+/** Starts worker threads. Throws if an option is out of its range; what goes wrong later is in `ready`. */
+export function startThreads(options: ThreadsOptions): Threads {
+  return new WorkerThreads(options);
+}
+
+/** Compiled beside this file. */
+const hostModule = new URL("./thread_host.js", import.meta.url).href;
+const mainPeer: Peer = { thread: 0, incarnation: 1 };
+
+class WorkerThreads implements Threads {
+  readonly transport: ThreadTransport<Envelope>;
+  readonly threads: number;
+  readonly ready: Promise<void>;
+  readonly #options: ThreadsOptions;
+  readonly #limits: ThreadLimits;
+  readonly #channelLimits: ChannelLimits;
+  readonly #log: Logger;
+  readonly #pool: Piscina;
+  readonly #lives = new Map<number, ThreadLife>();
+  readonly #incarnations = new Map<number, number>();
+  readonly #shortLives = new Map<number, number>();
+  readonly #timers = new Map<number, NodeJS.Timeout>();
+  /** Threads that have not been ready yet. */
+  readonly #starting = new Set<number>();
+  #settleReady: { resolve: () => void; reject: (error: NanoError) => void } | undefined;
+  #stopping: Promise<StopReport> | undefined;
+
+  constructor(options: ThreadsOptions) {
+    const { count, resourceLimits, onLog } = options;
+    assert(Number.isSafeInteger(count) && count >= 1, "count is the number of worker threads, 1 or more");
+    this.threads = count;
+    this.#options = options;
+    this.#limits = { ...threadLimits, ...options.limits };
+    this.#channelLimits = { ...channelLimits, ...options.channelLimits };
+    const level = options.logLevel ?? defaultLevel();
+    this.#log = createLog({ level, fields: { thread: 0 }, ...(onLog === undefined ? {} : { write: onLog }) });
+    this.transport = new ThreadTransport<Envelope>({
+      ...mainPeer,
+      codec: envelopeCodec,
+      log: this.#log,
+      limits: this.#channelLimits,
+    });
+    this.#pool = new Piscina({
+      // None is made before it has a task, and none is thrown away for idling: threads end themselves.
+      minThreads: 0,
+      maxThreads: count,
+      idleTimeout: Number.POSITIVE_INFINITY,
+      concurrentTasksPerWorker: 1,
+      // With "sync", a thread between two tasks sleeps so deeply that it can't even exit.
+      atomics: "disabled",
+      recordTiming: false,
+      ...(resourceLimits === undefined ? {} : { resourceLimits }),
+    });
+    this.#pool.on("error", (error: unknown) => this.#log.error({ error }, "a thread failed before its task"));
+    this.ready = new Promise((resolve, reject) => {
+      this.#settleReady = { resolve, reject };
+    });
+    // Whoever waits for `ready` hears of it; nobody has to.
+    this.ready.catch(() => undefined);
+    for (let thread = 1; thread <= count; thread++) {
+      this.#starting.add(thread);
+      this.#start(thread);
+    }
+  }
+
+  stop(): Promise<StopReport> {
+    this.#stopping ??= this.#stop();
+    return this.#stopping;
+  }
+
+  // --- lives -----------------------------------------------------------------------------------------------
+
+  #start(thread: number): void {
+    const incarnation = (this.#incarnations.get(thread) ?? 0) + 1;
+    this.#incarnations.set(thread, incarnation);
+    const { entry, entryOptions, setup, seed, logLevel, onLog } = this.#options;
+    const toMain = new MessageChannel();
+    const task = {
+      thread,
+      incarnation,
+      threads: this.threads,
+      main: mainPeer,
+      mainPort: toMain.port2,
+      entry,
+      entryOptions,
+      setup,
+      seed,
+      log: { level: logLevel ?? defaultLevel(), forward: onLog !== undefined },
+      channelLimits: this.#channelLimits,
+    };
+    const life = new ThreadLife(this.#pool, hostModule, task, {
+      onReady: () => this.#isReady(life),
+      onEnded: (_, reason) => this.#ended(life, reason),
+      onLog: (line) => onLog?.(line),
+    });
+    for (const other of this.#lives.values()) {
+      const between = new MessageChannel();
+      other.connect(life.peer, between.port1);
+      life.connect(other.peer, between.port2);
+    }
+    this.#lives.set(thread, life);
+    this.transport.connect(life.peer, toMain.port1);
+    this.#setTimer(thread, this.#limits.startTimeoutMs, () => this.#startsTooLong(life));
+  }
+
+  #isReady(life: ThreadLife): void {
+    const { thread, incarnation } = life.peer;
+    this.#clearTimer(thread);
+    this.#log.debug({ worker: thread, incarnation }, "thread is ready");
+    this.#starting.delete(thread);
+    if (this.#starting.size === 0) this.#settleReady?.resolve();
+  }
+
+  /** It can't be terminated, and its number can't be used again while it runs. */
+  #startsTooLong({ peer: { thread } }: ThreadLife): void {
+    const message = `thread ${thread} is not ready after ${this.#limits.startTimeoutMs} ms`;
+    this.#giveUp(thread, { code: "timeout", message, details: { thread } });
+  }
+
+  #ended(life: ThreadLife, reason: ErrorData | undefined): void {
+    const { thread, incarnation } = life.peer;
+    this.#clearTimer(thread);
+    this.#lives.delete(thread);
+    this.transport.disconnect(thread);
+    if (this.#stopping !== undefined) return;
+    const cause = reason ?? { code: "crashed", message: "the host ended by itself" };
+    this.#log.error({ worker: thread, incarnation, reason: cause }, "thread died");
+    this.#options.onDied?.(life.peer, cause);
+    if (this.#starting.has(thread)) this.#giveUp(thread, cause);
+    else this.#replace(thread, performance.now() - life.startedMs, cause);
+  }
+
+  #replace(thread: number, livedMs: number, cause: ErrorData): void {
+    const { healthyMs, replacementsMax, replaceDelayMs, replaceDelayMaxMs } = this.#limits;
+    const shortLives = livedMs >= healthyMs ? 0 : (this.#shortLives.get(thread) ?? 0) + 1;
+    this.#shortLives.set(thread, shortLives);
+    if (shortLives > replacementsMax) {
+      this.#giveUp(thread, cause);
+      return;
+    }
+    const delayMs = shortLives <= 1 ? 0 : Math.min(replaceDelayMs * 2 ** (shortLives - 2), replaceDelayMaxMs);
+    this.#setTimer(thread, delayMs, () => this.#start(thread));
+  }
+
+  #giveUp(thread: number, reason: ErrorData): void {
+    const error = { ...reason, message: `thread ${thread} is given up: ${reason.message}` };
+    this.#log.error({ worker: thread, reason }, "thread is given up");
+    this.#settleReady?.reject(fromErrorData(error));
+    this.#options.onGivenUp?.(thread, error);
+  }
+
+  #setTimer(thread: number, delayMs: number, callback: () => void): void {
+    this.#clearTimer(thread);
+    this.#timers.set(thread, setTimeout(callback, delayMs));
+  }
+
+  #clearTimer(thread: number): void {
+    clearTimeout(this.#timers.get(thread));
+    this.#timers.delete(thread);
+  }
+
+  // --- the end ---------------------------------------------------------------------------------------------
+
+  async #stop(): Promise<StopReport> {
+    const deadline = performance.now() + this.#limits.stopTimeoutMs;
+    for (const thread of this.#timers.keys()) this.#clearTimer(thread);
+    this.#settleReady?.reject(new NanoError("shutdown", "the threads were stopped before they were ready"));
+    const lives = [...this.#lives.values()];
+    for (const life of lives) life.stop();
+    await until(deadline, Promise.all(lives.map((life) => life.stopped)));
+    // Only now, so that no host sees a neighbour vanish while it still stops.
+    const stopped = lives.filter((life) => life.hasStopped);
+    for (const life of stopped) if (!life.hasEnded) life.leave();
+    this.transport.close();
+    await until(deadline, Promise.all(stopped.map((life) => life.ended)));
+    const stuck = lives.filter((life) => !life.hasEnded).map((life) => life.peer.thread);
+    for (const life of lives) life.forget();
+    if (stuck.length === 0) await this.#emptied(deadline);
+    else this.#log.error({ stuck }, "threads do not stop: the process must end itself");
+    return { stuck };
+  }
+
+  /** Waits until the last thread has exited; closing the pool is a formality then. */
+  async #emptied(deadline: number): Promise<void> {
+    while (this.#pool.threads.length > 0 && performance.now() < deadline) {
+      await until(deadline, once(this.#pool, "workerDestroy"));
+    }
+    if (this.#pool.threads.length === 0) await this.#pool.close();
+  }
+}
+
+/** Waits for `work`, but not past `deadline` (of `performance.now`). */
+async function until(deadline: number, work: Promise<unknown>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise((resolve) => {
+    timer = setTimeout(resolve, Math.max(0, deadline - performance.now()));
+  });
+  await Promise.race([work, late]);
+  clearTimeout(timer);
+}
