@@ -64,6 +64,9 @@ export type Site = string;
 /** One backend and one group of keys, e.g. `groups/+49`; `groups/*` for the rest. */
 export type CohortId = string;
 
+/** A range's cohort when it spans them all. */
+export const everyCohort: CohortId = "*";
+
 export function cohortId(backend: string, prefix: string): CohortId {
   return `${backend}/${prefix}`;
 }

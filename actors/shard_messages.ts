@@ -64,3 +64,27 @@ export type AmendFunction = (
   message: unknown,
   context: { readonly nowMs: number; readonly rowKeyOf: (sub: string) => RowKey },
 ) => AmendDecision;
+
+/** To db_switch from a sender: versions alone can't repair these keys, admit their current rows anew. */
+export interface RenewMessage {
+  readonly type: "renew";
+  readonly keys: readonly RowKey[];
+}
+
+/** To db_queuer from db_replay. */
+export interface BreakerMessage {
+  readonly type: "breaker";
+  readonly open: boolean;
+}
+
+function hasType(message: unknown, type: string): boolean {
+  return typeof message === "object" && message !== null && "type" in message && message.type === type;
+}
+
+export function isRenewMessage(message: unknown): message is RenewMessage {
+  return hasType(message, "renew");
+}
+
+export function isBreakerMessage(message: unknown): message is BreakerMessage {
+  return hasType(message, "breaker");
+}

@@ -90,6 +90,17 @@ export class ProcessSelf implements Self {
     this.#host.clock.clearTimer(handle);
   }
 
+  sleep(delayMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const id = this.#nextTimer++;
+      const handle = this.#host.clock.setTimer(delayMs, () => {
+        this.#timers.delete(id);
+        resolve();
+      });
+      this.#timers.set(id, handle);
+    });
+  }
+
   castSelf(method: string, message?: unknown): void {
     if (this.#process.status === "ended") return;
     this.#host.post("cast", this.pid, method, message, undefined);

@@ -1,0 +1,92 @@
+/**
+ * What a shard knows of its cohorts: who may write each, under which term, and how many admitted operations are not
+ * settled yet. Derived from the control store's records; pure.
+ */
+
+import { NanoError } from "../src/index.ts";
+import { authorityOf, type CohortRecord, type DecisionRecord } from "./control_store.ts";
+import type { CohortId, Scope, Site } from "./records.ts";
+
+export interface CohortState {
+  readonly cohort: CohortId;
+  readonly site: Site;
+  readonly term: number;
+  readonly blocked: boolean;
+  readonly live: boolean;
+  /** The later of this and the own clock judges expiry: when the latest decision ended, ms since 1970. */
+  readonly decidedAtMs: number;
+}
+
+export class AuthorityTable {
+  readonly #site: Site;
+  #cohorts = new Map<CohortId, CohortState>();
+  readonly #inFlight = new Map<CohortId, number>();
+
+  constructor(site: Site) {
+    this.#site = site;
+  }
+
+  /** Takes over what control says now. Returns the cohorts in which clients may no longer write here. */
+  update(cohorts: readonly CohortRecord[], decisions: readonly DecisionRecord[]): CohortId[] {
+    const next = new Map<CohortId, CohortState>();
+    const closed: CohortId[] = [];
+    for (const record of cohorts) {
+      const { site, term, blocked, decision } = authorityOf(record, decisions);
+      const live = record.phase === "live";
+      const decidedAtMs = decision?.endedAtMs ?? 0;
+      next.set(record.cohort, { cohort: record.cohort, site, term, blocked, live, decidedAtMs });
+      if (blocked || site !== this.#site) closed.push(record.cohort);
+    }
+    this.#cohorts = next;
+    return closed;
+  }
+
+  /** The cohort, for a read here. Errors: `moved`, `config`. */
+  reading(id: CohortId): CohortState {
+    const cohort = this.#cohorts.get(id);
+    if (cohort === undefined) {
+      const text = `cohort ${id} is not in the plan; add its backend or prefix and run plan again`;
+      throw new NanoError("config", text, { field: id });
+    }
+    if (cohort.site !== this.#site) {
+      const details = { site: cohort.site, term: cohort.term };
+      throw new NanoError("moved", `${id} is served by site ${cohort.site}`, details);
+    }
+    return cohort;
+  }
+
+  /** The cohort, for a client's write here. Errors: `moved`, `blocked`, `config`. */
+  writing(id: CohortId): CohortState {
+    const cohort = this.reading(id);
+    if (cohort.blocked) throw new NanoError("blocked", `${id} is read-only while it fails over`);
+    return cohort;
+  }
+
+  begin(cohort: CohortId, count: number): void {
+    this.#inFlight.set(cohort, (this.#inFlight.get(cohort) ?? 0) + count);
+  }
+
+  end(cohort: CohortId): void {
+    this.#inFlight.set(cohort, (this.#inFlight.get(cohort) ?? 1) - 1);
+  }
+
+  inFlight(cohorts: readonly CohortId[]): number {
+    let sum = 0;
+    for (const cohort of cohorts) sum += this.#inFlight.get(cohort) ?? 0;
+    return sum;
+  }
+
+  /** The terms under which this site sends and must be fenced. */
+  ownTerms(): Record<Scope, number> {
+    const terms: Record<Scope, number> = {};
+    for (const { cohort, site, term } of this.#cohorts.values()) if (site === this.#site) terms[cohort] = term;
+    return terms;
+  }
+
+  /** Every cohort's term as control says it, whoever holds it. */
+  allTerms(): Record<Scope, number> {
+    const terms: Record<Scope, number> = {};
+    for (const { cohort, term } of this.#cohorts.values()) terms[cohort] = term;
+    return terms;
+  }
+}

@@ -1,0 +1,181 @@
+/**
+ * db_crawler: works the dirty ranges of one shard: a copy is a range over everything, an overflow or a lost log
+ * leaves one too. Reads both sides of a stretch, sends what is newer here, has amended what versions can't repair
+ * (a row that exists only at the peer), and moves the range's cursor behind confirmed rows only.
+ *
+ * State: the range in work. Its cursor is the ledger's and survives a crash.
+ * Messages: work (there is a range), pause, resume, statistics.
+ *
+ * Always true: keys with a mark or a lane are left to those; a stretch whose outcome is not known for every key is
+ * read again; more than `deletesPerRangeMax` peer-only rows stop the range and ask an operator.
+ */
+
+import { genServer, NanoError, type Piped, type Ref, type Self } from "../src/index.ts";
+import { compareRows } from "./compare.ts";
+import { db_dirty_keys } from "./db_dirty_keys.ts";
+import { db_queuer } from "./db_queuer.ts";
+import { db_replay } from "./db_replay.ts";
+import { PeerSender } from "./peer_sender.ts";
+import { RangeReader } from "./range_reader.ts";
+import type { RowKey } from "./records.ts";
+import type { RenewMessage } from "./shard_messages.ts";
+import { type ShardOptions, type ShardProcess, shardProcess } from "./shard_options.ts";
+
+export interface CrawlerStatistics {
+  readonly working: boolean;
+  readonly rows: number;
+  readonly sent: number;
+  readonly peerOnly: number;
+  /** Why it stopped and waits for an operator, or "". */
+  readonly stopped: string;
+}
+
+interface State {
+  readonly self: Self;
+  readonly options: ShardOptions;
+  readonly ledger: Ref<typeof db_dirty_keys>;
+  readonly replay: Ref<typeof db_replay>;
+  readonly queuer: Ref<typeof db_queuer>;
+  readonly sender: PeerSender;
+  readonly reader: RangeReader;
+  busy: boolean;
+  paused: boolean;
+  failures: number;
+  rows: number;
+  sent: number;
+  peerOnly: number;
+  /** Peer-only rows of the range in work. */
+  peerOnlyInRange: number;
+  rangeId: string;
+  stopped: string;
+}
+
+export const db_crawler = genServer(import.meta.url, "db_crawler", {
+  init: async (options: ShardOptions, self): Promise<State> => {
+    const named = (process: ShardProcess) => shardProcess(options.site, options.shard, process);
+    const ledger = self.ref(db_dirty_keys, named("db_dirty_keys"));
+    await ledger.call.disown("crawler");
+    self.castSelf("work");
+    return {
+      self,
+      options,
+      ledger,
+      replay: self.ref(db_replay, named("db_replay")),
+      queuer: self.ref(db_queuer, named("db_queuer")),
+      sender: new PeerSender(self, options),
+      reader: new RangeReader(self, options),
+      busy: false,
+      paused: false,
+      failures: 0,
+      rows: 0,
+      sent: 0,
+      peerOnly: 0,
+      peerOnlyInRange: 0,
+      rangeId: "",
+      stopped: "",
+    };
+  },
+
+  call: {
+    statistics: (state): CrawlerStatistics => {
+      const { busy, rows, sent, peerOnly, stopped } = state;
+      return { working: busy, rows, sent, peerOnly, stopped };
+    },
+
+    /** Answered when no stretch is in work. */
+    pause: (state) => {
+      state.paused = true;
+    },
+
+    /** An operator accepts that the peer's extra rows of this range are deleted. */
+    allowDeletes: (state) => {
+      state.stopped = "";
+      state.peerOnlyInRange = Number.NEGATIVE_INFINITY;
+      state.self.castSelf("work");
+    },
+
+    resume: (state) => {
+      state.paused = false;
+      state.self.castSelf("work");
+    },
+  },
+
+  cast: {
+    /** Looks for a range and works it, stretch by stretch. */
+    work: (state) => {
+      if (state.busy || state.paused || state.stopped !== "") return;
+      state.busy = true;
+      state.self.pipe(workStretch(state), "worked", undefined);
+    },
+
+    worked: (state, result: Piped<undefined, "more" | "idle">) => {
+      state.busy = false;
+      if (result.ok) state.failures = 0;
+      else state.failures++;
+      const { backoffMinMs, backoffMaxMs } = state.options.tuning;
+      if (result.ok && result.value === "more") state.self.castSelf("work");
+      else if (result.ok) state.self.castAfter(backoffMinMs * 4, "work");
+      else state.self.castAfter(Math.min(backoffMaxMs, backoffMinMs * 2 ** Math.min(state.failures, 16)), "work");
+    },
+  },
+});
+
+async function workStretch(state: State): Promise<"more" | "idle"> {
+  const range = await state.ledger.call.nextRange();
+  if (range === undefined) return "idle";
+  if (range.id !== state.rangeId) {
+    state.rangeId = range.id;
+    state.peerOnlyInRange = 0;
+  }
+  const { crawlBatchMax } = state.options.tuning;
+  await state.replay.call.crawlShare({ rows: crawlBatchMax }, { timeoutMs: Number.POSITIVE_INFINITY });
+  const { pairs, next } = await state.reader.read({ from: range.cursor, to: range.to }, crawlBatchMax);
+  const now = state.self.clock.now();
+  const send: RowKey[] = [];
+  const amend: RowKey[] = [];
+  for (const { key, local, peer } of pairs) {
+    const verdict = compareRows(local, peer, now);
+    if (verdict === "send") send.push(key);
+    else if (verdict === "amend") amend.push(key);
+    if (verdict === "amend" && local === undefined) state.peerOnlyInRange++;
+  }
+  state.rows += pairs.length;
+  if (state.peerOnlyInRange > state.options.tuning.deletesPerRangeMax) {
+    state.stopped = `${state.peerOnlyInRange} rows exist only at the peer; allowDeletes removes them, resume does not`;
+    state.self.log.error({ range: range.id, cohort: range.cohort }, state.stopped);
+    return "idle";
+  }
+  await repair(state, send, amend);
+  await state.ledger.call.advance({ id: range.id, cursor: next });
+  return "more";
+}
+
+/** Brings these keys to the peer, or leaves a durable mark for each that could not be. */
+async function repair(state: State, send: readonly RowKey[], amend: readonly RowKey[]): Promise<void> {
+  const suspects: RowKey[] = [...amend];
+  if (send.length > 0) {
+    const taken = await state.ledger.call.takeUnmarked({ sender: "crawler", keys: send });
+    try {
+      const sent = await state.sender.send(taken);
+      for (const { taken: each, outcome } of sent) {
+        if (outcome.status === "unknown") throw new NanoError("timeout", "the peer did not answer a crawled batch");
+        if (outcome.status === "confirmed") state.sent++;
+        else suspects.push(each.key);
+      }
+      state.replay.cast.feedback({ answered: sent.length, unanswered: 0 });
+    } catch (error) {
+      state.replay.cast.feedback({ answered: 0, unanswered: taken.length });
+      throw error;
+    } finally {
+      const again = await state.ledger.call.releaseUnmarked(taken.map(({ key }) => key));
+      if (again.length > 0) state.queuer.cast.push(again);
+    }
+  }
+  if (suspects.length === 0) return;
+  state.peerOnly += amend.length;
+  await state.ledger.call.suspect({ keys: suspects, owner: "replay" });
+  if (amend.length === 0) return;
+  const renew: RenewMessage = { type: "renew", keys: amend };
+  state.self.send(shardProcess(state.options.site, state.options.shard, "db_switch"), renew);
+}
+

@@ -1,0 +1,432 @@
+/**
+ * db_dirty_keys: the ledger of one shard. Which keys differ or may differ from the peer, who works on each, and
+ * which ranges are suspect as a whole; answers "what if db_queuer discarded?".
+ *
+ * State: the ledger (ledger.ts), the terms under which rows are sent, the keys that a failover watches.
+ * Messages: admit, settle (from db_switch); take, release, own, disown (from the senders); ranges (db_crawler);
+ * counts, account, watch (db_migration, db_failover, operators).
+ *
+ * Always true: a mark or range is durable in the log before `admit` is answered; a clear is logged after it
+ * happened, so a crash can only bring a mark back, never lose one.
+ */
+
+import { assert, type From, genServer, noReply, type Piped, type Ref, type Self } from "../src/index.ts";
+import { type CohortFinder, cohortFinder } from "./cohorts.ts";
+import { db_dirty_log } from "./db_dirty_log.ts";
+import { type CohortCounts, Ledger, type Outcome, type Released, type Sender, type Taken } from "./ledger.ts";
+import { dataLimits } from "./limits.ts";
+import type { LogRecord } from "./log_records.ts";
+import {
+  type CohortId,
+  type DirtyRange,
+  everyCohort,
+  type Grants,
+  type MarkOwner,
+  type RowKey,
+  shardScope,
+  splitRowKey,
+  type Version,
+} from "./records.ts";
+import type { ShardOptions } from "./shard_options.ts";
+
+export interface Admission {
+  readonly key: RowKey;
+  readonly cohort: CohortId;
+  readonly version: Version;
+  /** Whether the cohort is migrated: only then a mark is made. */
+  readonly live: boolean;
+}
+
+/** For each admission: "" if it has a mark, else what stands for it: a range's id, or `notLive`. */
+export type Absorbed = readonly string[];
+
+export const notLive = "off";
+
+/** Rows are sent with these; a cohort that is not here is not sent. */
+export interface SendTerms {
+  readonly shardTerm: number;
+  readonly cohorts: Readonly<Record<CohortId, number>>;
+}
+
+export interface TakenWithGrants extends Taken {
+  readonly grants: Grants;
+}
+
+export interface LedgerCounts extends CohortCounts {
+  readonly ranges: number;
+  readonly lanes: number;
+  readonly bytes: number;
+  /** Age of the oldest mark, ms; 0 without marks. */
+  readonly lagMs: number;
+}
+
+interface State {
+  readonly self: Self;
+  readonly options: ShardOptions;
+  readonly log: Ref<typeof db_dirty_log>;
+  readonly ledger: Ledger;
+  readonly cohortOf: CohortFinder;
+  /** The highest term that the log knows for this shard; 0 if it knows nothing of it. */
+  readonly loggedTerm: number;
+  terms: SendTerms;
+  /** Distinguishes marks that no admission made. */
+  serial: number;
+  /** Who waits for keys to become ready; at most one, the newest. */
+  waiting: { readonly from: From<TakenWithGrants[]>; readonly limit: number } | undefined;
+  readonly watched: Map<CohortId, Set<RowKey> | "overflow">;
+  /** Keys that a swap carried over: neither read nor written until reconciled. */
+  readonly held: Map<RowKey, string>;
+  nextRange: number;
+}
+
+export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
+  init: async (options: ShardOptions, self): Promise<State> => {
+    const log = self.ref(db_dirty_log, options.log);
+    const recovered = await log.call.recover({ shard: options.shard });
+    const ledger = new Ledger(options.tuning.ledgerBytesMax);
+    const cohortOf = cohortFinder(options.prefixes);
+    const now = self.clock.now();
+    for (const { key, version, owner } of recovered.marks) {
+      const { backend, key: plain } = splitRowKey(key);
+      ledger.suspect(key, cohortOf(backend, plain), version, owner === "perror" ? "perror" : "replay", now);
+    }
+    for (const range of recovered.ranges) ledger.setRange(range);
+    return {
+      self,
+      options,
+      log,
+      ledger,
+      cohortOf,
+      loggedTerm: recovered.shardTerm,
+      terms: { shardTerm: 0, cohorts: {} },
+      serial: 1,
+      waiting: undefined,
+      watched: new Map(),
+      held: new Map(recovered.held.map(({ key, decision }) => [key, decision])),
+      nextRange: 1,
+    };
+  },
+
+  call: {
+    /** The highest term of this shard in the log: below control's, the log was lost. */
+    loggedTerm: (state) => state.loggedTerm,
+
+    /**
+     * A new shard term: all marks take versions that nobody has seen, with nothing pending, and are logged again
+     * *before* the start record that voids what is older. A lost log makes every key suspect, in the same append.
+     */
+    start: async (state, { shardTerm, logLost }: { shardTerm: number; logLost: boolean }): Promise<void> => {
+      state.terms = { shardTerm, cohorts: {} };
+      const records: LogRecord[] = [];
+      if (logLost) newRange(state, everyCohort, "", "", "log_lost");
+      for (const mark of [...state.ledger.marks()]) {
+        for (let pending = mark.pending; pending > 0; pending--) state.ledger.settle(mark.key);
+        const version: Version = [0, shardTerm, state.serial++];
+        state.ledger.renew(mark.key, version);
+        if (mark.owner === "queuer") state.ledger.own(mark.key, "replay");
+        records.push(markRecord(state, mark.key, version, mark.owner));
+      }
+      for (const range of state.ledger.ranges()) records.push(rangeRecord(state, range));
+      for (const [key, decision] of state.held) records.push(heldRecord(state, key, decision));
+      records.push({ type: "start", shard: state.options.shard, shardTerm });
+      await state.log.call.append(records);
+    },
+
+    /** Under which terms rows may be sent from now on. */
+    sendUnder: (state, terms: SendTerms) => {
+      state.terms = terms;
+      answerWaiting(state);
+    },
+
+    /** Marks before the local commit; answered when they are durable. */
+    admit: (state, admissions: readonly Admission[], from: From<Absorbed>) => {
+      const records: LogRecord[] = [];
+      const absorbed = admissions.map((admission) => admit(state, admission, records));
+      state.self.pipe(state.log.call.append(records), "admitted", { from, absorbed });
+      return noReply;
+    },
+
+    /** Lanes and grants for the queuer's keys. `busy`: somebody else has the lane now. */
+    take: (state, keys: readonly RowKey[]): { taken: TakenWithGrants[]; busy: RowKey[] } => {
+      const { taken, busy } = state.ledger.take("queuer", keys);
+      return { taken: withGrants(state, taken), busy };
+    },
+
+    /** Lanes and grants for keys under repair; answered when there is at least one. */
+    takeReady: (state, { limit }: { limit: number }, from: From<TakenWithGrants[]>) => {
+      state.waiting = { from, limit };
+      answerWaiting(state);
+      return noReply;
+    },
+
+    /** Lanes and grants for a crawl: only keys that have neither mark nor lane. */
+    takeUnmarked: (state, { sender, keys }: { sender: "crawler" | "compare"; keys: readonly RowKey[] }) =>
+      withGrants(
+        state,
+        state.ledger.takeUnmarked(sender, keys).map((key) => unmarked(state, key)),
+      ),
+
+    release: (state, results: readonly { taken: Taken; outcome: Outcome }[]): Released => {
+      const released = state.ledger.release(results);
+      state.log.cast.note(released.cleared.map(({ key, version }) => clearRecord(state, key, version)));
+      for (const { key, healed } of released.cleared) if (healed) state.held.delete(key);
+      answerWaiting(state);
+      return released;
+    },
+
+    releaseUnmarked: (state, keys: readonly RowKey[]): RowKey[] => {
+      const again = state.ledger.releaseUnmarked(keys);
+      answerWaiting(state);
+      return again;
+    },
+
+    /** Marks for keys that a comparison or a crawl could not settle; durable when answered. */
+    suspect: async (state, { keys, owner }: { keys: readonly RowKey[]; owner: MarkOwner }): Promise<void> => {
+      const records: LogRecord[] = [];
+      for (const key of keys) {
+        const version: Version = [0, state.terms.shardTerm, state.serial++];
+        state.ledger.suspect(key, cohortOfRow(state, key), version, owner, state.self.clock.now());
+        records.push(markRecord(state, key, version, owner));
+      }
+      await state.log.call.append(records);
+      answerWaiting(state);
+    },
+
+    own: (state, { keys, owner }: { keys: readonly RowKey[]; owner: MarkOwner }) => {
+      for (const key of keys) state.ledger.own(key, owner);
+      answerWaiting(state);
+    },
+
+    /** A sender started: what an earlier one held is free, and the queuer's keys go to replay. */
+    disown: (state, sender: Sender) => {
+      state.ledger.disown(sender);
+      if (sender === "replay") state.waiting = undefined;
+      answerWaiting(state);
+    },
+
+    /** An operator or a swap took the key out of the ledger. */
+    drop: async (state, keys: readonly RowKey[]): Promise<void> => {
+      const records: LogRecord[] = [];
+      for (const key of keys) {
+        const version = state.ledger.version(key);
+        if (version === undefined || !state.ledger.drop(key)) continue;
+        state.held.delete(key);
+        records.push(clearRecord(state, key, version));
+      }
+      await state.log.call.append(records);
+    },
+
+    // --- ranges ------------------------------------------------------------------------------------------------
+
+    /** Every key of [from, to) is suspect from now on; durable when answered. */
+    openRange: async (
+      state,
+      { cohort, from, to, reason }: Pick<DirtyRange, "cohort" | "from" | "to" | "reason">,
+    ): Promise<string> => {
+      const range = newRange(state, cohort, from, to, reason);
+      await state.log.call.append([rangeRecord(state, range)]);
+      return range.id;
+    },
+
+    /** The next range to scan, closed to writes and with nothing pending in it; undefined if there is none. */
+    nextRange: (state): DirtyRange | undefined => {
+      for (const range of state.ledger.ranges()) {
+        if (range.state === "collecting") {
+          const closed: DirtyRange = { ...range, state: "scanning" };
+          state.ledger.setRange(closed);
+          state.log.cast.note([rangeRecord(state, closed)]);
+        }
+        if (state.ledger.rangePending(range.id) === 0) return state.ledger.range(range.id);
+      }
+      return undefined;
+    },
+
+    /** All rows before `cursor` are confirmed; undefined as cursor: the whole range is. */
+    advance: (state, { id, cursor }: { id: string; cursor: RowKey | undefined }) => {
+      const range = state.ledger.range(id);
+      if (range === undefined) return;
+      const { shard } = state.options;
+      const { shardTerm } = state.terms;
+      if (cursor === undefined) {
+        state.ledger.removeRange(id);
+        state.log.cast.note([{ type: "range_removed", shard, shardTerm, id }]);
+      } else {
+        state.ledger.setRange({ ...range, cursor });
+        state.log.cast.note([{ type: "cursor", shard, shardTerm, id, cursor }]);
+      }
+    },
+
+    ranges: (state): DirtyRange[] => state.ledger.ranges(),
+
+    // --- what others want to know ------------------------------------------------------------------------------
+
+    counts: (state, cohorts?: readonly CohortId[]): LedgerCounts => {
+      const oldest = state.ledger.oldestMs();
+      return {
+        ...state.ledger.counts(cohorts),
+        ranges: state.ledger.ranges().length,
+        lanes: state.ledger.lanes,
+        bytes: state.ledger.bytes,
+        lagMs: oldest === undefined ? 0 : Math.max(0, state.self.clock.now() - oldest),
+      };
+    },
+
+    account: (state, keys: readonly RowKey[]) => keys.map((key) => state.ledger.account(key)),
+
+    /** From now on remembers which keys of these cohorts are admitted. */
+    watch: (state, cohorts: readonly CohortId[]) => {
+      for (const cohort of cohorts) state.watched.set(cohort, new Set());
+    },
+
+    /** Which were since `watch`; "overflow" if too many, undefined if nobody watched. */
+    watched: (state, cohort: CohortId): RowKey[] | "overflow" | undefined => {
+      const keys = state.watched.get(cohort);
+      return keys === undefined || keys === "overflow" ? keys : [...keys];
+    },
+
+    unwatch: (state, cohorts: readonly CohortId[]) => {
+      for (const cohort of cohorts) state.watched.delete(cohort);
+    },
+
+    /** Keys that may be neither read nor written here: the other side's quarantine at the swap. */
+    hold: async (state, { keys, decision }: { keys: readonly RowKey[]; decision: string }): Promise<void> => {
+      for (const key of keys) state.held.set(key, decision);
+      await state.log.call.append(keys.map((key) => heldRecord(state, key, decision)));
+    },
+
+    /** Those of one decision (it was aborted), or of cohorts that this side no longer serves. */
+    unhold: async (
+      state,
+      { decision, cohorts }: { decision?: string; cohorts?: readonly CohortId[] },
+    ): Promise<void> => {
+      const records: LogRecord[] = [];
+      for (const [key, holder] of state.held) {
+        if (holder !== decision && cohorts?.includes(cohortOfRow(state, key)) !== true) continue;
+        state.held.delete(key);
+        records.push(heldRecord(state, key, ""));
+      }
+      await state.log.call.append(records);
+    },
+
+    held: (state): RowKey[] => [...state.held.keys()],
+
+    /** The keys that db_perror owns, for its restart. */
+    quarantined: (state): RowKey[] => {
+      const keys: RowKey[] = [];
+      for (const { key, owner } of state.ledger.marks()) if (owner === "perror") keys.push(key);
+      return keys;
+    },
+  },
+
+  cast: {
+    admitted: (
+      state,
+      { context, ...result }: Piped<{ from: From<Absorbed>; absorbed: Absorbed }, void>,
+    ) => {
+      if (result.ok) state.self.reply(context.from, context.absorbed);
+      else state.self.replyError(context.from, result.error);
+    },
+
+    /** These admissions are settled locally; `range` as `admit` answered it. */
+    settle: (state, settled: readonly { key: RowKey; range: string }[]) => {
+      for (const { key, range } of settled) {
+        if (range === "") state.ledger.settle(key);
+        else state.ledger.settleAbsorbed(range);
+      }
+      answerWaiting(state);
+    },
+
+    /** Backoffs ended. */
+    unpark: (state, keys: readonly RowKey[]) => {
+      for (const key of keys) state.ledger.unpark(key);
+      answerWaiting(state);
+    },
+  },
+});
+
+function admit(state: State, { key, cohort, version, live }: Admission, records: LogRecord[]): string {
+  if (!live) return notLive;
+  watch(state, cohort, key);
+  if (state.ledger.fits(key)) {
+    state.ledger.admit(key, cohort, version, state.self.clock.now());
+    records.push(markRecord(state, key, version, "queuer"));
+    return "";
+  }
+  let range = state.ledger.collecting(cohort);
+  if (range === undefined) {
+    const { from, to } = state.cohortOf.bounds(cohort);
+    range = newRange(state, cohort, from, to, "overflow");
+    records.push(rangeRecord(state, range));
+  }
+  state.ledger.absorb(range.id);
+  return range.id;
+}
+
+function newRange(
+  state: State,
+  cohort: CohortId,
+  from: RowKey,
+  to: RowKey,
+  reason: DirtyRange["reason"],
+): DirtyRange {
+  const id = `${state.terms.shardTerm}.${state.nextRange++}`;
+  const range: DirtyRange = { id, cohort, from, to, cursor: from, state: "collecting", reason };
+  state.ledger.setRange(range);
+  return range;
+}
+
+function watch(state: State, cohort: CohortId, key: RowKey): void {
+  const keys = state.watched.get(cohort);
+  if (keys === undefined || keys === "overflow") return;
+  keys.add(key);
+  if (keys.size > dataLimits.watchedKeysMax) state.watched.set(cohort, "overflow");
+}
+
+function answerWaiting(state: State): void {
+  const { waiting, ledger } = state;
+  if (waiting === undefined || ledger.readySize === 0 || state.terms.shardTerm === 0) return;
+  const taken = withGrants(state, ledger.takeReady(waiting.limit));
+  if (taken.length === 0) return;
+  state.waiting = undefined;
+  state.self.reply(waiting.from, taken);
+}
+
+/** Leaves out what may not be sent: its cohort's authority is elsewhere, or not yet known. Its lane is given back. */
+function withGrants(state: State, taken: readonly Taken[]): TakenWithGrants[] {
+  const { site, shard } = state.options;
+  const shardGrant = { scope: shardScope(site, shard), term: state.terms.shardTerm };
+  const granted: TakenWithGrants[] = [];
+  for (const each of taken) {
+    const term = state.terms.cohorts[each.cohort];
+    if (term === undefined) state.ledger.release([{ taken: each, outcome: "parked" }]);
+    else granted.push({ ...each, grants: [{ scope: each.cohort, term }, shardGrant] });
+  }
+  return granted;
+}
+
+function unmarked(state: State, key: RowKey): Taken {
+  return { key, cohort: cohortOfRow(state, key), version: [0, 0, 0], pending: 0 };
+}
+
+function cohortOfRow(state: State, row: RowKey): CohortId {
+  const { backend, key } = splitRowKey(row);
+  return state.cohortOf(backend, key);
+}
+
+function markRecord(state: State, key: RowKey, version: Version, owner: MarkOwner): LogRecord {
+  assert(state.terms.shardTerm > 0, "a mark is logged under a term");
+  return { type: "mark", shard: state.options.shard, shardTerm: state.terms.shardTerm, key, version, owner };
+}
+
+function clearRecord(state: State, key: RowKey, version: Version): LogRecord {
+  return { type: "clear", shard: state.options.shard, shardTerm: state.terms.shardTerm, key, version };
+}
+
+function rangeRecord(state: State, range: DirtyRange): LogRecord {
+  return { type: "range", shard: state.options.shard, shardTerm: state.terms.shardTerm, range };
+}
+
+function heldRecord(state: State, key: RowKey, decision: string): LogRecord {
+  return { type: "held", shard: state.options.shard, shardTerm: state.terms.shardTerm, key, decision };
+}
+

@@ -1,0 +1,206 @@
+/**
+ * db_migration: runs the whole of it: off -> live -> copy -> validate -> ready -> failing_over -> swapped.
+ *
+ * State: none of its own; the phase and the moves done are in the control store, so a restart goes on from there.
+ * Messages: run (with the plan of moves), progress.
+ *
+ * Always true: a phase is entered only when what it rests on is acknowledged by every shard (everything is suspect
+ * before a cohort is live, live everywhere before the copy starts); a move is repeated until it has swapped.
+ */
+
+import { genServer, NanoError, type Piped, type Ref, type Self } from "../src/index.ts";
+import { type CohortRecord, type ControlStore, controlKeys, type DecisionRecord } from "./control_store.ts";
+import { db_failover, type MoveReport, readDecisions } from "./db_failover.ts";
+import { dataLimits } from "./limits.ts";
+import type { CohortId, Site } from "./records.ts";
+import { type SiteOptions, SiteShards } from "./site_shards.ts";
+
+export type Phase = "off" | "live" | "copy" | "validate" | "ready" | "failing_over" | "swapped";
+
+/** `migration`: where the whole stands. */
+export interface MigrationRecord {
+  readonly phase: Phase;
+}
+
+/** Where a prefix is to go, in order: `["B"]`, or `["B", "A", "B"]` for one that is reversed and moved again. */
+export interface PrefixPlan {
+  readonly prefix: string;
+  readonly cohorts: readonly CohortId[];
+  readonly path: readonly Site[];
+}
+
+export interface MigrationPlan {
+  readonly from: Site;
+  readonly to: Site;
+  readonly prefixes: readonly PrefixPlan[];
+  /** Pause between two moves, ms: how fast an operator wants it. */
+  readonly movePauseMs: number;
+}
+
+export interface MigrationProgress {
+  readonly phase: Phase;
+  readonly moves: readonly MoveReport[];
+  /** Why it does not go on, or "". */
+  readonly stopped: string;
+}
+
+interface State {
+  readonly self: Self;
+  readonly options: SiteOptions & { readonly failover: string };
+  readonly control: ControlStore;
+  readonly shards: SiteShards;
+  readonly failover: Ref<typeof db_failover>;
+  plan: MigrationPlan | undefined;
+  phase: Phase;
+  readonly moves: MoveReport[];
+  stopped: string;
+}
+
+const key = "migration";
+
+export const db_migration = genServer(import.meta.url, "db_migration", {
+  init: async (options: SiteOptions & { failover: string }, self): Promise<State> => {
+    const control = self.resource<ControlStore>("control");
+    const phase = await readPhase(control);
+    return {
+      self,
+      options,
+      control,
+      shards: new SiteShards(self, options),
+      failover: self.ref(db_failover, options.failover),
+      plan: undefined,
+      phase,
+      moves: [],
+      stopped: "",
+    };
+  },
+
+  call: {
+    /** Starts, or goes on from the recorded phase. Repeating it changes nothing. */
+    run: (state, plan: MigrationPlan) => {
+      if (state.plan !== undefined) return;
+      state.plan = plan;
+      state.self.castSelf("step");
+    },
+
+    progress: (state): MigrationProgress => ({
+      phase: state.phase,
+      moves: [...state.moves],
+      stopped: state.stopped,
+    }),
+  },
+
+  cast: {
+    step: (state) => {
+      const { plan } = state;
+      if (plan === undefined || state.phase === "swapped") return;
+      state.self.pipe(step(state, plan), "stepped", undefined);
+    },
+
+    stepped: async (state, result: Piped<undefined, Phase>) => {
+      if (!result.ok) {
+        state.stopped = result.error.message;
+        state.self.log.warn({ phase: state.phase, code: result.error.code }, `migration waits: ${state.stopped}`);
+        state.self.castAfter(dataLimits.retryPauseMs * 4, "step");
+        return;
+      }
+      state.stopped = "";
+      if (result.value !== state.phase) {
+        await writePhase(state.control, result.value);
+        state.self.log.info({ from: state.phase, to: result.value }, "migration phase");
+        state.phase = result.value;
+      }
+      state.self.castSelf("step");
+    },
+  },
+});
+
+export async function readPhase(control: ControlStore): Promise<Phase> {
+  const record = await control.get(key);
+  return record === undefined ? "off" : (record.value as MigrationRecord).phase;
+}
+
+async function writePhase(control: ControlStore, phase: Phase): Promise<void> {
+  const record = await control.get(key);
+  const written = await control.compareAndSet(key, record?.revision ?? 0, { phase } satisfies MigrationRecord);
+  if (written === undefined) throw new NanoError("conflict", "another migration writes this control store");
+}
+
+/** Does the phase's work; returns the phase that follows. Repeatable. */
+async function step(state: State, plan: MigrationPlan): Promise<Phase> {
+  switch (state.phase) {
+    case "off":
+      // Suspect first, live second: no key may differ between the two without a range over it.
+      await state.shards.openCopy(plan.from);
+      return "live";
+    case "live":
+      await goLive(state.control);
+      await state.shards.refreshAll();
+      await state.shards.resumeCrawlers();
+      return "copy";
+    case "copy": {
+      const { ranges } = await state.shards.counts(plan.from);
+      if (ranges === 0) return "validate";
+      await state.shards.pause(dataLimits.retryPauseMs * 2);
+      return "copy";
+    }
+    case "validate": {
+      const mismatches = await state.shards.validate(plan.from);
+      if (mismatches > 0) throw new NanoError("conflict", `${mismatches} keys differ and nothing stands for it`);
+      return "ready";
+    }
+    case "ready":
+      return "failing_over";
+    case "failing_over":
+      return moveNext(state, plan);
+    case "swapped":
+      return "swapped";
+  }
+}
+
+async function goLive(control: ControlStore): Promise<void> {
+  for (const { key: cohortKey, value, revision } of await control.list("cohort/")) {
+    const cohort = value as CohortRecord;
+    if (cohort.phase === "live") continue;
+    await control.compareAndSet(cohortKey, revision, { ...cohort, phase: "live" } satisfies CohortRecord);
+  }
+  const left = (await control.list("cohort/")).filter(({ value }) => (value as CohortRecord).phase !== "live");
+  if (left.length > 0) throw new NanoError("conflict", `${left.length} cohorts changed while they went live`);
+}
+
+/** The first prefix that has not walked its path to the end takes its next move. */
+async function moveNext(state: State, plan: MigrationPlan): Promise<Phase> {
+  const decisions = await readDecisions(state.control);
+  // Round by round, so that a reversal happens after the other prefixes have moved once.
+  const rounds = Math.max(...plan.prefixes.map(({ path }) => path.length));
+  for (let round = 0; round < rounds; round++) {
+    for (const prefix of plan.prefixes) {
+      const to = prefix.path[round];
+      if (to === undefined || swaps(decisions, prefix.prefix).length > round) continue;
+      const from = to === plan.to ? plan.from : plan.to;
+      const move = { prefix: prefix.prefix, cohorts: prefix.cohorts, from, to };
+      const report = await state.failover.call.move(move, { timeoutMs: dataLimits.moveTimeoutMs });
+      state.moves.push(report);
+      if (report.outcome === "aborted") throw new NanoError("conflict", `${prefix.prefix}: ${report.reason}`);
+      await state.shards.pause(plan.movePauseMs);
+      return "failing_over";
+    }
+  }
+  return "swapped";
+}
+
+/** The decisions that moved a prefix, in order. */
+export function swaps(decisions: readonly DecisionRecord[], prefix: string): DecisionRecord[] {
+  return decisions.filter((decision) => decision.prefix === prefix && decision.state === "swapped");
+}
+
+/** What plan writes before anything runs: each cohort's first authority and term. Repeatable. */
+export async function writeCohorts(control: ControlStore, cohorts: readonly CohortId[], site: Site): Promise<void> {
+  for (const cohort of cohorts) {
+    if ((await control.get(controlKeys.cohort(cohort))) !== undefined) continue;
+    const term = await control.nextTerm();
+    const record: CohortRecord = { cohort, phase: "off", site, term };
+    await control.compareAndSet(controlKeys.cohort(cohort), 0, record);
+  }
+}
+

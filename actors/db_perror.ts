@@ -1,0 +1,114 @@
+/**
+ * db_perror: the durable quarantine of one shard; answers "what if a key can't be repaired?".
+ *
+ * State: for each key in quarantine why it is there, since when, and after how many attempts.
+ * Messages: quarantine (db_replay, db_compare), left (a new version was confirmed), list, retry, resolve (operators).
+ *
+ * Always true: an entry is durable in the log before its mark changes owner; a key in here keeps its mark, so it
+ * is accounted for; it leaves by a new version that the peer takes, or by an operator, never by itself.
+ */
+
+import { genServer, NanoError, type Ref, type Self } from "../src/index.ts";
+import { db_dirty_keys } from "./db_dirty_keys.ts";
+import { db_dirty_log } from "./db_dirty_log.ts";
+import { dataLimits } from "./limits.ts";
+import type { LogRecord } from "./log_records.ts";
+import type { RowKey, Version } from "./records.ts";
+import { splitRowKey } from "./records.ts";
+import { type ShardOptions, shardProcess } from "./shard_options.ts";
+
+export interface PerrorEntry {
+  readonly key: RowKey;
+  readonly version: Version;
+  /** The store's code for a rejected row; `mismatch`, `foreign` or `held` else. */
+  readonly reason: string;
+  readonly attempts: number;
+  /** Wall-clock ms since 1970. */
+  readonly firstAtMs: number;
+}
+
+interface State {
+  readonly self: Self;
+  readonly options: ShardOptions;
+  readonly log: Ref<typeof db_dirty_log>;
+  readonly ledger: Ref<typeof db_dirty_keys>;
+  readonly entries: Map<RowKey, PerrorEntry>;
+  shardTerm: number;
+}
+
+export const db_perror = genServer(import.meta.url, "db_perror", {
+  init: async (options: ShardOptions, self): Promise<State> => {
+    const log = self.ref(db_dirty_log, options.log);
+    const ledger = self.ref(db_dirty_keys, shardProcess(options.site, options.shard, "db_dirty_keys"));
+    const { perror } = await log.call.recover({ shard: options.shard });
+    const quarantined = new Set(await ledger.call.quarantined());
+    const entries = new Map<RowKey, PerrorEntry>();
+    // An entry whose mark has gone healed just before the crash.
+    for (const entry of perror) if (quarantined.has(entry.key)) entries.set(entry.key, entry);
+    return { self, options, log, ledger, entries, shardTerm: 0 };
+  },
+
+  call: {
+    /** A new shard term: entries are logged again under it, before the ledger's start record voids older ones. */
+    start: async (state, { shardTerm }: { shardTerm: number }): Promise<void> => {
+      state.shardTerm = shardTerm;
+      await state.log.call.append([...state.entries.values()].map((entry) => record(state, entry)));
+    },
+
+    /** Durable when answered. Errors: `overloaded` when the quarantine is full. */
+    quarantine: async (state, entries: readonly Omit<PerrorEntry, "firstAtMs">[]): Promise<void> => {
+      if (state.entries.size + entries.length > dataLimits.perrorPerShardMax) {
+        const text = `db_perror holds ${state.entries.size} keys; resolve some or raise perrorPerShardMax`;
+        throw new NanoError("overloaded", text);
+      }
+      const now = state.self.clock.now();
+      const added = entries.map((entry) => ({ ...entry, firstAtMs: state.entries.get(entry.key)?.firstAtMs ?? now }));
+      await state.log.call.append(added.map((entry) => record(state, entry)));
+      for (const entry of added) state.entries.set(entry.key, entry);
+      await state.ledger.call.own({ keys: added.map(({ key }) => key), owner: "perror" });
+    },
+
+    /** Entries whose key starts with `prefix` (any backend), at most `limit`, in no order. */
+    list: (state, { prefix, limit }: { prefix: string; limit: number }): PerrorEntry[] => {
+      const found: PerrorEntry[] = [];
+      for (const entry of state.entries.values()) {
+        if (found.length >= limit) break;
+        if (splitRowKey(entry.key).key.startsWith(prefix)) found.push(entry);
+      }
+      return found;
+    },
+
+    count: (state) => state.entries.size,
+
+    /** An operator: replay tries these keys again at once. Returns how many were here. */
+    retry: async (state, keys: readonly RowKey[]): Promise<number> => {
+      const known = keys.filter((key) => state.entries.has(key));
+      await state.ledger.call.own({ keys: known, owner: "replay" });
+      return known.length;
+    },
+
+    /** An operator accepts the difference: mark and entry go. Returns how many were here. */
+    resolve: async (state, keys: readonly RowKey[]): Promise<number> => {
+      const known = keys.filter((key) => state.entries.has(key));
+      await state.ledger.call.drop(known);
+      remove(state, known);
+      return known.length;
+    },
+  },
+
+  cast: {
+    /** The peer confirmed a new version of these keys. */
+    left: (state, keys: readonly RowKey[]) => remove(state, keys),
+  },
+});
+
+function record(state: State, entry: PerrorEntry): LogRecord {
+  return { type: "perror", shard: state.options.shard, shardTerm: state.shardTerm, ...entry };
+}
+
+function remove(state: State, keys: readonly RowKey[]): void {
+  const { shard } = state.options;
+  const { shardTerm } = state;
+  const gone = keys.filter((key) => state.entries.delete(key));
+  state.log.cast.note(gone.map((key) => ({ type: "perror_resolved", shard, shardTerm, key })));
+}

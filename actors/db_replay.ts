@@ -1,0 +1,282 @@
+/**
+ * db_replay: repairs dirty keys of one shard from the *current* local state until both sides agree. Its parts answer
+ * the talk's questions: feedback (a breaker per remote partition), rate limit (a token bucket, with a share of its
+ * own for the crawler), inflight (lanes), backoff (exponential with full jitter, a heap, never a sleeping worker),
+ * and what can't be repaired goes to db_perror.
+ *
+ * State: breaker, buckets, backoffs by key. Which keys are dirty is the ledger's.
+ * Messages: feedback (senders), crawlShare (db_crawler), setRate, statistics.
+ *
+ * Always true: at most one request for ready keys and `sendsInFlightMax` batches are out; while the breaker is not
+ * closed at most one probe is in flight; a new write does not reset a key's backoff.
+ */
+
+import { type From, genServer, Heap, noReply, type Piped, type Ref, type Self } from "../src/index.ts";
+import { Breaker } from "./breaker.ts";
+import { db_dirty_keys, type TakenWithGrants } from "./db_dirty_keys.ts";
+import { db_perror } from "./db_perror.ts";
+import type { Outcome, Taken } from "./ledger.ts";
+import { PeerSender, type Sent } from "./peer_sender.ts";
+import type { RowKey } from "./records.ts";
+import type { BreakerMessage, RenewMessage } from "./shard_messages.ts";
+import { type ShardOptions, shardProcess } from "./shard_options.ts";
+import { TokenBucket } from "./token_bucket.ts";
+
+export interface ReplayStatistics {
+  readonly breaker: "closed" | "open" | "half_open";
+  readonly parked: number;
+  readonly inFlight: number;
+  readonly attempts: number;
+  readonly repaired: number;
+  readonly probes: number;
+}
+
+interface Backoff {
+  attempts: number;
+  rejections: number;
+}
+
+interface State {
+  readonly self: Self;
+  readonly options: ShardOptions;
+  readonly ledger: Ref<typeof db_dirty_keys>;
+  readonly perror: Ref<typeof db_perror>;
+  readonly sender: PeerSender;
+  readonly breaker: Breaker;
+  readonly repairs: TokenBucket;
+  readonly crawl: TokenBucket;
+  readonly backoffs: Map<RowKey, Backoff>;
+  /** Keys whose backoff runs, by when it ends. */
+  readonly parked: Heap<RowKey>;
+  wakeAtMs: number;
+  asking: boolean;
+  paused: boolean;
+  inFlight: number;
+  readonly crawlers: { readonly from: From<void>; readonly rows: number }[];
+  attempts: number;
+  repaired: number;
+  probes: number;
+}
+
+export const db_replay = genServer(import.meta.url, "db_replay", {
+  init: async (options: ShardOptions, self): Promise<State> => {
+    const ledger = self.ref(db_dirty_keys, shardProcess(options.site, options.shard, "db_dirty_keys"));
+    await ledger.call.disown("replay");
+    const { repairsPerSecond, crawlRowsPerSecond, breakerFailures } = options.tuning;
+    const now = self.clock.now();
+    self.castSelf("pump");
+    return {
+      self,
+      options,
+      ledger,
+      perror: self.ref(db_perror, shardProcess(options.site, options.shard, "db_perror")),
+      sender: new PeerSender(self, options),
+      breaker: new Breaker(breakerFailures),
+      repairs: new TokenBucket(repairsPerSecond, now),
+      crawl: new TokenBucket(crawlRowsPerSecond, now),
+      backoffs: new Map(),
+      parked: new Heap(),
+      wakeAtMs: Number.POSITIVE_INFINITY,
+      asking: false,
+      paused: false,
+      inFlight: 0,
+      crawlers: [],
+      attempts: 0,
+      repaired: 0,
+      probes: 0,
+    };
+  },
+
+  call: {
+    /** Answered when the crawler may move `rows` more rows: rate permitting, and only with a closed breaker. */
+    crawlShare: (state, { rows }: { rows: number }, from: From<void>) => {
+      state.crawlers.push({ from, rows });
+      letCrawl(state);
+      return noReply;
+    },
+
+    /** Repairs and crawled rows per second, from now on. */
+    setRate: (state, { repairs, crawl }: { repairs: number; crawl: number }) => {
+      const now = state.self.clock.now();
+      state.repairs.setRate(repairs, now);
+      state.crawl.setRate(crawl, now);
+      state.self.castSelf("pump");
+    },
+
+    statistics: (state): ReplayStatistics => {
+      const { parked, inFlight, attempts, repaired, probes } = state;
+      return { breaker: state.breaker.state, parked: parked.size, inFlight, attempts, repaired, probes };
+    },
+  },
+
+  cast: {
+    /** How a sender's batch went: every batch without any answer counts as one failure. */
+    feedback: (state, { answered, unanswered }: { answered: number; unanswered: number }) =>
+      feedback(state, answered, unanswered),
+
+    pump: (state) => pump(state),
+
+    resume: (state) => {
+      state.paused = false;
+      pump(state);
+    },
+
+    /** The breaker's interval passed. */
+    probe: (state) => {
+      state.breaker.halfOpen();
+      pump(state);
+    },
+
+    /** Some backoffs ended. */
+    unpark: (state) => {
+      state.wakeAtMs = Number.POSITIVE_INFINITY;
+      const now = state.self.clock.now();
+      const due: RowKey[] = [];
+      for (let at = state.parked.first; at !== undefined && at <= now; at = state.parked.first) {
+        const key = state.parked.pop();
+        if (key !== undefined) due.push(key);
+      }
+      if (due.length > 0) state.ledger.cast.unpark(due);
+      wakeForParked(state);
+    },
+
+    letCrawl: (state) => letCrawl(state),
+
+    taken: (state, result: Piped<undefined, TakenWithGrants[]>) => {
+      state.asking = false;
+      if (!result.ok) throw result.error;
+      state.inFlight++;
+      state.attempts += result.value.length;
+      state.repairs.take(result.value.length);
+      if (state.breaker.state !== "closed") state.probes++;
+      state.self.pipe(state.sender.send(result.value), "repairedBatch", undefined);
+      pump(state);
+    },
+
+    repairedBatch: (state, result: Piped<undefined, Sent[]>) => {
+      if (!result.ok) throw result.error;
+      return settle(state, result.value);
+    },
+  },
+});
+
+function pump(state: State): void {
+  const { sendsInFlightMax, sendBatchMax } = state.options.tuning;
+  if (state.asking || state.paused) return;
+  const closed = state.breaker.state === "closed";
+  if (state.breaker.state === "open" || state.inFlight >= (closed ? sendsInFlightMax : 1)) return;
+  const now = state.self.clock.now();
+  const limit = closed ? state.repairs.available(sendBatchMax, now) : 1;
+  if (limit < 1) {
+    state.paused = true;
+    state.self.castAfter(state.repairs.delayMs(1, now), "resume");
+    return;
+  }
+  state.asking = true;
+  const ready = state.ledger.call.takeReady({ limit }, { timeoutMs: Number.POSITIVE_INFINITY });
+  state.self.pipe(ready, "taken", undefined);
+}
+
+function feedback(state: State, answered: number, unanswered: number): void {
+  if (answered > 0) {
+    if (state.breaker.answered()) tellBreaker(state, false);
+  } else if (unanswered > 0 && state.breaker.failed()) {
+    tellBreaker(state, true);
+    state.self.castAfter(state.options.tuning.probeIntervalMs, "probe");
+  }
+}
+
+function tellBreaker(state: State, open: boolean): void {
+  const message: BreakerMessage = { type: "breaker", open };
+  state.self.send(shardProcess(state.options.site, state.options.shard, "db_queuer"), message);
+  if (!open) letCrawl(state);
+}
+
+async function settle(state: State, sent: readonly Sent[]): Promise<void> {
+  const results: { taken: Taken; outcome: Outcome }[] = [];
+  const amend: RowKey[] = [];
+  const poison: { key: RowKey; version: Taken["version"]; reason: string; attempts: number }[] = [];
+  let unanswered = 0;
+  for (const { taken, outcome } of sent) {
+    switch (outcome.status) {
+      case "confirmed":
+        results.push({ taken, outcome: "confirmed" });
+        state.backoffs.delete(taken.key);
+        state.repaired++;
+        break;
+      case "rejected": {
+        results.push({ taken, outcome: "parked" });
+        const backoff = backOff(state, taken.key);
+        backoff.rejections++;
+        if (backoff.rejections < state.options.tuning.rejectionsMax) park(state, taken.key, backoff);
+        else poison.push({ ...taken, reason: outcome.code, attempts: backoff.attempts });
+        break;
+      }
+      case "unknown":
+      case "fenced":
+      case "amend":
+      case "again":
+        if (outcome.status === "unknown") unanswered++;
+        if (outcome.status === "amend") amend.push(taken.key);
+        results.push({ taken, outcome: "parked" });
+        park(state, taken.key, backOff(state, taken.key));
+        break;
+    }
+  }
+  feedback(state, sent.length - unanswered, unanswered);
+  if (amend.length > 0) {
+    const renew: RenewMessage = { type: "renew", keys: amend };
+    state.self.send(shardProcess(state.options.site, state.options.shard, "db_switch"), renew);
+  }
+  if (poison.length > 0) {
+    for (const { key } of poison) state.backoffs.delete(key);
+    await state.perror.call.quarantine(poison);
+  }
+  const { cleared } = await state.ledger.call.release(results);
+  const healed = cleared.filter((each) => each.healed).map(({ key }) => key);
+  if (healed.length > 0) state.perror.cast.left(healed);
+  state.inFlight--;
+  pump(state);
+}
+
+function backOff(state: State, key: RowKey): Backoff {
+  let backoff = state.backoffs.get(key);
+  if (backoff === undefined) {
+    backoff = { attempts: 0, rejections: 0 };
+    state.backoffs.set(key, backoff);
+  }
+  backoff.attempts++;
+  return backoff;
+}
+
+/** Exponential with full jitter (Brooker, "Exponential Backoff And Jitter", AWS 2015). */
+function park(state: State, key: RowKey, { attempts }: Backoff): void {
+  const { backoffMinMs, backoffMaxMs } = state.options.tuning;
+  const ceiling = Math.min(backoffMaxMs, backoffMinMs * 2 ** Math.min(attempts, 30));
+  const delayMs = Math.max(1, state.self.random.next("db_replay.backoff") * ceiling);
+  state.parked.push(state.self.clock.now() + delayMs, key);
+  wakeForParked(state);
+}
+
+function wakeForParked(state: State): void {
+  const first = state.parked.first;
+  if (first === undefined || first >= state.wakeAtMs) return;
+  state.wakeAtMs = first;
+  state.self.castAfter(Math.max(0, first - state.self.clock.now()), "unpark");
+}
+
+function letCrawl(state: State): void {
+  const now = state.self.clock.now();
+  while (state.crawlers.length > 0 && state.breaker.state === "closed") {
+    const next = state.crawlers[0];
+    if (next === undefined) return;
+    const delayMs = state.crawl.delayMs(1, now);
+    if (delayMs > 0) {
+      state.self.castAfter(delayMs, "letCrawl");
+      return;
+    }
+    state.crawl.take(next.rows);
+    state.crawlers.shift();
+    state.self.reply(next.from, undefined);
+  }
+}

@@ -1,0 +1,448 @@
+/**
+ * db_switch: the admission of one shard of one site; answers "which side is the truth, and who may write?".
+ *
+ * State: the cohorts' authority as control says it, the shard's term and counter, operations between admission and
+ * local commit. Messages: write, amend, get, scan, lookup (clients, through db_module); refresh (db_failover,
+ * db_migration: a barrier); renew (info from the senders).
+ *
+ * Always true: a version is drawn once; its mark is durable before its local commit, the commit before the answer,
+ * the answer before the send; no client's write is admitted under a block's term; the own store is fenced at a term
+ * before anything is admitted under it. Any local outcome that is unknown ends this process: the next start settles
+ * it by a fence and a new term.
+ */
+
+import { assert, type From, genServer, type Info, NanoError, noReply, type Piped, type Ref, type Self } from "../src/index.ts";
+import { AmendQueue, type AmendJob } from "./amend_queue.ts";
+import { AuthorityTable, type CohortState } from "./authority.ts";
+import { type CohortFinder, cohortFinder } from "./cohorts.ts";
+import { type CohortRecord, type ControlStore, controlKeys, type DecisionRecord, type ShardRecord } from "./control_store.ts";
+import { type Absorbed, type Admission, db_dirty_keys } from "./db_dirty_keys.ts";
+import { db_perror } from "./db_perror.ts";
+import { db_queuer } from "./db_queuer.ts";
+import { db_store, liveRow } from "./db_store.ts";
+import { amendFunctions } from "./kinds/index.ts";
+import { dataLimits } from "./limits.ts";
+import { type CohortId, type Row, type RowKey, rowKey, shardScope, splitRowKey, type Version } from "./records.ts";
+import {
+  type AmendRequest,
+  type GetRequest,
+  isRenewMessage,
+  type LiveRow,
+  type RowWrite,
+  type ScanRequest,
+  type WriteRequest,
+  type WriteResult,
+} from "./shard_messages.ts";
+import { type ShardOptions, type ShardProcess, shardProcess } from "./shard_options.ts";
+import type { ApplyGroup, ApplyResult } from "./store_messages.ts";
+
+/** One admitted row on its way to the local store. */
+interface Admitted {
+  readonly row: Row;
+  readonly cohort: CohortState;
+  readonly operation: Operation;
+  /** Its place in the operation's results. */
+  readonly index: number;
+}
+
+/** A client's request, or a renewal, between admission and its answer. */
+interface Operation {
+  readonly results: (WriteResult | undefined)[];
+  missing: number;
+  readonly done: (results: WriteResult[]) => void;
+}
+
+interface State {
+  readonly self: Self;
+  readonly options: ShardOptions;
+  readonly control: ControlStore;
+  readonly store: Ref<typeof db_store>;
+  readonly ledger: Ref<typeof db_dirty_keys>;
+  readonly queuer: Ref<typeof db_queuer>;
+  readonly cohortOf: CohortFinder;
+  readonly authority: AuthorityTable;
+  readonly shardTerm: number;
+  /** Why nothing is served, or "". */
+  lost: string;
+  n: number;
+  held: Set<RowKey>;
+  filling: Admitted[];
+  flushing: boolean;
+  batchesInFlight: number;
+  readonly amends: AmendQueue;
+  barriers: { readonly cohorts: readonly CohortId[]; readonly from: From<void> }[];
+}
+
+export const db_switch = genServer(import.meta.url, "db_switch", {
+  init: async (options: ShardOptions, self): Promise<State> => {
+    const named = (process: ShardProcess) => shardProcess(options.site, options.shard, process);
+    const control = self.resource<ControlStore>("control");
+    const store = self.ref(db_store, named("db_store"));
+    const ledger = self.ref(db_dirty_keys, named("db_dirty_keys"));
+    const perror = self.ref(db_perror, named("db_perror"));
+    const shardTerm = await control.nextTerm();
+    const lost = await takeShard(options, shardTerm, control, { store, ledger, perror });
+    const state: State = {
+      self,
+      options,
+      control,
+      store,
+      ledger,
+      queuer: self.ref(db_queuer, named("db_queuer")),
+      cohortOf: cohortFinder(options.prefixes),
+      authority: new AuthorityTable(options.site),
+      shardTerm,
+      lost,
+      n: 0,
+      held: new Set(),
+      filling: [],
+      flushing: false,
+      batchesInFlight: 0,
+      amends: new AmendQueue(),
+      barriers: [],
+    };
+    await applyControl(state);
+    return state;
+  },
+
+  call: {
+    /** Answered when every row is durable here or refused; each row by itself. */
+    write: (state, request: WriteRequest, from: From<WriteResult[]>) => {
+      const cohort = serving(state).writing(request.cohort);
+      admit(state, cohort, request.rows, (results) => state.self.reply(from, results));
+      return noReply;
+    },
+
+    /** Errors: as `write`, and what the kind's function refuses with. */
+    amend: (state, request: AmendRequest, from: From<unknown>) => {
+      serving(state).writing(request.cohort);
+      const base = rowKey(request.backend, request.key);
+      state.amends.push({ type: "request", base, request, from });
+      pumpAmends(state, base);
+      return noReply;
+    },
+
+    get: (state, { cohort, keys }: GetRequest, from: From<(LiveRow | undefined)[]>) => {
+      serving(state).reading(cohort);
+      for (const key of keys) refuseHeld(state, key);
+      state.store.cast.readFor({ keys, from });
+      return noReply;
+    },
+
+    scan: (state, { cohort, range, limit }: ScanRequest, from: From<LiveRow[]>) => {
+      serving(state).reading(cohort);
+      state.store.cast.scanFor({ range, limit, from });
+      return noReply;
+    },
+
+    /**
+     * Reads control again and takes it over. Answered when the own store is fenced and nothing that was admitted
+     * before is in flight in a cohort that is closed here: then the ledger's counts are final.
+     */
+    refresh: async (state, _: undefined, from: From<void>) => {
+      const closed = await applyControl(state);
+      state.barriers.push({ cohorts: closed, from });
+      checkBarriers(state);
+      return noReply;
+    },
+
+    term: (state) => state.shardTerm,
+  },
+
+  cast: {
+    flush: (state) => flush(state),
+
+    marked: (state, { context: batch, ...result }: Piped<Admitted[], Absorbed>) => {
+      if (!result.ok) refuseBatch(state, batch, result.error);
+      else commit(state, batch, result.value);
+    },
+
+    committed: (
+      state,
+      { context, ...result }: Piped<{ batch: Admitted[]; absorbed: Absorbed }, ApplyResult[][]>,
+    ) => {
+      if (!result.ok) throw result.error;
+      acknowledge(state, context.batch, context.absorbed, result.value);
+    },
+
+    amendRead: (state, { context: job, ...result }: Piped<AmendJob, (Row | undefined)[]>) => {
+      if (!result.ok) throw result.error;
+      decideAmend(state, job, result.value);
+    },
+  },
+
+  info: (state, info: Info) => {
+    if (info.type !== "message" || !isRenewMessage(info.message)) return;
+    for (const key of info.message.keys) {
+      const { backend, key: plain } = splitRowKey(key);
+      const base = rowKey(backend, plain);
+      state.amends.push({ type: "renew", base, key });
+      pumpAmends(state, base);
+    }
+  },
+});
+
+// --- shard start -------------------------------------------------------------------------------------------------
+
+interface Neighbours {
+  readonly store: Ref<typeof db_store>;
+  readonly ledger: Ref<typeof db_dirty_keys>;
+  readonly perror: Ref<typeof db_perror>;
+}
+
+/**
+ * Takes the shard for this term: log, control, fence, in this order; nothing older can land after it.
+ * Returns why the store may not be served, or "". Errors: `fenced` when a newer owner has it.
+ */
+async function takeShard(
+  { site, shard }: ShardOptions,
+  shardTerm: number,
+  control: ControlStore,
+  { store, ledger, perror }: Neighbours,
+): Promise<string> {
+  const key = controlKeys.shard(site, shard);
+  const record = await control.get(key);
+  const before = record?.value as ShardRecord | undefined;
+  const logLost = before !== undefined && before.term > (await ledger.call.loggedTerm());
+  await perror.call.start({ shardTerm });
+  await ledger.call.start({ shardTerm, logLost });
+  const { storeId, incarnation } = await store.call.identity();
+  const known = before === undefined || (before.storeId === storeId && before.incarnation <= incarnation);
+  if (!known) return `store ${storeId} is not the one that control remembers (${before.storeId})`;
+  const next: ShardRecord = { site, shard, term: shardTerm, storeId, incarnation };
+  if ((await control.compareAndSet(key, record?.revision ?? 0, next)) === undefined) {
+    throw new NanoError("fenced", `${key} was taken by another owner meanwhile`);
+  }
+  const inForce = await store.call.fence({ scope: shardScope(site, shard), term: shardTerm });
+  if (inForce > shardTerm) throw new NanoError("fenced", `${key} is fenced at ${inForce}, above ${shardTerm}`);
+  return "";
+}
+
+/** Returns the cohorts that are closed to clients here. */
+async function applyControl(state: State): Promise<CohortId[]> {
+  const cohorts = (await state.control.list("cohort/")).map(({ value }) => value as CohortRecord);
+  const decisions = (await state.control.list("decision/")).map(({ value }) => value as DecisionRecord);
+  const closed = state.authority.update(cohorts, decisions);
+  await fenceOwnStore(state);
+  await state.ledger.call.sendUnder({ shardTerm: state.shardTerm, cohorts: state.authority.ownTerms() });
+  state.held = new Set(await state.ledger.call.held());
+  return closed;
+}
+
+async function fenceOwnStore(state: State): Promise<void> {
+  const terms = Object.entries(state.authority.ownTerms());
+  const inForce = await state.store.call.fences(terms.map(([scope]) => scope));
+  for (const [index, [scope, term]] of terms.entries()) {
+    if ((inForce[index] ?? 0) < term) await state.store.call.fence({ scope, term });
+  }
+}
+
+function serving(state: State): AuthorityTable {
+  if (state.lost !== "") throw new NanoError("lost", `${state.lost}; promote the other side or restore the store`);
+  return state.authority;
+}
+
+function refuseHeld(state: State, key: RowKey): void {
+  if (!state.held.has(key)) return;
+  throw new NanoError("held", "the key waits in db_perror for reconciliation", { key });
+}
+
+// --- a write's way -----------------------------------------------------------------------------------------------
+
+/** Gives each row its version and puts it into the next batch. */
+function admit(
+  state: State,
+  cohort: CohortState,
+  rows: readonly RowWrite[],
+  done: (results: WriteResult[]) => void,
+): void {
+  const operation: Operation = { results: new Array(rows.length), missing: rows.length, done };
+  if (rows.length === 0) done([]);
+  rows.forEach((write, index) => {
+    if (state.held.has(write.key)) {
+      const message = "the key waits in db_perror for reconciliation";
+      finishRow(operation, index, { ok: false, code: "held", message });
+      return;
+    }
+    const version: Version = [cohort.term, state.shardTerm, ++state.n];
+    state.amends.admitted(baseOf(write.key));
+    state.authority.begin(cohort.cohort, 1);
+    const row: Row = { key: write.key, version, value: write.value, expiresAtMs: write.expiresAtMs };
+    state.filling.push({ row, cohort, operation, index });
+  });
+  wantFlush(state);
+}
+
+function wantFlush(state: State): void {
+  if (state.flushing || state.filling.length === 0) return;
+  if (state.batchesInFlight >= dataLimits.admitBatchesInFlightMax) return;
+  state.flushing = true;
+  state.self.castSelf("flush");
+}
+
+/** Marks first. Rows of cohorts that are not migrated need none. */
+function flush(state: State): void {
+  state.flushing = false;
+  if (state.filling.length === 0 || state.batchesInFlight >= dataLimits.admitBatchesInFlightMax) return;
+  const batch = state.filling.splice(0, dataLimits.admitBatchMax);
+  state.batchesInFlight++;
+  const admissions: Admission[] = batch.map(({ row, cohort }) => ({
+    key: row.key,
+    cohort: cohort.cohort,
+    version: row.version,
+    live: cohort.live,
+  }));
+  state.self.pipe(state.ledger.call.admit(admissions), "marked", batch);
+  wantFlush(state);
+}
+
+function commit(state: State, batch: Admitted[], absorbed: Absorbed): void {
+  const groups: ApplyGroup[] = [];
+  const shard = { scope: shardScope(state.options.site, state.options.shard), term: state.shardTerm };
+  for (const { row, cohort } of batch) {
+    groups.push({ grants: [{ scope: cohort.cohort, term: cohort.term }, shard], rows: [row] });
+  }
+  // No time-out: an outcome that is never known ends with this process or the store's, and is settled by a restart.
+  const applied = state.store.call.apply(groups, { timeoutMs: Number.POSITIVE_INFINITY });
+  state.self.pipe(applied, "committed", { batch, absorbed });
+}
+
+/** Answers each client, settles the marks, then hands the keys to the queuer. */
+function acknowledge(state: State, batch: Admitted[], absorbed: Absorbed, results: ApplyResult[][]): void {
+  assert(results.length === batch.length, "a result for each row");
+  const forward: RowKey[] = [];
+  batch.forEach(({ row, cohort, operation, index }, i) => {
+    finishRow(operation, index, writeResult(row, results[i]?.[0]));
+    if (absorbed[i] === "") forward.push(row.key);
+    state.authority.end(cohort.cohort);
+  });
+  settle(state, batch, absorbed);
+  if (forward.length > 0) state.queuer.cast.push(forward);
+  endBatch(state, batch);
+}
+
+/** The log could not take the marks: nothing was written. */
+function refuseBatch(state: State, batch: Admitted[], error: NanoError): void {
+  for (const { cohort, operation, index } of batch) {
+    finishRow(operation, index, { ok: false, code: "unavailable", message: error.message });
+    state.authority.end(cohort.cohort);
+  }
+  settle(
+    state,
+    batch,
+    batch.map(() => ""),
+  );
+  endBatch(state, batch);
+}
+
+function settle(state: State, batch: Admitted[], absorbed: Absorbed): void {
+  state.ledger.cast.settle(batch.map(({ row }, i) => ({ key: row.key, range: absorbed[i] ?? "" })));
+}
+
+function endBatch(state: State, batch: Admitted[]): void {
+  state.batchesInFlight--;
+  const bases = new Set<RowKey>();
+  for (const { row } of batch) {
+    const base = baseOf(row.key);
+    state.amends.settled(base);
+    bases.add(base);
+  }
+  for (const base of bases) pumpAmends(state, base);
+  checkBarriers(state);
+  wantFlush(state);
+}
+
+function writeResult(row: Row, result: ApplyResult | undefined): WriteResult {
+  switch (result?.status) {
+    case "applied":
+    case "same":
+      return { ok: true, version: row.version };
+    case "rejected":
+      return { ok: false, code: "rejected", message: `the store refuses this row: ${result.code}` };
+    case "fenced":
+      return { ok: false, code: "fenced", message: `${result.scope} is at term ${result.term}; nothing was written` };
+    case "stale":
+      return { ok: false, code: "conflict", message: "a newer version of this row stands in the store" };
+    case undefined:
+      return { ok: false, code: "crashed", message: "the store gave no result for this row" };
+  }
+}
+
+function finishRow(operation: Operation, index: number, result: WriteResult): void {
+  operation.results[index] = result;
+  if (--operation.missing === 0) operation.done(operation.results as WriteResult[]);
+}
+
+function checkBarriers(state: State): void {
+  if (state.barriers.length === 0) return;
+  state.barriers = state.barriers.filter(({ cohorts, from }) => {
+    if (state.authority.inFlight(cohorts) > 0) return true;
+    state.self.reply(from, undefined);
+    return false;
+  });
+}
+
+// --- amends ------------------------------------------------------------------------------------------------------
+
+/** Starts the next amend of a key once nothing of that key is pending. */
+function pumpAmends(state: State, base: RowKey): void {
+  const job = state.amends.begin(base);
+  if (job === undefined) return;
+  const rows: Promise<(Row | undefined)[]> =
+    job.type === "renew"
+      ? state.store.call.get([job.key])
+      : state.store.call.scan({ range: keyRange(base), limit: dataLimits.rowsPerKeyMax });
+  state.self.pipe(rows, "amendRead", job);
+}
+
+function decideAmend(state: State, job: AmendJob, rows: (Row | undefined)[]): void {
+  if (state.amends.movedSince(job)) {
+    pumpAmends(state, job.base);
+    return;
+  }
+  state.amends.finish(job);
+  try {
+    if (job.type === "renew") renew(state, job.key, rows[0]);
+    else amend(state, job.request, job.from, rows);
+  } catch (error) {
+    if (!(error instanceof NanoError)) throw error;
+    if (job.type === "request") state.self.replyError(job.from, error);
+  }
+  pumpAmends(state, job.base);
+}
+
+function amend(state: State, request: AmendRequest, from: From<unknown>, rows: (Row | undefined)[]): void {
+  const cohort = serving(state).writing(request.cohort);
+  const decide = amendFunctions[request.operation];
+  if (decide === undefined) {
+    throw new NanoError("bad_argument", `no amend named ${request.operation}`, { field: "operation" });
+  }
+  const nowMs = Math.max(state.self.clock.now(), cohort.decidedAtMs);
+  const live = rows.map((row) => liveRow(row, nowMs)).filter((row) => row !== undefined);
+  for (const { key } of live) refuseHeld(state, key);
+  const rowKeyOf = (sub: string): RowKey => rowKey(request.backend, request.key, sub);
+  const { writes, answer } = decide(live, request.message, { nowMs, rowKeyOf });
+  admit(state, cohort, writes, (results) => {
+    const failed = results.find((result) => !result.ok);
+    if (failed === undefined || failed.ok) state.self.reply(from, answer);
+    else state.self.replyError(from, { code: failed.code, message: failed.message });
+  });
+}
+
+/** The current row, or its absence, gets a version that is newer than anything the peer can have of ours. */
+function renew(state: State, key: RowKey, row: Row | undefined): void {
+  const { backend, key: plain } = splitRowKey(key);
+  const cohort = serving(state).reading(state.cohortOf(backend, plain));
+  const write: RowWrite = { key, value: row?.value ?? null, expiresAtMs: row?.expiresAtMs ?? 0 };
+  admit(state, cohort, [write], () => undefined);
+}
+
+function baseOf(key: RowKey): RowKey {
+  const { backend, key: plain } = splitRowKey(key);
+  return rowKey(backend, plain);
+}
+
+/** All rows of one key: `base` ends in the separator before the sub-key. */
+function keyRange(base: RowKey): { from: RowKey; to: RowKey } {
+  return { from: base, to: `${base.slice(0, -1)}\u0001` };
+}

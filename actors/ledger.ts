@@ -1,0 +1,366 @@
+/**
+ * The ledger of one shard as a data structure: marks with their owners, lanes, and dirty ranges. Pure: no process,
+ * no I/O; db_dirty_keys wraps it and makes it durable.
+ *
+ * Always true: a key has at most one mark and at most one lane; the bytes charged are those of the marks that stand;
+ * per cohort the counts equal what a walk over all marks would find (checked by a property test).
+ */
+
+import { assert } from "../src/index.ts";
+import {
+  type CohortId,
+  compareKeys,
+  compareVersions,
+  type DirtyRange,
+  type MarkOwner,
+  type RowKey,
+  type Version,
+} from "./records.ts";
+
+/** Who may hold a lane. */
+export type Sender = "queuer" | "replay" | "crawler" | "compare";
+
+/** What a sender was given with a lane: to be handed back with the outcome. */
+export interface Taken {
+  readonly key: RowKey;
+  readonly cohort: CohortId;
+  readonly version: Version;
+  /** Versions that waited for their local commit when the lane was given. */
+  readonly pending: number;
+}
+
+/** `confirmed`: the peer has the row that was read under the lane. `parked`: the sender tries again later. */
+export type Outcome = "confirmed" | "again" | "parked";
+
+export interface Released {
+  /** Keys that changed meanwhile and belong to the queuer: to be queued again. */
+  readonly again: readonly RowKey[];
+  readonly cleared: readonly { readonly key: RowKey; readonly version: Version; readonly healed: boolean }[];
+}
+
+interface Entry {
+  readonly key: RowKey;
+  readonly cohort: CohortId;
+  version: Version;
+  owner: MarkOwner;
+  pending: number;
+  /** db_perror holds an entry for it. */
+  quarantined: boolean;
+  readonly sinceMs: number;
+}
+
+export interface CohortCounts {
+  marks: number;
+  pending: number;
+  perror: number;
+}
+
+/** What one mark costs beside its key: measured on V8, entry, map slots and version. */
+const markBytes = 160;
+
+export class Ledger {
+  readonly #bytesMax: number;
+  readonly #marks = new Map<RowKey, Entry>();
+  readonly #lanes = new Map<RowKey, Sender>();
+  /** Marks of replay that no sender holds and no backoff delays, oldest first. */
+  readonly #ready = new Set<RowKey>();
+  readonly #counts = new Map<CohortId, CohortCounts>();
+  readonly #ranges = new Map<string, DirtyRange>();
+  readonly #rangePending = new Map<string, number>();
+  #bytes = 0;
+
+  constructor(bytesMax: number) {
+    this.#bytesMax = bytesMax;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  get size(): number {
+    return this.#marks.size;
+  }
+
+  get readySize(): number {
+    return this.#ready.size;
+  }
+
+  get lanes(): number {
+    return this.#lanes.size;
+  }
+
+  /** True if another mark for a key of this length fits. A key that has a mark always fits. */
+  fits(key: RowKey): boolean {
+    return this.#marks.has(key) || this.#bytes + markBytes + key.length * 2 <= this.#bytesMax;
+  }
+
+  /**
+   * An admission: the key's mark carries the new version, which waits for its local commit. A key in quarantine
+   * gets another chance; one under repair stays with replay, so that a write does not reset its backoff.
+   */
+  admit(key: RowKey, cohort: CohortId, version: Version, nowMs: number): void {
+    const entry = this.#marks.get(key);
+    if (entry === undefined) {
+      this.#insert({ key, cohort, version, owner: "queuer", pending: 1, quarantined: false, sinceMs: nowMs });
+      return;
+    }
+    assert(compareVersions(version, entry.version) !== 0, "a version is never admitted twice");
+    entry.version = version;
+    entry.pending++;
+    this.#countsOf(entry.cohort).pending++;
+    if (entry.owner === "perror") this.#setOwner(entry, "queuer");
+    this.#ready.delete(key);
+  }
+
+  /** A mark that no admission made: found by a comparison, or recovered from the log. */
+  suspect(key: RowKey, cohort: CohortId, version: Version, owner: MarkOwner, nowMs: number): void {
+    if (this.#marks.has(key)) return;
+    const quarantined = owner === "perror";
+    this.#insert({ key, cohort, version, owner, pending: 0, quarantined, sinceMs: nowMs });
+  }
+
+  /** One admitted version is settled locally: committed, or known not to be. Returns who sends the key. */
+  settle(key: RowKey): MarkOwner | undefined {
+    const entry = this.#marks.get(key);
+    if (entry === undefined || entry.pending === 0) return undefined;
+    entry.pending--;
+    this.#countsOf(entry.cohort).pending--;
+    if (entry.owner === "replay") this.#makeReady(entry);
+    return entry.owner;
+  }
+
+  version(key: RowKey): Version | undefined {
+    return this.#marks.get(key)?.version;
+  }
+
+  owner(key: RowKey): MarkOwner | undefined {
+    return this.#marks.get(key)?.owner;
+  }
+
+  /** Gives the key's mark a version that no job in flight has seen. */
+  renew(key: RowKey, version: Version): void {
+    const entry = this.#marks.get(key);
+    if (entry !== undefined) entry.version = version;
+  }
+
+  /** A change of owner can't fail; keys without a mark are left alone. */
+  own(key: RowKey, owner: MarkOwner): void {
+    const entry = this.#marks.get(key);
+    if (entry === undefined) return;
+    this.#setOwner(entry, owner);
+    if (owner === "perror") entry.quarantined = true;
+    if (owner === "replay" && !this.#lanes.has(key)) this.#makeReady(entry);
+  }
+
+  /** After a backoff: replay may have the key again. */
+  unpark(key: RowKey): void {
+    const entry = this.#marks.get(key);
+    if (entry !== undefined && entry.owner === "replay" && !this.#lanes.has(key)) this.#makeReady(entry);
+  }
+
+  /** Lanes for those of `keys` that the sender owns and nobody holds; the others come back in `busy`. */
+  take(sender: "queuer", keys: readonly RowKey[]): { taken: Taken[]; busy: RowKey[] } {
+    const taken: Taken[] = [];
+    const busy: RowKey[] = [];
+    for (const key of keys) {
+      const entry = this.#marks.get(key);
+      if (entry === undefined || entry.owner !== sender) continue;
+      if (this.#lanes.has(key)) busy.push(key);
+      else taken.push(this.#giveLane(entry, sender));
+    }
+    return { taken, busy };
+  }
+
+  /** Lanes for at most `limit` keys that wait for replay, oldest first. */
+  takeReady(limit: number): Taken[] {
+    const taken: Taken[] = [];
+    for (const key of this.#ready) {
+      if (taken.length >= limit) break;
+      this.#ready.delete(key);
+      const entry = this.#marks.get(key);
+      if (entry !== undefined && entry.pending === 0) taken.push(this.#giveLane(entry, "replay"));
+    }
+    return taken;
+  }
+
+  /** Lanes for those keys that have neither mark nor lane: a crawl leaves all others to their marks. */
+  takeUnmarked(sender: "crawler" | "compare", keys: readonly RowKey[]): RowKey[] {
+    const taken: RowKey[] = [];
+    for (const key of keys) {
+      if (this.#marks.has(key) || this.#lanes.has(key)) continue;
+      this.#lanes.set(key, sender);
+      taken.push(key);
+    }
+    return taken;
+  }
+
+  /** Hands lanes back. A mark is cleared only by the version it had when the lane was given, nothing pending then. */
+  release(results: readonly { readonly taken: Taken; readonly outcome: Outcome }[]): Released {
+    const again: RowKey[] = [];
+    const cleared: { key: RowKey; version: Version; healed: boolean }[] = [];
+    for (const { taken, outcome } of results) {
+      this.#lanes.delete(taken.key);
+      const entry = this.#marks.get(taken.key);
+      if (entry === undefined) continue;
+      const unchanged = compareVersions(entry.version, taken.version) === 0 && taken.pending === 0;
+      if (outcome === "confirmed" && unchanged) {
+        cleared.push({ key: entry.key, version: entry.version, healed: entry.quarantined });
+        this.#remove(entry);
+      } else if (entry.owner === "queuer") again.push(entry.key);
+      else if (entry.owner === "replay" && outcome !== "parked") this.#makeReady(entry);
+    }
+    return { again, cleared };
+  }
+
+  releaseUnmarked(keys: readonly RowKey[]): RowKey[] {
+    const again: RowKey[] = [];
+    for (const key of keys) {
+      this.#lanes.delete(key);
+      const entry = this.#marks.get(key);
+      if (entry?.owner === "queuer" && entry.pending === 0) again.push(key);
+      else if (entry?.owner === "replay") this.#makeReady(entry);
+    }
+    return again;
+  }
+
+  /** A sender died: its lanes are free, and what the queuer had waiting belongs to replay. */
+  disown(sender: Sender): void {
+    for (const [key, holder] of this.#lanes) if (holder === sender) this.#lanes.delete(key);
+    for (const entry of this.#marks.values()) {
+      if (sender === "queuer" && entry.owner === "queuer") this.#setOwner(entry, "replay");
+      if (entry.owner === "replay" && !this.#lanes.has(entry.key)) this.#makeReady(entry);
+    }
+  }
+
+  drop(key: RowKey): boolean {
+    const entry = this.#marks.get(key);
+    if (entry === undefined) return false;
+    this.#remove(entry);
+    return true;
+  }
+
+  *marks(): IterableIterator<Readonly<Entry>> {
+    yield* this.#marks.values();
+  }
+
+  /** Sums over these cohorts, or over all. */
+  counts(cohorts?: readonly CohortId[]): CohortCounts {
+    const sum: CohortCounts = { marks: 0, pending: 0, perror: 0 };
+    const all = cohorts === undefined ? this.#counts.values() : cohorts.map((cohort) => this.#countsOf(cohort));
+    for (const { marks, pending, perror } of all) {
+      sum.marks += marks;
+      sum.pending += pending;
+      sum.perror += perror;
+    }
+    return sum;
+  }
+
+  /** When the oldest mark was made, among the first of the map's order; undefined without marks. */
+  oldestMs(): number | undefined {
+    for (const entry of this.#marks.values()) if (entry.owner !== "perror") return entry.sinceMs;
+    return undefined;
+  }
+
+  // --- ranges --------------------------------------------------------------------------------------------------
+
+  setRange(range: DirtyRange): void {
+    this.#ranges.set(range.id, range);
+    if (!this.#rangePending.has(range.id)) this.#rangePending.set(range.id, 0);
+  }
+
+  removeRange(id: string): void {
+    this.#ranges.delete(id);
+    this.#rangePending.delete(id);
+  }
+
+  range(id: string): DirtyRange | undefined {
+    return this.#ranges.get(id);
+  }
+
+  ranges(): DirtyRange[] {
+    return [...this.#ranges.values()];
+  }
+
+  /** The range that takes a cohort's writes while the ledger is full. */
+  collecting(cohort: CohortId): DirtyRange | undefined {
+    for (const range of this.#ranges.values()) {
+      if (range.state === "collecting" && range.cohort === cohort) return range;
+    }
+    return undefined;
+  }
+
+  absorb(id: string): void {
+    this.#rangePending.set(id, (this.#rangePending.get(id) ?? 0) + 1);
+  }
+
+  settleAbsorbed(id: string): void {
+    const pending = this.#rangePending.get(id);
+    if (pending !== undefined && pending > 0) this.#rangePending.set(id, pending - 1);
+  }
+
+  rangePending(id: string): number {
+    return this.#rangePending.get(id) ?? 0;
+  }
+
+  /** What stands for the key: a mark, db_perror's mark, a range, or nothing. */
+  account(key: RowKey): "mark" | "perror" | "range" | "none" {
+    const entry = this.#marks.get(key);
+    if (entry !== undefined) return entry.owner === "perror" ? "perror" : "mark";
+    for (const range of this.#ranges.values()) if (covers(range, key)) return "range";
+    return "none";
+  }
+
+  #insert(entry: Entry): void {
+    this.#marks.set(entry.key, entry);
+    this.#bytes += markBytes + entry.key.length * 2;
+    const counts = this.#countsOf(entry.cohort);
+    counts.marks++;
+    counts.pending += entry.pending;
+    if (entry.owner === "perror") counts.perror++;
+    if (entry.owner === "replay") this.#makeReady(entry);
+  }
+
+  #remove(entry: Entry): void {
+    this.#marks.delete(entry.key);
+    this.#ready.delete(entry.key);
+    this.#bytes -= markBytes + entry.key.length * 2;
+    const counts = this.#countsOf(entry.cohort);
+    counts.marks--;
+    counts.pending -= entry.pending;
+    if (entry.owner === "perror") counts.perror--;
+    assert(counts.marks >= 0 && this.#bytes >= 0, "a mark is removed once");
+  }
+
+  #setOwner(entry: Entry, owner: MarkOwner): void {
+    if (entry.owner === owner) return;
+    const counts = this.#countsOf(entry.cohort);
+    if (entry.owner === "perror") counts.perror--;
+    if (owner === "perror") counts.perror++;
+    entry.owner = owner;
+    if (owner !== "replay") this.#ready.delete(entry.key);
+  }
+
+  #makeReady(entry: Entry): void {
+    if (entry.pending === 0 && !this.#lanes.has(entry.key)) this.#ready.add(entry.key);
+  }
+
+  #giveLane(entry: Entry, sender: Sender): Taken {
+    this.#lanes.set(entry.key, sender);
+    return { key: entry.key, cohort: entry.cohort, version: entry.version, pending: entry.pending };
+  }
+
+  #countsOf(cohort: CohortId): CohortCounts {
+    let counts = this.#counts.get(cohort);
+    if (counts === undefined) {
+      counts = { marks: 0, pending: 0, perror: 0 };
+      this.#counts.set(cohort, counts);
+    }
+    return counts;
+  }
+}
+
+/** True if the range still has the key before it. */
+export function covers(range: DirtyRange, key: RowKey): boolean {
+  if (compareKeys(key, range.from) < 0 || compareKeys(key, range.cursor) < 0) return false;
+  return range.to === "" || compareKeys(key, range.to) < 0;
+}

@@ -1,0 +1,58 @@
+/** Reads one stretch of a key range from both sides at once: what db_crawler and db_compare walk over. */
+
+import type { Ref, Self } from "../src/index.ts";
+import { type Pair, mergeRows } from "./compare.ts";
+import { db_store } from "./db_store.ts";
+import { compareKeys, type Row, type RowKey } from "./records.ts";
+import { type ShardOptions, shardProcess } from "./shard_options.ts";
+import type { ScanRange } from "./store_messages.ts";
+
+export interface Stretch {
+  readonly pairs: readonly Pair[];
+  /** Where the next stretch begins; undefined: this was the last. */
+  readonly next: RowKey | undefined;
+}
+
+export class RangeReader {
+  readonly #local: Ref<typeof db_store>;
+  readonly #peer: Ref<typeof db_store>;
+  readonly #timeoutMs: number;
+
+  constructor(self: Self, options: ShardOptions) {
+    this.#local = self.ref(db_store, shardProcess(options.site, options.shard, "db_store"));
+    this.#peer = self.ref(db_store, options.peer);
+    this.#timeoutMs = options.tuning.peerTimeoutMs;
+  }
+
+  /** At most `limit` rows of each side. Errors: those of the peer's store. */
+  async read(range: ScanRange, limit: number): Promise<Stretch> {
+    const [local, peer] = await Promise.all([
+      this.#local.call.scan({ range, limit }),
+      this.#peer.call.scan({ range, limit }, { timeoutMs: this.#timeoutMs }),
+    ]);
+    const bound = lower(lastIfCut(local, limit), lastIfCut(peer, limit));
+    if (bound === undefined) return { pairs: mergeRows(local, peer), next: undefined };
+    const within = ({ key }: Row): boolean => compareKeys(key, bound) <= 0;
+    return { pairs: mergeRows(local.filter(within), peer.filter(within)), next: `${bound}\u0000` };
+  }
+
+  /** Both sides' rows of these keys, now. */
+  async get(keys: readonly RowKey[]): Promise<Pair[]> {
+    const [local, peer] = await Promise.all([
+      this.#local.call.get(keys),
+      this.#peer.call.get(keys, { timeoutMs: this.#timeoutMs }),
+    ]);
+    return keys.map((key, i) => ({ key, local: local[i], peer: peer[i] }));
+  }
+}
+
+/** The last key of a side that may have more rows: beyond it that side is not known yet. */
+function lastIfCut(rows: readonly Row[], limit: number): RowKey | undefined {
+  return rows.length < limit ? undefined : rows.at(-1)?.key;
+}
+
+function lower(a: RowKey | undefined, b: RowKey | undefined): RowKey | undefined {
+  if (a === undefined) return b;
+  if (b === undefined) return a;
+  return compareKeys(a, b) <= 0 ? a : b;
+}

@@ -1,0 +1,217 @@
+/**
+ * What the coordinators (db_migration, db_failover) ask of all shards of a site at once. Holds no state of its own;
+ * every method is safe to repeat.
+ */
+
+import { hasCode, NanoError, type Self } from "../src/index.ts";
+import { db_compare } from "./db_compare.ts";
+import { db_crawler } from "./db_crawler.ts";
+import { db_dirty_keys } from "./db_dirty_keys.ts";
+import { db_perror, type PerrorEntry } from "./db_perror.ts";
+import { db_switch } from "./db_switch.ts";
+import { type CohortFinder, cohortFinder } from "./cohorts.ts";
+import { dataLimits } from "./limits.ts";
+import { type CohortId, everyCohort, type RowKey, type Site, splitRowKey } from "./records.ts";
+import { type ShardProcess, shardProcess } from "./shard_options.ts";
+
+export interface SiteOptions {
+  readonly sites: readonly [Site, Site];
+  readonly shards: number;
+  readonly prefixes: readonly string[];
+}
+
+export interface SiteCounts {
+  readonly marks: number;
+  readonly pending: number;
+  readonly perror: number;
+  readonly ranges: number;
+  readonly lagMs: number;
+}
+
+const patience = { timeoutMs: dataLimits.barrierTimeoutMs };
+
+export class SiteShards {
+  readonly #self: Self;
+  readonly #options: SiteOptions;
+  readonly #cohortOf: CohortFinder;
+
+  constructor(self: Self, options: SiteOptions) {
+    this.#self = self;
+    this.#options = options;
+    this.#cohortOf = cohortFinder(options.prefixes);
+  }
+
+  /** Every db_switch of the site takes control's records over; resolves when all barriers are passed. */
+  async refresh(site: Site): Promise<void> {
+    await this.#each((shard) => this.#switch(site, shard).call.refresh(undefined, patience));
+  }
+
+  async refreshAll(): Promise<void> {
+    for (const site of this.#options.sites) await this.retried(() => this.refresh(site));
+  }
+
+  async counts(site: Site, cohorts?: readonly CohortId[]): Promise<SiteCounts> {
+    const all = await this.#each((shard) => this.#ledger(site, shard).call.counts(cohorts, patience));
+    const sum = { marks: 0, pending: 0, perror: 0, ranges: 0, lagMs: 0 };
+    for (const each of all) {
+      sum.marks += each.marks;
+      sum.pending += each.pending;
+      sum.perror += each.perror;
+      sum.ranges += each.ranges;
+      sum.lagMs = Math.max(sum.lagMs, each.lagMs);
+    }
+    return sum;
+  }
+
+  /** Everything in the site's shards is suspect, hence copied to the peer. Not repeated where a range stands. */
+  async openCopy(site: Site): Promise<void> {
+    await this.#each(async (shard) => {
+      const ledger = this.#ledger(site, shard);
+      if ((await ledger.call.ranges(undefined, patience)).some(({ reason }) => reason === "copy")) return;
+      await ledger.call.openRange({ cohort: everyCohort, from: "", to: "", reason: "copy" }, patience);
+    });
+  }
+
+  async pauseCrawlers(): Promise<void> {
+    for (const site of this.#options.sites) {
+      await this.#each((shard) => this.#crawler(site, shard).call.pause(undefined, patience));
+    }
+  }
+
+  async resumeCrawlers(): Promise<void> {
+    for (const site of this.#options.sites) {
+      await this.retried(() => this.#each((shard) => this.#crawler(site, shard).call.resume(undefined, patience)));
+    }
+  }
+
+  async watch(site: Site, cohorts: readonly CohortId[]): Promise<void> {
+    await this.#each((shard) => this.#ledger(site, shard).call.watch(cohorts, patience));
+  }
+
+  async unwatch(site: Site, cohorts: readonly CohortId[]): Promise<void> {
+    await this.#each((shard) => this.#ledger(site, shard).call.unwatch(cohorts, patience));
+  }
+
+  /** Compares every row of these cohorts, or of all, both ways. Returns how many differ without a mark. */
+  async validate(site: Site, cohorts?: readonly CohortId[]): Promise<number> {
+    const ranges = cohorts?.map((cohort) => this.#cohortOf.bounds(cohort)) ?? [{ from: "", to: "" }];
+    let mismatches = 0;
+    for (let shard = 0; shard < this.#options.shards; shard++) {
+      for (const range of ranges) {
+        const passed = await this.#compare(site, shard).call.validate(range, { timeoutMs: dataLimits.validateTimeoutMs });
+        mismatches += passed.mismatches.length;
+      }
+    }
+    return mismatches;
+  }
+
+  /** Compares what was admitted since `watch`; what differs gets a mark, so that the drain repairs it. */
+  async verifyWatched(site: Site, cohorts: readonly CohortId[]): Promise<{ verified: number; differing: number }> {
+    let verified = 0;
+    let differing = 0;
+    await this.#each(async (shard) => {
+      const ledger = this.#ledger(site, shard);
+      for (const cohort of cohorts) {
+        const keys = await ledger.call.watched(cohort, patience);
+        if (keys === undefined || keys === "overflow") {
+          throw new NanoError("conflict", `${cohort}: what changed since the comparison is not known (${String(keys)})`);
+        }
+        const unmarked = await this.#unmarked(site, shard, keys);
+        for (let i = 0; i < unmarked.length; i += dataLimits.verifyBatchMax) {
+          const batch = unmarked.slice(i, i + dataLimits.verifyBatchMax);
+          const found = await this.#compare(site, shard).call.verify(batch, patience);
+          verified += batch.length;
+          differing += found.length;
+          if (found.length > 0) await ledger.call.suspect({ keys: found, owner: "replay" }, patience);
+        }
+      }
+    });
+    return { verified, differing };
+  }
+
+  /** The keys of `from`'s db_perror are neither read nor written at `to` once it serves. Returns how many. */
+  async carryHeld(from: Site, to: Site, cohorts: readonly CohortId[], decision: string): Promise<number> {
+    const held = await this.#each(async (shard) => {
+      const keys = await this.#quarantined(from, shard, cohorts);
+      if (keys.length > 0) await this.#ledger(to, shard).call.hold({ keys, decision }, patience);
+      return keys.length;
+    });
+    return held.reduce((sum, count) => sum + count, 0);
+  }
+
+  /** After a swap away from a site: what it held for these cohorts is the new side's own again. */
+  async releaseHeld(site: Site, cohorts: readonly CohortId[]): Promise<void> {
+    await this.#each((shard) => this.#ledger(site, shard).call.unhold({ cohorts }, patience));
+  }
+
+  async unhold(site: Site, decision: string): Promise<void> {
+    await this.retried(() =>
+      this.#each((shard) => this.#ledger(site, shard).call.unhold({ decision }, patience)),
+    );
+  }
+
+  async perror(site: Site): Promise<PerrorEntry[]> {
+    const request = { prefix: "", limit: dataLimits.perrorPerShardMax };
+    return (await this.#each((shard) => this.#perror(site, shard).call.list(request, patience))).flat();
+  }
+
+  /** Repeats what a restarting shard refuses, with pauses, within the barrier's time. */
+  async retried<T>(attempt: () => Promise<T>): Promise<T> {
+    const deadlineMs = this.#self.clock.monotonicMs() + dataLimits.barrierTimeoutMs;
+    for (;;) {
+      try {
+        return await attempt();
+      } catch (error) {
+        const passing = ["noproc", "crashed", "timeout", "unavailable", "overloaded"].some((code) => hasCode(error, code));
+        if (!passing || this.#self.clock.monotonicMs() > deadlineMs) throw error;
+        await this.pause(dataLimits.retryPauseMs);
+      }
+    }
+  }
+
+  /** Waits on the runtime's clock. */
+  pause(delayMs: number): Promise<void> {
+    return this.#self.sleep(delayMs);
+  }
+
+  async #unmarked(site: Site, shard: number, keys: readonly RowKey[]): Promise<RowKey[]> {
+    const accounts = await this.#ledger(site, shard).call.account(keys, patience);
+    return keys.filter((_, i) => accounts[i] !== "perror");
+  }
+
+  async #quarantined(site: Site, shard: number, cohorts: readonly CohortId[]): Promise<RowKey[]> {
+    const keys = await this.#ledger(site, shard).call.quarantined(undefined, patience);
+    return keys.filter((key) => {
+      const { backend, key: plain } = splitRowKey(key);
+      return cohorts.includes(this.#cohortOf(backend, plain));
+    });
+  }
+
+  #each<T>(ask: (shard: number) => Promise<T>): Promise<T[]> {
+    return Promise.all(Array.from({ length: this.#options.shards }, (_, shard) => ask(shard)));
+  }
+
+  #name(site: Site, shard: number, process: ShardProcess): string {
+    return shardProcess(site, shard, process);
+  }
+
+  #switch(site: Site, shard: number) {
+    return this.#self.ref(db_switch, this.#name(site, shard, "db_switch"));
+  }
+
+  #ledger(site: Site, shard: number) {
+    return this.#self.ref(db_dirty_keys, this.#name(site, shard, "db_dirty_keys"));
+  }
+
+  #crawler(site: Site, shard: number) {
+    return this.#self.ref(db_crawler, this.#name(site, shard, "db_crawler"));
+  }
+
+  #compare(site: Site, shard: number) {
+    return this.#self.ref(db_compare, this.#name(site, shard, "db_compare"));
+  }
+
+  #perror(site: Site, shard: number) {
+    return this.#self.ref(db_perror, this.#name(site, shard, "db_perror"));
+  }
+}
