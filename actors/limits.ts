@@ -1,5 +1,10 @@
 /** Bounds of the data layer that are not tuned per deployment, each with its reason. */
 export const dataLimits = {
+  /** One frame of the dirty log: far above a commit's records, far below what a torn length could ask for. */
+  logFrame: { bytesMax: 16 * 1024 * 1024, depthMax: 8, countMax: 1_000_000, stringBytesMax: 4_096 },
+  logRecordsPerFrame: 4_096,
+  /** Bytes after which a log is compacted: what live marks take (200,000 of 60 bytes) is written once for five times that. */
+  logCompactionBytes: 64 * 1024 * 1024,
   /** Keys that a failover remembers as changed in one cohort and shard; beyond it verify reads the whole cohort. */
   watchedKeysMax: 50_000,
   /** Entries of one shard's db_perror: a human is expected to look at them. */

@@ -11,6 +11,8 @@ export interface ShardOptions {
   readonly peer: string;
   /** Registered name of the log that this shard writes. */
   readonly log: string;
+  /** Phone prefixes of the plan, e.g. `+49`: they divide keys into cohorts. */
+  readonly prefixes: readonly string[];
   readonly tuning: Tuning;
 }
 

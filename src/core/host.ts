@@ -15,7 +15,7 @@ import type { Logger } from "../seams/log.ts";
 import type { Random } from "../seams/random.ts";
 import type { Transport } from "../seams/transport.ts";
 import type { Envelope, EnvelopeKind, ExitReason, From, Outcome } from "./envelope.ts";
-import type { CallOptions, Definition, DefinitionName, OptionsOf } from "./gen_server.ts";
+import type { CallOptions, Definition, DefinitionName } from "./gen_server.ts";
 import { HostRequests } from "./host_requests.ts";
 import { coreLimits } from "./limits.ts";
 import { Links } from "./links.ts";
@@ -79,6 +79,7 @@ export class Host {
   #running = false;
   #runSinceYield = 0;
   #nowMs = 0;
+  readonly #loadDefinition: HostOptions["loadDefinition"];
   #nextId = 1;
   #nextAny = 0;
   readonly deadLetters: Record<DeadLetterReason, number> = {
@@ -99,6 +100,7 @@ export class Host {
     this.log = options.log;
     this.resources = options.resources;
     this.client = { node: this.node, thread: this.thread, incarnation: this.incarnation, id: clientId };
+    this.#loadDefinition = options.loadDefinition;
     this.pending = new PendingCalls(options.clock);
     this.links = new Links(this);
     this.requests = new HostRequests(this, options.loadDefinition);
@@ -125,9 +127,9 @@ export class Host {
   }
 
   /** Starts a process where `options.thread` says. Errors: what `init` threw, `already_started`, `timeout`, `noproc`. */
-  async spawn<D extends Definition>(
-    definition: D,
-    options: OptionsOf<D>,
+  async spawn(
+    definition: Definition | DefinitionName,
+    options: unknown,
     spawn: SpawnOptions,
     starter: Process | undefined,
   ): Promise<Pid> {
@@ -139,7 +141,10 @@ export class Host {
       initTimeoutMs: spawn.initTimeoutMs ?? coreLimits.initTimeoutMs,
     };
     const thread = this.#place(spawn.thread);
-    if (thread === this.thread) return this.spawnLocal(definition, options, local);
+    if (thread === this.thread) {
+      const loaded = "callbacks" in definition ? definition : await this.#loadDefinition(definition);
+      return this.spawnLocal(loaded, options, local);
+    }
     return this.requests.spawnOn(thread, definition, options, local, starter);
   }
 

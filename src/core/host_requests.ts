@@ -38,7 +38,7 @@ export class HostRequests {
   /** Starts a process on another thread and, if asked, links `starter` with it before it can be heard of again. */
   async spawnOn(
     thread: number,
-    { module, name }: Definition,
+    { module, name }: DefinitionName,
     options: unknown,
     spawn: LocalSpawn,
     starter: Process | undefined,

@@ -12,6 +12,11 @@ export const coreLimits = {
   threadBudget: 1_024,
   /** Deadlines are kept in buckets of this width: a time-out is late by at most this. */
   deadlineBucketMs: 16,
+  /** A dead thread is replaced in about 50 ms; one that opens large stores takes longer. */
+  threadWaitMs: 15_000,
+  threadPollMs: 5,
+  /** Between two tries of a restart that failed. */
+  restartRetryMs: 50,
   /** Deferred calls remembered for their callers before those whose deadline passed are swept. */
   deferredSweepAt: 10_000,
 } as const;

@@ -11,6 +11,8 @@ import { isCrash, type Process } from "./process.ts";
 interface Watch {
   readonly watcher: number;
   readonly target: Pid;
+  /** For code that waits for an end outside of a turn. */
+  readonly ended: ((reason: ExitReason) => void) | undefined;
 }
 
 export class Links {
@@ -41,7 +43,7 @@ export class Links {
 
   monitor(own: Pid, target: Pid): number {
     const ref = this.#nextRef++;
-    this.#watches.set(ref, { watcher: own.id, target });
+    this.#watches.set(ref, { watcher: own.id, target, ended: undefined });
     if (!this.#host.post("monitor", target, "", { ref, pid: own }, undefined)) this.#down(ref, "noproc");
     return ref;
   }
@@ -51,6 +53,25 @@ export class Links {
     if (watch === undefined || watch.watcher !== own.id) return;
     this.#watches.delete(ref);
     this.#host.post("demonitor", watch.target, "", { ref, pid: own }, undefined);
+  }
+
+  /** Asks `target` to end and resolves when it has; after `timeoutMs` it is killed. */
+  stop(target: Pid, asker: Pid, reason: ExitReason, timeoutMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const { clock, client } = this.#host;
+      const ref = this.#nextRef++;
+      const timer =
+        timeoutMs === Number.POSITIVE_INFINITY
+          ? undefined
+          : clock.setTimer(timeoutMs, () => this.exit(target, asker, "killed"));
+      const ended = (): void => {
+        if (timer !== undefined) clock.clearTimer(timer);
+        resolve();
+      };
+      this.#watches.set(ref, { watcher: client.id, target, ended });
+      if (!this.#host.post("monitor", target, "", { ref, pid: client }, undefined)) this.#down(ref, "noproc");
+      else this.exit(target, asker, reason);
+    });
   }
 
   handle(envelope: Envelope): void {
@@ -144,6 +165,10 @@ export class Links {
     const watch = this.#watches.get(ref);
     if (watch === undefined) return;
     this.#watches.delete(ref);
+    if (watch.ended !== undefined) {
+      watch.ended(reason);
+      return;
+    }
     const watcher = this.#pidOf(watch.watcher);
     this.#host.post("info", watcher, "", { type: "down", ref, pid: watch.target, reason }, undefined);
   }

@@ -5,7 +5,7 @@ import type { Clock, TimerHandle } from "../seams/clock.ts";
 import type { Logger } from "../seams/log.ts";
 import type { Random } from "../seams/random.ts";
 import type { ExitReason, From } from "./envelope.ts";
-import type { Definition, OptionsOf, Piped, Ref } from "./gen_server.ts";
+import type { Definition, DefinitionName, OptionsOf, Piped, Ref } from "./gen_server.ts";
 import type { Host } from "./host.ts";
 import { formatPid, type Pid, type Target } from "./pid.ts";
 import type { Process } from "./process.ts";
@@ -37,6 +37,10 @@ export class ProcessSelf implements Self {
   }
 
   spawn<D extends Definition>(definition: D, options: OptionsOf<D>, spawn: SpawnOptions = {}): Promise<Pid> {
+    return this.#host.spawn(definition, options, spawn, this.#process);
+  }
+
+  spawnNamed(definition: DefinitionName, options: unknown, spawn: SpawnOptions = {}): Promise<Pid> {
     return this.#host.spawn(definition, options, spawn, this.#process);
   }
 
@@ -128,6 +132,10 @@ export class ProcessSelf implements Self {
 
   exit(pid: Pid, reason: ExitReason): void {
     this.#host.links.exit(pid, this.pid, reason);
+  }
+
+  stop(pid: Pid, { reason, timeoutMs }: { readonly reason: ExitReason; readonly timeoutMs: number }): Promise<void> {
+    return this.#host.links.stop(pid, this.pid, reason, timeoutMs);
   }
 
   resource<T>(name: string): T {

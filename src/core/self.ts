@@ -5,7 +5,7 @@ import type { Clock } from "../seams/clock.ts";
 import type { Logger } from "../seams/log.ts";
 import type { Random } from "../seams/random.ts";
 import type { ExitReason, From } from "./envelope.ts";
-import type { Definition, OptionsOf, Ref } from "./gen_server.ts";
+import type { Definition, DefinitionName, OptionsOf, Ref } from "./gen_server.ts";
 import type { Pid, Target } from "./pid.ts";
 
 export interface MailboxLimits {
@@ -40,6 +40,8 @@ export interface Self {
 
   /** Starts a process; resolves when its `init` is done. Errors: what `init` threw, `already_started`, `timeout`. */
   spawn<D extends Definition>(definition: D, options: OptionsOf<D>, spawn?: SpawnOptions): Promise<Pid>;
+  /** The same by the definition's name: for supervisors, whose children are data. */
+  spawnNamed(definition: DefinitionName, options: unknown, spawn?: SpawnOptions): Promise<Pid>;
   ref<D extends Definition>(definition: D, target: Target): Ref<D>;
   /** The same, bound to no definition: for messages whose receiver is chosen by configuration. */
   whereis(name: string): Pid | undefined;
@@ -71,6 +73,9 @@ export interface Self {
   demonitor(ref: number): void;
   /** Asks a process to end. `killed` ends it without `terminate`. */
   exit(pid: Pid, reason: ExitReason): void;
+
+  /** Asks a process to end, waits for it, and kills it when it takes longer than `timeoutMs`. */
+  stop(pid: Pid, options: { readonly reason: ExitReason; readonly timeoutMs: number }): Promise<void>;
 
   /** What the thread's set-up opened under this name. Errors: `bad_argument` if there is nothing. */
   resource<T>(name: string): T;

@@ -1,0 +1,93 @@
+/**
+ * What a dirty log holds, and its frames: `u32 length, u32 CRC-32C, payload`, all big-endian; a payload is one
+ * commit's records in msgpack. Pure. Records of a shard below the term of its last `start` are void.
+ */
+
+import { crc32c, decodeStrict, encodeStrict, NanoError } from "../src/index.ts";
+import { dataLimits } from "./limits.ts";
+import type { DirtyRange, MarkOwner, RowKey, Version } from "./records.ts";
+
+interface OfShard {
+  readonly shard: number;
+  readonly shardTerm: number;
+}
+
+export type LogRecord = OfShard &
+  (
+    | { readonly type: "start" }
+    | { readonly type: "mark"; readonly key: RowKey; readonly version: Version; readonly owner: MarkOwner }
+    | { readonly type: "clear"; readonly key: RowKey; readonly version: Version }
+    | { readonly type: "range"; readonly range: DirtyRange }
+    | { readonly type: "range_removed"; readonly id: string }
+    | { readonly type: "cursor"; readonly id: string; readonly cursor: RowKey }
+    | {
+        readonly type: "perror";
+        readonly key: RowKey;
+        readonly version: Version;
+        readonly reason: string;
+        readonly attempts: number;
+        readonly firstAtMs: number;
+      }
+    | { readonly type: "perror_resolved"; readonly key: RowKey }
+    /** An empty decision lets the key go. */
+    | { readonly type: "held"; readonly key: RowKey; readonly decision: string }
+  );
+
+/** Marks and clears are nearly all of a log: they are written as short arrays, the rest as objects. */
+const markCode = 1;
+const clearCode = 2;
+const owners: readonly MarkOwner[] = ["queuer", "replay", "perror"];
+
+type Packed = readonly [code: number, shard: number, term: number, key: string, ...version: number[]];
+
+const headerBytes = 8;
+
+/** One frame with these records. */
+export function encodeFrame(records: readonly LogRecord[]): Uint8Array {
+  const payload = encodeStrict(records.map(pack), dataLimits.logFrame);
+  const frame = new Uint8Array(headerBytes + payload.byteLength);
+  const view = new DataView(frame.buffer);
+  view.setUint32(0, payload.byteLength);
+  view.setUint32(4, crc32c(payload));
+  frame.set(payload, headerBytes);
+  return frame;
+}
+
+/** `end`: nothing follows. `torn`: the rest is no whole frame. `damaged`: a whole frame whose checksum is wrong. */
+export type Frame =
+  | { readonly status: "ok"; readonly records: LogRecord[]; readonly next: number }
+  | { readonly status: "end" }
+  | { readonly status: "torn" }
+  | { readonly status: "damaged"; readonly next: number };
+
+export function decodeFrame(bytes: Uint8Array, offset: number): Frame {
+  const left = bytes.byteLength - offset;
+  if (left === 0) return { status: "end" };
+  if (left < headerBytes) return { status: "torn" };
+  const view = new DataView(bytes.buffer, bytes.byteOffset + offset, headerBytes);
+  const length = view.getUint32(0);
+  const next = offset + headerBytes + length;
+  if (length > dataLimits.logFrame.bytesMax || next > bytes.byteLength) return { status: "torn" };
+  const start = offset + headerBytes;
+  if (crc32c(bytes, start, next) !== view.getUint32(4)) return { status: "damaged", next };
+  const packed = decodeStrict(bytes.subarray(start, next), dataLimits.logFrame);
+  if (!Array.isArray(packed)) throw new NanoError("wire", "a log frame is no list of records");
+  return { status: "ok", records: packed.map(unpack), next };
+}
+
+function pack(record: LogRecord): unknown {
+  const { shard, shardTerm } = record;
+  if (record.type === "mark") {
+    return [markCode, shard, shardTerm, record.key, ...record.version, owners.indexOf(record.owner)];
+  }
+  if (record.type === "clear") return [clearCode, shard, shardTerm, record.key, ...record.version];
+  return record;
+}
+
+function unpack(packed: unknown): LogRecord {
+  if (!Array.isArray(packed)) return packed as LogRecord;
+  const [code, shard, shardTerm, key, cohortTerm = 0, term = 0, n = 0, owner = 0] = packed as unknown as Packed;
+  const version: Version = [cohortTerm, term, n];
+  if (code === clearCode) return { type: "clear", shard, shardTerm, key, version };
+  return { type: "mark", shard, shardTerm, key, version, owner: owners[owner] ?? "replay" };
+}

@@ -1,0 +1,163 @@
+/**
+ * The files of a dirty log: numbered segments in one folder, appended frame by frame. Opening reads them all,
+ * cuts a torn tail, and says what is damaged. A compaction starts a new segment with everything live, syncs it, and
+ * only then removes the older ones, so a crash at any step leaves at least one full account.
+ */
+
+import { type AppendFile, type Disk, NanoError } from "../src/index.ts";
+import { dataLimits } from "./limits.ts";
+import type { LogImage } from "./log_image.ts";
+import { decodeFrame, encodeFrame, type LogRecord } from "./log_records.ts";
+
+const suffix = ".log";
+
+/** Each segment's first frame; a newer format is refused and nothing is changed. */
+const format = 1;
+
+export interface ReadFolder {
+  /** Frames that were written and can't be read any more: what they marked is not known. */
+  readonly damaged: number;
+  readonly bytes: number;
+}
+
+/** Feeds every record of a folder's segments to the image. Errors: `config` for a newer format. */
+export async function readFolder(
+  disk: Disk,
+  folder: string,
+  image: LogImage,
+  options: { readonly cutTornTail: boolean },
+): Promise<ReadFolder> {
+  let damaged = 0;
+  let total = 0;
+  const names = (await disk.list(folder)).filter((name) => name.endsWith(suffix));
+  for (const [index, name] of names.entries()) {
+    const path = `${folder}/${name}`;
+    const bytes = await disk.read(path);
+    const last = index === names.length - 1;
+    total += bytes.byteLength;
+    let offset = checkHeader(bytes, path);
+    for (;;) {
+      const frame = decodeFrame(bytes, offset);
+      if (frame.status === "end") break;
+      if (frame.status === "ok") {
+        for (const record of frame.records) image.apply(record);
+        offset = frame.next;
+        continue;
+      }
+      // What follows the last synced byte of the last segment was never acknowledged; anything else was.
+      const tail = last && (frame.status === "torn" || frame.next === bytes.byteLength);
+      if (!tail) damaged++;
+      if (frame.status === "damaged" && !tail) {
+        offset = frame.next;
+        continue;
+      }
+      if (tail && options.cutTornTail) await disk.truncate(path, offset);
+      break;
+    }
+  }
+  return { damaged, bytes: total };
+}
+
+/** The log that is written. One writer for each folder. */
+export class SegmentWriter {
+  readonly #disk: Disk;
+  readonly #folder: string;
+  #file: AppendFile;
+  #sequence: number;
+  /** Bytes over which a compaction is worth its writes: those since the last one. */
+  #bytesSinceCompaction: number;
+
+  private constructor(disk: Disk, folder: string, file: AppendFile, sequence: number, bytes: number) {
+    this.#disk = disk;
+    this.#folder = folder;
+    this.#file = file;
+    this.#sequence = sequence;
+    this.#bytesSinceCompaction = bytes;
+  }
+
+  /** Starts a new segment behind those that stand. */
+  static async open(disk: Disk, folder: string, bytes: number): Promise<SegmentWriter> {
+    await disk.makeDirectory(folder);
+    const sequence = (await lastSequence(disk, folder)) + 1;
+    const file = await openSegment(disk, folder, sequence);
+    return new SegmentWriter(disk, folder, file, sequence, bytes);
+  }
+
+  get wantsCompaction(): boolean {
+    return this.#bytesSinceCompaction > dataLimits.logCompactionBytes;
+  }
+
+  /** Appends the records as bounded frames; durable when resolved, unless `sync` is false. */
+  async commit(records: readonly LogRecord[], sync: boolean): Promise<void> {
+    for (const part of chunks(records, dataLimits.logRecordsPerFrame)) {
+      const frame = encodeFrame(part);
+      await this.#file.append(frame);
+      this.#bytesSinceCompaction += frame.byteLength;
+    }
+    if (sync) await this.#file.sync();
+  }
+
+  /** Writes everything live into a new segment, then removes the older ones. */
+  async compact(image: LogImage): Promise<void> {
+    const older = (await this.#disk.list(this.#folder)).filter((name) => name.endsWith(suffix));
+    const sequence = this.#sequence + 1;
+    const file = await openSegment(this.#disk, this.#folder, sequence);
+    for (const records of chunks(image.records(), dataLimits.logRecordsPerFrame)) {
+      await file.append(encodeFrame(records));
+    }
+    await file.sync();
+    const previous = this.#file;
+    this.#file = file;
+    this.#sequence = sequence;
+    this.#bytesSinceCompaction = 0;
+    await previous.close();
+    for (const name of older) await this.#disk.remove(`${this.#folder}/${name}`);
+  }
+
+  close(): Promise<void> {
+    return this.#file.close();
+  }
+}
+
+async function openSegment(disk: Disk, folder: string, sequence: number): Promise<AppendFile> {
+  const file = await disk.openAppend(`${folder}/${String(sequence).padStart(10, "0")}${suffix}`);
+  await file.append(header());
+  await file.sync();
+  return file;
+}
+
+async function lastSequence(disk: Disk, folder: string): Promise<number> {
+  const last = (await disk.list(folder)).filter((name) => name.endsWith(suffix)).at(-1);
+  return last === undefined ? 0 : Number.parseInt(last, 10);
+}
+
+const magic = "NANOLOG";
+
+function header(): Uint8Array {
+  const bytes = new Uint8Array(magic.length + 1);
+  new TextEncoder().encodeInto(magic, bytes);
+  bytes[magic.length] = format;
+  return bytes;
+}
+
+/** Returns where the frames begin; an empty or cut header is a segment that was never used. */
+function checkHeader(bytes: Uint8Array, path: string): number {
+  if (bytes.byteLength < magic.length + 1) return bytes.byteLength;
+  const found = new TextDecoder().decode(bytes.subarray(0, magic.length));
+  const version = bytes[magic.length] ?? 0;
+  if (found !== magic || version > format) {
+    const text = `${path} is not a dirty log that this version reads (format ${version}, known ${format})`;
+    throw new NanoError("config", text, { field: "data", cure: "start the version that wrote it" });
+  }
+  return magic.length + 1;
+}
+
+function* chunks<T>(values: Iterable<T>, size: number): IterableIterator<T[]> {
+  let chunk: T[] = [];
+  for (const value of values) {
+    if (chunk.push(value) < size) continue;
+    yield chunk;
+    chunk = [];
+  }
+  if (chunk.length > 0) yield chunk;
+}

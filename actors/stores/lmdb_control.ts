@@ -1,0 +1,77 @@
+/**
+ * The control store in LMDB: for one machine. Opened by every thread of the system, and read by other processes.
+ * Every change is one synced transaction, so a term is never drawn twice, whatever dies.
+ */
+
+import { mkdirSync } from "node:fs";
+import { type Database, open, type RootDatabase } from "lmdb";
+import { NanoError } from "../../src/index.ts";
+import type { ControlRecord, ControlStore } from "../control_store.ts";
+
+interface Stored {
+  readonly value: unknown;
+  readonly revision: number;
+}
+
+/** A few thousand small records. */
+const mapBytes = 256 * 1024 ** 2;
+
+/** Errors: `unavailable`. */
+export function openLmdbControl(path: string, options: { readonly readOnly?: boolean } = {}): ControlStore {
+  try {
+    if (options.readOnly !== true) mkdirSync(path, { recursive: true });
+    const root = open({ path, mapSize: mapBytes, maxDbs: 4, readOnly: options.readOnly === true });
+    return new LmdbControl(root);
+  } catch (error) {
+    throw new NanoError("unavailable", `${path}: ${error instanceof Error ? error.message : String(error)}`, { path });
+  }
+}
+
+class LmdbControl implements ControlStore {
+  readonly #root: RootDatabase;
+  readonly #records: Database<Stored, string>;
+  readonly #counters: Database<number, string>;
+
+  constructor(root: RootDatabase) {
+    this.#root = root;
+    this.#records = root.openDB<Stored, string>({ name: "records", encoding: "msgpack" });
+    this.#counters = root.openDB<number, string>({ name: "counters", encoding: "msgpack" });
+  }
+
+  async get(key: string): Promise<ControlRecord | undefined> {
+    this.#root.resetReadTxn();
+    const stored = this.#records.get(key);
+    return stored === undefined ? undefined : { key, value: stored.value, revision: stored.revision };
+  }
+
+  async list(prefix: string): Promise<ControlRecord[]> {
+    this.#root.resetReadTxn();
+    const found: ControlRecord[] = [];
+    for (const { key, value } of this.#records.getRange({ start: prefix })) {
+      if (!key.startsWith(prefix)) break;
+      found.push({ key, value: value.value, revision: value.revision });
+    }
+    return found;
+  }
+
+  async compareAndSet(key: string, expected: number, value: unknown): Promise<number | undefined> {
+    return this.#root.transactionSync(() => {
+      const revision = this.#records.get(key)?.revision ?? 0;
+      if (revision !== expected) return undefined;
+      this.#records.putSync(key, { value, revision: revision + 1 });
+      return revision + 1;
+    });
+  }
+
+  async nextTerm(): Promise<number> {
+    return this.#root.transactionSync(() => {
+      const term = (this.#counters.get("term") ?? 0) + 1;
+      this.#counters.putSync("term", term);
+      return term;
+    });
+  }
+
+  async close(): Promise<void> {
+    await this.#root.close();
+  }
+}

@@ -1,0 +1,30 @@
+/** The control store in memory: for tests and the simulator. Share one object between everything that uses it. */
+
+import type { ControlRecord, ControlStore } from "../control_store.ts";
+
+export class MemoryControl implements ControlStore {
+  readonly #records = new Map<string, ControlRecord>();
+  #term = 0;
+
+  async get(key: string): Promise<ControlRecord | undefined> {
+    return this.#records.get(key);
+  }
+
+  async list(prefix: string): Promise<ControlRecord[]> {
+    const keys = [...this.#records.keys()].filter((key) => key.startsWith(prefix)).sort();
+    return keys.map((key) => this.#records.get(key)).filter((record) => record !== undefined);
+  }
+
+  async compareAndSet(key: string, expected: number, value: unknown): Promise<number | undefined> {
+    const revision = this.#records.get(key)?.revision ?? 0;
+    if (revision !== expected) return undefined;
+    this.#records.set(key, { key, value: structuredClone(value), revision: revision + 1 });
+    return revision + 1;
+  }
+
+  async nextTerm(): Promise<number> {
+    return ++this.#term;
+  }
+
+  async close(): Promise<void> {}
+}

@@ -1,0 +1,107 @@
+/** The system as its program sees it: a host on the main thread, a root supervisor, and ways to processes. */
+
+import { child, type SupervisorSpec, supervisorSpec } from "./child_spec.ts";
+import type { Definition, OptionsOf, Ref } from "./gen_server.ts";
+import type { DeadLetterReason, Host } from "./host.ts";
+import type { Pid, Target } from "./pid.ts";
+import { makeRef } from "./ref.ts";
+import type { SpawnOptions } from "./self.ts";
+import { supervisor } from "./supervisor.ts";
+
+export interface SupervisePlacement {
+  readonly name?: string;
+  readonly thread?: SpawnOptions["thread"];
+}
+
+export class System {
+  readonly #host: Host;
+  readonly #root: Ref<typeof supervisor>;
+  readonly #rootPid: Pid;
+  readonly #closePlatform: () => Promise<void>;
+  #nextTree = 1;
+
+  private constructor(host: Host, root: Pid, closePlatform: () => Promise<void>) {
+    this.#host = host;
+    this.#rootPid = root;
+    this.#root = makeRef(host, host.client, supervisor, root);
+    this.#closePlatform = closePlatform;
+  }
+
+  /** For `startSystem` and the simulator. */
+  static async start(host: Host, closePlatform: () => Promise<void>): Promise<System> {
+    // Trees of the program restart by themselves; a root that gave up would take the whole system along.
+    const spec = supervisorSpec({ strategy: "one_for_one", intensity: rootIntensity, periodMs: 60_000, children: [] });
+    const root = await host.spawn(supervisor, spec, { initTimeoutMs: Number.MAX_SAFE_INTEGER }, undefined);
+    return new System(host, root, closePlatform);
+  }
+
+  /**
+   * Starts a supervisor with these children under the system's root.
+   * Errors: `bad_argument` naming the field; what a child's `init` threw.
+   */
+  async supervise(
+    spec: Partial<SupervisorSpec> & Pick<SupervisorSpec, "children">,
+    placement: SupervisePlacement = {},
+  ): Promise<Ref<typeof supervisor>> {
+    const id = placement.name ?? `tree-${this.#nextTree++}`;
+    const pid = await this.#root.call.startChild(child(id, supervisor, supervisorSpec(spec), placement), {
+      timeoutMs: Number.POSITIVE_INFINITY,
+    });
+    return this.ref(supervisor, placement.name ?? pid);
+  }
+
+  /** Starts a process that nobody supervises. Errors: what its `init` threw, `already_started`, `timeout`. */
+  spawn<D extends Definition>(definition: D, options: OptionsOf<D>, spawn: SpawnOptions = {}): Promise<Pid> {
+    return this.#host.spawn(definition, options, spawn, undefined);
+  }
+
+  /** A typed way to a process, by pid or by name; a name is looked up at each send. */
+  ref<D extends Definition>(definition: D, target: Target): Ref<D> {
+    return makeRef(this.#host, this.#host.client, definition, target);
+  }
+
+  whereis(name: string): Pid | undefined {
+    return this.#host.registry.whereis(name);
+  }
+
+  /** Messages that reached nobody, by reason, since the start; of the main thread. */
+  deadLetters(): Readonly<Record<DeadLetterReason, number>> {
+    return { ...this.#host.deadLetters };
+  }
+
+  /** A process's state as its `formatStatus` shows it. Errors: `noproc`. */
+  getState(pid: Pid): Promise<unknown> {
+    return this.#host.requests.sys(pid, "state");
+  }
+
+  /** Errors: `noproc`. */
+  statistics(pid: Pid): Promise<unknown> {
+    return this.#host.requests.sys(pid, "statistics");
+  }
+
+  /** The process takes no message until `resume`. Errors: `noproc`. */
+  async suspend(pid: Pid): Promise<void> {
+    await this.#host.requests.sys(pid, "suspend");
+  }
+
+  async resume(pid: Pid): Promise<void> {
+    await this.#host.requests.sys(pid, "resume");
+  }
+
+  threads(): readonly number[] {
+    return this.#host.threads();
+  }
+
+  /** Stops every tree in reverse order, then the threads. */
+  async stop(): Promise<void> {
+    await this.#host.links.stop(this.#rootPid, this.#host.client, "shutdown", stopTimeoutMs);
+    await this.#closePlatform();
+    this.#host.close();
+  }
+}
+
+/** Trees that fail more often than this in a minute are beyond repair by restarting. */
+const rootIntensity = 60;
+
+/** Then what is left is killed: a stop must end. */
+const stopTimeoutMs = 30_000;

@@ -1,0 +1,50 @@
+/** The public door of the runtime. Nothing else of `src/` is imported from outside, but the simulator's door. */
+
+export { assert, AssertionError, unreachable } from "./base/assert.ts";
+export { crc32c } from "./base/crc32c.ts";
+export {
+  type ErrorCode,
+  type ErrorData,
+  fromErrorData,
+  hasCode,
+  NanoError,
+  toErrorData,
+} from "./base/errors.ts";
+export { Heap } from "./base/heap.ts";
+export { RingBuffer } from "./base/ring_buffer.ts";
+export {
+  type ChildOptions,
+  type ChildSpec,
+  child,
+  type Restart,
+  type Strategy,
+  type SupervisorSpec,
+  supervisorSpec,
+} from "./core/child_spec.ts";
+export type { ExitReason, From } from "./core/envelope.ts";
+export {
+  type CallOptions,
+  type CallsOf,
+  type CastsOf,
+  type Definition,
+  genServer,
+  type Info,
+  noReply,
+  type OptionsOf,
+  type Piped,
+  type Ref,
+  type Stop,
+  stop,
+  stopWith,
+} from "./core/gen_server.ts";
+export { formatPid, type Pid, samePid, type Target } from "./core/pid.ts";
+export type { MailboxLimits, Self, SpawnOptions, TimerRef } from "./core/self.ts";
+export { type ChildInfo, supervisor } from "./core/supervisor.ts";
+export { System } from "./core/system.ts";
+export { type StartOptions, startSystem } from "./platform/start_system.ts";
+export type { Clock } from "./seams/clock.ts";
+export type { AppendFile, Disk } from "./seams/disk.ts";
+export type { Logger } from "./seams/log.ts";
+export type { Random } from "./seams/random.ts";
+export { FrameSplitter, encodeFrame } from "./wire/frame.ts";
+export { decodeStrict, encodeStrict, type StrictLimits } from "./wire/validate.ts";
