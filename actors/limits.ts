@@ -33,6 +33,8 @@ export const dataLimits = {
   /** All shards of a site acknowledge, a restart of one included. */
   barrierTimeoutMs: 15_000,
   retryPauseMs: 50,
+  /** A client's write waits this long before it asks a blocked prefix again. */
+  blockedPauseMs: 10,
   /** A whole move, comparison before the block included. */
   moveTimeoutMs: 600_000,
   /** One shard's full comparison. */

@@ -7,8 +7,10 @@
  */
 
 import { NanoError } from "../../src/index.ts";
+import { dataLimits } from "../limits.ts";
+import { rowKey, splitRowKey } from "../records.ts";
 import type { AmendDecision, AmendFunction, LiveRow, RowWrite } from "../shard_messages.ts";
-import { splitRowKey } from "../records.ts";
+import { type BackendLimits, bytesOf, type Fields, fieldsOf, type Kind, keyOf, textOf, wrong } from "./kind.ts";
 
 /** How long a repeated request gets the same answer: longer than any client retries. */
 export const takeRetentionMs = 24 * 60 * 60 * 1_000;
@@ -98,3 +100,47 @@ export const oneTimeKeyAmends: Readonly<Record<string, AmendFunction>> = {
   "one_time_keys.take": take,
   "one_time_keys.upload": upload,
 };
+
+export const oneTimeKeys: Kind = {
+  name: "one_time_keys",
+  indexed: false,
+  operations: {
+    /** `{ key, keys: [{ id, value }] }` -> how many were new. */
+    upload: (backend, message) => {
+      const fields = fieldsOf(backend, message);
+      const key = keyOf(backend, fields);
+      const keys = uploadedKeys(backend, fields);
+      return { type: "amend", key, operation: "one_time_keys.upload", message: { keys } };
+    },
+    /** `{ key, requestId }` -> `{ id, value }`, or null when none is left. */
+    take: (backend, message) => {
+      const fields = fieldsOf(backend, message);
+      const key = keyOf(backend, fields);
+      const requestId = textOf(backend, fields, "requestId");
+      return { type: "amend", key, operation: "one_time_keys.take", message: { requestId } };
+    },
+    /** `{ key }` -> how many are free. */
+    count: (backend, message) => {
+      const key = keyOf(backend, fieldsOf(backend, message));
+      const from = rowKey(backend.name, key);
+      return {
+        type: "scan",
+        key,
+        range: { from, to: `${from.slice(0, -1)}\u0001` },
+        limit: dataLimits.rowsPerKeyMax,
+        answer: (rows) => rows.filter(({ value }) => !isTaken(value)).length,
+      };
+    },
+  },
+};
+
+function uploadedKeys(backend: BackendLimits, fields: Fields): OneTimeKey[] {
+  const { keys } = fields;
+  if (!Array.isArray(keys) || keys.length > dataLimits.rowsPerKeyMax) {
+    throw wrong(backend, "keys", `a list of at most ${dataLimits.rowsPerKeyMax} keys`);
+  }
+  return keys.map((each: unknown) => {
+    const key = fieldsOf(backend, each);
+    return { id: textOf(backend, key, "id"), value: bytesOf(backend, key, "value") };
+  });
+}

@@ -70,7 +70,9 @@ export type Piped<Context, Value> =
 type MaybePromise<T> = T | Promise<T>;
 
 export type CallHandler<State> = (state: State, message: Inferred, from: Inferred) => unknown;
-export type CastHandler<State> = (state: State, message: Inferred) => MaybePromise<Stop | undefined> | void;
+/** What ends a turn that answers nobody: usually nothing. */
+export type TurnEnd = Stop | undefined | void | Promise<Stop | undefined> | Promise<void>;
+export type CastHandler<State> = (state: State, message: Inferred) => TurnEnd;
 
 export interface Callbacks<
   Options,
@@ -82,7 +84,7 @@ export interface Callbacks<
   init(options: Options, self: Self): MaybePromise<State>;
   readonly call?: Calls;
   readonly cast?: Casts;
-  info?(state: State, message: Info): MaybePromise<Stop | undefined> | void;
+  info?(state: State, message: Info): TurnEnd;
   /** Runs when the process ends by `stop`, by its supervisor or by a crash; not when it is killed. */
   terminate?(state: State, reason: ExitReason): MaybePromise<void>;
   /** What `sys` and crash reports may show of the state. */
@@ -144,11 +146,11 @@ type ReplyOf<F> = F extends (...args: Inferred) => infer Returned
     : never
   : never;
 
-type MessageOf<F> = F extends (state: Inferred) => unknown
-  ? undefined
-  : F extends (state: Inferred, message: infer Message, ...rest: Inferred) => unknown
-    ? Message
-    : never;
+type MessageOf<F> = F extends (...args: infer Arguments) => unknown
+  ? Arguments["length"] extends 0 | 1
+    ? undefined
+    : Arguments[1]
+  : never;
 
 type CallFunction<F> =
   undefined extends MessageOf<F>

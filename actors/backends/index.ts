@@ -1,0 +1,12 @@
+/** The backends of the main job, by name. */
+
+import type { Backend } from "./backend.ts";
+import { blocklist } from "./blocklist.ts";
+import { devicePlatform } from "./device_platform.ts";
+import { groups } from "./groups.ts";
+import { profilePicture } from "./profile_picture.ts";
+import { publicKeys } from "./public_keys.ts";
+
+export const backends: Readonly<Record<string, Backend>> = Object.fromEntries(
+  [devicePlatform, profilePicture, blocklist, groups, publicKeys].map((backend) => [backend.name, backend]),
+);

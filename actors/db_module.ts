@@ -1,0 +1,142 @@
+/**
+ * db_module: the typed operations of one backend; the only thing business code calls. A worker of a gen_factory: the
+ * factory's routing decides which worker takes a key's next operation, the worker finds shard, cohort and site.
+ *
+ * State: which site serves each cohort, as far as it has heard. Messages: run.
+ *
+ * Always true: an operation is sent again only when nothing of it was done (moved, blocked, nobody there); an unknown
+ * outcome is the caller's to know, as `crashed` or `timeout`.
+ */
+
+import { type From, genServer, hasCode, NanoError, type Ref, type Self } from "../src/index.ts";
+import type { Backend } from "./backends/backend.ts";
+import { backends } from "./backends/index.ts";
+import { type CohortFinder, cohortFinder } from "./cohorts.ts";
+import { db_store } from "./db_store.ts";
+import { db_switch } from "./db_switch.ts";
+import { checkWritten, type Plan } from "./kinds/kind.ts";
+import { dataLimits } from "./limits.ts";
+import { type CohortId, shardOf, type Site } from "./records.ts";
+import { shardProcess } from "./shard_options.ts";
+
+export interface ModuleOptions {
+  readonly backend: string;
+  readonly shards: number;
+  readonly prefixes: readonly string[];
+  /** The site that serves at first, and the other one. */
+  readonly sites: readonly [Site, Site];
+}
+
+export interface ModuleRequest {
+  readonly key: string;
+  readonly operation: string;
+  readonly message: unknown;
+}
+
+interface State {
+  readonly self: Self;
+  readonly options: ModuleOptions;
+  readonly backend: Backend;
+  readonly cohortOf: CohortFinder;
+  readonly sites: Map<CohortId, Site>;
+}
+
+export const db_module = genServer(import.meta.url, "db_module", {
+  init: (options: ModuleOptions, self): State => {
+    const backend = backends[options.backend];
+    if (backend === undefined) {
+      const known = Object.keys(backends).join(", ");
+      throw new NanoError("config", `no backend named ${options.backend}; known: ${known}`, { field: "backend" });
+    }
+    return { self, options, backend, cohortOf: cohortFinder(options.prefixes), sites: new Map() };
+  },
+
+  call: {
+    /**
+     * One operation of the kind (see actors/kinds). Errors: `bad_argument` naming the field; `blocked` when the
+     * prefix stayed read-only for the whole time; `held`, `rejected`, `conflict`; `crashed`, `timeout`: unknown.
+     */
+    run: (state, { operation, message }: ModuleRequest, from: From<unknown>): Promise<unknown> => {
+      const plan = planOf(state.backend, operation, message);
+      if (plan.type === "lookup") return lookup(state, plan);
+      return followed(state, state.cohortOf(state.backend.name, plan.key), from.deadlineMs, (site) =>
+        ask(state, site, plan),
+      );
+    },
+  },
+});
+
+function planOf(backend: Backend, operation: string, message: unknown): Plan {
+  const { operations, name } = backend.kind;
+  const plan = Object.hasOwn(operations, operation) ? operations[operation] : undefined;
+  if (plan === undefined) {
+    const known = Object.keys(operations).join(", ");
+    throw new NanoError("bad_argument", `${backend.name} (${name}) has no ${operation}; it has ${known}`, {
+      field: "operation",
+    });
+  }
+  return plan(backend, message);
+}
+
+type KeyedPlan = Exclude<Plan, { readonly type: "lookup" }>;
+
+async function ask(state: State, site: Site, plan: KeyedPlan): Promise<unknown> {
+  const { backend, options } = state;
+  const shard = shardOf(backend.name, plan.key, options.shards);
+  const { call } = state.self.ref(db_switch, shardProcess(site, shard, "db_switch"));
+  const cohort = state.cohortOf(backend.name, plan.key);
+  switch (plan.type) {
+    case "get":
+      return plan.answer(await call.get({ cohort, keys: plan.rows }));
+    case "scan":
+      return plan.answer(await call.scan({ cohort, range: plan.range, limit: plan.limit }));
+    case "write":
+      checkWritten(await call.write({ cohort, rows: plan.rows }));
+      return null;
+    case "amend": {
+      const { operation, message, key } = plan;
+      return call.amend({ cohort, backend: backend.name, key, operation, message });
+    }
+  }
+}
+
+/** Asks the site that serves the cohort, following `moved`, waiting out a block, until the caller's deadline. */
+async function followed(
+  state: State,
+  cohort: CohortId,
+  deadlineMs: number,
+  attempt: (site: Site) => Promise<unknown>,
+): Promise<unknown> {
+  for (;;) {
+    try {
+      return await attempt(state.sites.get(cohort) ?? state.options.sites[0]);
+    } catch (error) {
+      if (!(error instanceof NanoError)) throw error;
+      const now = state.self.clock.now();
+      const late = deadlineMs > 0 && now + dataLimits.retryPauseMs > deadlineMs;
+      if (hasCode(error, "moved")) {
+        state.sites.set(cohort, String(error.details.site));
+        if (late) throw error;
+      } else if (nothingDone(error) && !late) {
+        await state.self.sleep(dataLimits.blockedPauseMs);
+      } else throw error;
+    }
+  }
+}
+
+/** Read-only for now, a newer term at the store, or nobody registered under the name: ask again. */
+function nothingDone({ code, details }: NanoError): boolean {
+  return code === "blocked" || code === "fenced" || (code === "noproc" && details.sent === false);
+}
+
+async function lookup({ self, options, backend }: State, plan: Extract<Plan, { type: "lookup" }>): Promise<string[]> {
+  const found = new Set<string>();
+  for (const site of options.sites) {
+    const shards = Array.from({ length: options.shards }, (_, shard) => {
+      const store: Ref<typeof db_store> = self.ref(db_store, shardProcess(site, shard, "db_store"));
+      return store.call.lookup({ backend: backend.name, sub: plan.sub, limit: plan.limit });
+    });
+    for (const keys of await Promise.all(shards)) for (const key of keys) found.add(key);
+  }
+  return [...found].sort().slice(0, plan.limit);
+}

@@ -1,0 +1,100 @@
+/**
+ * The supervision tree of one site, as data. Per thread: the log, above its shards. Per shard, rest_for_one:
+ * db_switch is last, so when anything beneath it restarts, admission stops first.
+ */
+
+import { type ChildSpec, child, supervisor, supervisorSpec } from "../src/index.ts";
+import { db_compare } from "./db_compare.ts";
+import { db_crawler } from "./db_crawler.ts";
+import { db_dirty_keys } from "./db_dirty_keys.ts";
+import { db_dirty_log, type DirtyLogOptions } from "./db_dirty_log.ts";
+import { db_failover } from "./db_failover.ts";
+import { db_migration } from "./db_migration.ts";
+import { db_perror } from "./db_perror.ts";
+import { db_queuer } from "./db_queuer.ts";
+import { db_replay } from "./db_replay.ts";
+import { db_store } from "./db_store.ts";
+import { db_switch } from "./db_switch.ts";
+import type { Site } from "./records.ts";
+import { defaultTuning, logProcess, type ShardOptions, shardProcess, type Tuning } from "./shard_options.ts";
+import type { SiteOptions } from "./site_shards.ts";
+
+export interface SitePlan {
+  readonly site: Site;
+  readonly peerSite: Site;
+  readonly shards: number;
+  /** The threads that the site's shards are spread over; [0] for a system without worker threads. */
+  readonly threads: readonly number[];
+  readonly prefixes: readonly string[];
+  readonly durability: DirtyLogOptions["durability"];
+  /** The log's folder of a thread. */
+  readonly logFolder: (thread: number) => string;
+  /** Folders of earlier runs with more threads; read, not written. */
+  readonly olderLogFolders?: readonly string[];
+  /** What speaks the store contract for the peer's shard. Default: the peer's db_store itself. */
+  readonly peer?: (shard: number) => string;
+  /** A process between this shard and its peer, e.g. one that makes faults. */
+  readonly link?: (shard: number) => ChildSpec;
+  readonly tuning?: Partial<Tuning>;
+}
+
+/** A shard's processes fail together rarely; a killed thread restarts them all at once. */
+const intensity = { intensity: 20, periodMs: 10_000 };
+
+/** One supervisor for each thread, with the shards that live there. */
+export function siteChildren(plan: SitePlan): ChildSpec[] {
+  const folders = [...plan.threads.map((thread) => plan.logFolder(thread)), ...(plan.olderLogFolders ?? [])];
+  return plan.threads.map((thread, index) => {
+    const log: DirtyLogOptions = { folder: plan.logFolder(thread), folders, durability: plan.durability };
+    const shards: ChildSpec[] = [];
+    for (let shard = index; shard < plan.shards; shard += plan.threads.length) {
+      shards.push(child(`shard ${shard}`, supervisor, shardTree(plan, shard, thread)));
+    }
+    const children = [
+      child("db_dirty_log", db_dirty_log, log, { name: logProcess(plan.site, thread) }),
+      child("shards", supervisor, supervisorSpec({ ...intensity, intensity: 100, children: shards })),
+    ];
+    const spec = supervisorSpec({ strategy: "rest_for_one", ...intensity, children });
+    return child(`${plan.site} on thread ${thread}`, supervisor, spec, { thread });
+  });
+}
+
+/** The shard's processes in start order. */
+function shardTree(plan: SitePlan, shard: number, thread: number) {
+  const { site, peerSite, prefixes } = plan;
+  const options: ShardOptions = {
+    site,
+    peerSite,
+    shard,
+    shards: plan.shards,
+    peer: plan.peer?.(shard) ?? shardProcess(peerSite, shard, "db_store"),
+    log: logProcess(site, thread),
+    prefixes,
+    tuning: { ...defaultTuning, ...plan.tuning },
+  };
+  const behaviours = { db_store, db_dirty_keys, db_perror, db_replay, db_queuer, db_compare, db_crawler, db_switch };
+  const children = Object.entries(behaviours).map(([name, behaviour]) =>
+    child(name, behaviour, options, { name: `${site}/${shard}/${name}` }),
+  );
+  if (plan.link !== undefined) children.unshift(plan.link(shard));
+  return supervisorSpec({ strategy: "rest_for_one", ...intensity, children });
+}
+
+export function failoverProcess(site: Site): string {
+  return `${site}/db_failover`;
+}
+
+export function migrationProcess(site: Site): string {
+  return `${site}/db_migration`;
+}
+
+/** The coordinators, one pair for each site, outside the shards. */
+export function coordinators(site: Site, options: SiteOptions): ChildSpec {
+  const failover = failoverProcess(site);
+  const children = [
+    child("db_failover", db_failover, options, { name: failover }),
+    child("db_migration", db_migration, { ...options, failover }, { name: migrationProcess(site) }),
+  ];
+  const spec = supervisorSpec({ strategy: "rest_for_one", ...intensity, children });
+  return child(`${site} coordinators`, supervisor, spec);
+}

@@ -1,0 +1,99 @@
+/** The machine's disk behind the Disk seam. Folders are synced too: a file whose entry is lost is lost. */
+
+import { type FileHandle, mkdir, open, readdir, readFile, rm } from "node:fs/promises";
+import { dirname } from "node:path";
+import { NanoError } from "../base/errors.ts";
+import type { AppendFile, Disk } from "../seams/disk.ts";
+
+export function nodeDisk(): Disk {
+  return {
+    makeDirectory: (path) => guarded(path, async () => void (await mkdir(path, { recursive: true }))),
+    list: (path) => guarded(path, () => listFolder(path)),
+    read: (path) => guarded(path, () => readFile(path)),
+    openAppend: (path) => guarded(path, () => openAppend(path)),
+    truncate: (path, size) => guarded(path, () => withFile(path, "r+", (file) => cut(file, size))),
+    remove: (path) =>
+      guarded(path, async () => {
+        await rm(path, { force: true });
+        await syncFolder(dirname(path));
+      }),
+  };
+}
+
+class NodeAppendFile implements AppendFile {
+  readonly path: string;
+  readonly #file: FileHandle;
+  #size: number;
+
+  constructor(path: string, file: FileHandle, size: number) {
+    this.path = path;
+    this.#file = file;
+    this.#size = size;
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  append(bytes: Uint8Array): Promise<void> {
+    return guarded(this.path, async () => {
+      // appendFile goes on after a short write.
+      await this.#file.appendFile(bytes);
+      this.#size += bytes.byteLength;
+    });
+  }
+
+  sync(): Promise<void> {
+    return guarded(this.path, () => this.#file.datasync());
+  }
+
+  close(): Promise<void> {
+    return guarded(this.path, () => this.#file.close());
+  }
+}
+
+async function openAppend(path: string): Promise<AppendFile> {
+  const file = await open(path, "a");
+  await syncFolder(dirname(path));
+  return new NodeAppendFile(path, file, (await file.stat()).size);
+}
+
+async function listFolder(path: string): Promise<string[]> {
+  try {
+    return (await readdir(path)).sort();
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return [];
+    throw error;
+  }
+}
+
+async function cut(file: FileHandle, size: number): Promise<void> {
+  await file.truncate(size);
+  await file.sync();
+}
+
+async function syncFolder(path: string): Promise<void> {
+  await withFile(path, "r", (folder) => folder.sync());
+}
+
+async function withFile<T>(path: string, flags: string, work: (file: FileHandle) => Promise<T>): Promise<T> {
+  const file = await open(path, flags);
+  try {
+    return await work(file);
+  } finally {
+    await file.close();
+  }
+}
+
+async function guarded<T>(path: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    const text = error instanceof Error ? error.message : String(error);
+    throw new NanoError("unavailable", `disk: ${text}`, { errno: errnoOf(error), path });
+  }
+}
+
+function errnoOf(error: unknown): string {
+  return error instanceof Error && "code" in error ? String(error.code) : "unknown";
+}
