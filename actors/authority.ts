@@ -79,7 +79,8 @@ export class AuthorityTable {
   /** The terms under which this site sends and must be fenced. */
   ownTerms(): Record<Scope, number> {
     const terms: Record<Scope, number> = {};
-    for (const { cohort, site, term } of this.#cohorts.values()) if (site === this.#site) terms[cohort] = term;
+    for (const { cohort, site, term } of this.#cohorts.values())
+      if (site === this.#site) terms[cohort] = term;
     return terms;
   }
 

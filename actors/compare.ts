@@ -13,14 +13,18 @@ export function compareRows(local: Row | undefined, peer: Row | undefined, nowMs
   const localShown = shown(local, nowMs);
   const peerShown = shown(peer, nowMs);
   if (localShown === undefined && peerShown === undefined) return "equal";
-  if (localShown !== undefined && peerShown !== undefined && sameContent(localShown, peerShown)) return "equal";
+  if (localShown !== undefined && peerShown !== undefined && sameContent(localShown, peerShown))
+    return "equal";
   if (local === undefined) return "amend";
   if (peer === undefined) return "send";
   return compareVersions(local.version, peer.version) > 0 ? "send" : "amend";
 }
 
 /** True if neither side moved between two readings. */
-export function stoodStill(before: readonly (Row | undefined)[], after: readonly (Row | undefined)[]): boolean {
+export function stoodStill(
+  before: readonly (Row | undefined)[],
+  after: readonly (Row | undefined)[],
+): boolean {
   return before.every((row, i) => {
     const later = after[i];
     if (row === undefined || later === undefined) return row === later;

@@ -84,7 +84,8 @@ export function authorityOf(cohort: CohortRecord, decisions: readonly DecisionRe
     if (!decision.cohorts.includes(cohort.cohort)) continue;
     if (latest === undefined || decision.blockTerm > latest.blockTerm) latest = decision;
   }
-  if (latest === undefined) return { site: cohort.site, term: cohort.term, blocked: false, decision: undefined };
+  if (latest === undefined)
+    return { site: cohort.site, term: cohort.term, blocked: false, decision: undefined };
   switch (latest.state) {
     case "announced": {
       const earlier = decisions.filter((decision) => decision !== latest);

@@ -133,7 +133,10 @@ export const db_compare = genServer(import.meta.url, "db_compare", {
       if (result.ok) suspectAll(state, result.value, undefined);
     },
 
-    stretchRead: (state, { context, ...result }: Piped<StretchContext, { pairs: Pair[]; next: RowKey | undefined }>) => {
+    stretchRead: (
+      state,
+      { context, ...result }: Piped<StretchContext, { pairs: Pair[]; next: RowKey | undefined }>,
+    ) => {
       const { pass, range } = context;
       if (!result.ok) {
         state.self.replyError(pass.from, result.error);
@@ -219,7 +222,11 @@ async function reread(state: State, suspects: readonly Suspect[]): Promise<Rerea
   return { pairs, accounts, after };
 }
 
-async function judge(state: State, due: readonly Suspect[], { pairs, accounts, after }: Reread): Promise<void> {
+async function judge(
+  state: State,
+  due: readonly Suspect[],
+  { pairs, accounts, after }: Reread,
+): Promise<void> {
   const now = state.self.clock.now();
   const mismatches: RowKey[] = [];
   due.forEach((suspect, i) => {

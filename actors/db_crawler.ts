@@ -115,7 +115,11 @@ export const db_crawler = genServer(import.meta.url, "db_crawler", {
       const { backoffMinMs, backoffMaxMs } = state.options.tuning;
       if (result.ok && result.value === "more") state.self.castSelf("work");
       else if (result.ok) state.self.castAfter(backoffMinMs * 4, "work");
-      else state.self.castAfter(Math.min(backoffMaxMs, backoffMinMs * 2 ** Math.min(state.failures, 16)), "work");
+      else
+        state.self.castAfter(
+          Math.min(backoffMaxMs, backoffMinMs * 2 ** Math.min(state.failures, 16)),
+          "work",
+        );
     },
   },
 });
@@ -158,7 +162,8 @@ async function repair(state: State, send: readonly RowKey[], amend: readonly Row
     try {
       const sent = await state.sender.send(taken);
       for (const { taken: each, outcome } of sent) {
-        if (outcome.status === "unknown") throw new NanoError("timeout", "the peer did not answer a crawled batch");
+        if (outcome.status === "unknown")
+          throw new NanoError("timeout", "the peer did not answer a crawled batch");
         if (outcome.status === "confirmed") state.sent++;
         else suspects.push(each.key);
       }
@@ -178,4 +183,3 @@ async function repair(state: State, send: readonly RowKey[], amend: readonly Row
   const renew: RenewMessage = { type: "renew", keys: amend };
   state.self.send(shardProcess(state.options.site, state.options.shard, "db_switch"), renew);
 }
-

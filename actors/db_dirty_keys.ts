@@ -319,10 +319,7 @@ export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
   },
 
   cast: {
-    admitted: (
-      state,
-      { context, ...result }: Piped<{ from: From<Absorbed>; absorbed: Absorbed }, void>,
-    ) => {
+    admitted: (state, { context, ...result }: Piped<{ from: From<Absorbed>; absorbed: Absorbed }, void>) => {
       if (result.ok) state.self.reply(context.from, context.absorbed);
       else state.self.replyError(context.from, result.error);
     },
@@ -429,4 +426,3 @@ function rangeRecord(state: State, range: DirtyRange): LogRecord {
 function heldRecord(state: State, key: RowKey, decision: string): LogRecord {
   return { type: "held", shard: state.options.shard, shardTerm: state.terms.shardTerm, key, decision };
 }
-

@@ -189,10 +189,15 @@ class MoveInWork {
     }
     if (counts.perror > dataLimits.perrorPerMoveMax) {
       const most = dataLimits.perrorPerMoveMax;
-      throw new NanoError("conflict", `${prefix}: ${counts.perror} keys are in db_perror, at most ${most} may be`);
+      throw new NanoError(
+        "conflict",
+        `${prefix}: ${counts.perror} keys are in db_perror, at most ${most} may be`,
+      );
     }
     const open = await readDecisions(this.#control);
-    const other = open.find(({ state, cohorts: held }) => isOpen(state) && held.some((id) => cohorts.includes(id)));
+    const other = open.find(
+      ({ state, cohorts: held }) => isOpen(state) && held.some((id) => cohorts.includes(id)),
+    );
     if (other !== undefined) throw new NanoError("conflict", `${prefix}: decision ${other.id} is open`);
   }
 
@@ -225,7 +230,8 @@ class MoveInWork {
     await this.#shards.refresh(from);
     const barrierMs = this.#self.clock.monotonicMs() - startedAtMs;
     const mismatches = await this.#shards.validate(from, cohorts);
-    if (mismatches > 0) throw new NanoError("conflict", `${prefix}: ${mismatches} keys differ without a mark`);
+    if (mismatches > 0)
+      throw new NanoError("conflict", `${prefix}: ${mismatches} keys differ without a mark`);
     const { marks, perror } = await this.#shards.counts(from, cohorts);
     // Two barriers and one round to the peer, and what is dirty at the rate at which batches are sent.
     this.#predictedMs = Math.ceil(barrierMs * 3 + ((marks - perror) * 1_000) / dataLimits.drainRatePerSecond);
@@ -256,7 +262,10 @@ class MoveInWork {
       this.#verified = Math.max(this.#verified, verified);
       if (differing === 0) return;
     }
-    throw new NanoError("conflict", `${prefix}: keys still differ after ${dataLimits.verifyRoundsMax} rounds`);
+    throw new NanoError(
+      "conflict",
+      `${prefix}: keys still differ after ${dataLimits.verifyRoundsMax} rounds`,
+    );
   }
 
   async #drain(): Promise<void> {
@@ -265,10 +274,14 @@ class MoveInWork {
     for (;;) {
       this.#mayGoOn();
       const { marks, perror, ranges } = await this.#shards.counts(from, cohorts);
-      if (perror > dataLimits.perrorPerMoveMax) throw new NanoError("conflict", `${prefix}: ${perror} keys in db_perror`);
+      if (perror > dataLimits.perrorPerMoveMax)
+        throw new NanoError("conflict", `${prefix}: ${perror} keys in db_perror`);
       if (marks === perror && ranges === 0) return;
       if (this.#self.clock.monotonicMs() > deadlineMs) {
-        throw new NanoError("timeout", `${prefix}: ${marks - perror} keys not drained in ${dataLimits.readOnlyMsMax} ms`);
+        throw new NanoError(
+          "timeout",
+          `${prefix}: ${marks - perror} keys not drained in ${dataLimits.readOnlyMsMax} ms`,
+        );
       }
       await this.#shards.pause(dataLimits.drainPollMs);
     }
@@ -328,7 +341,8 @@ class MoveInWork {
   }
 
   #mayGoOn(): void {
-    if (this.#wanted.abort !== "") throw new NanoError("conflict", `aborted on demand: ${this.#wanted.abort}`);
+    if (this.#wanted.abort !== "")
+      throw new NanoError("conflict", `aborted on demand: ${this.#wanted.abort}`);
   }
 }
 

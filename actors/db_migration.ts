@@ -100,7 +100,10 @@ export const db_migration = genServer(import.meta.url, "db_migration", {
     stepped: async (state, result: Piped<undefined, Phase>) => {
       if (!result.ok) {
         state.stopped = result.error.message;
-        state.self.log.warn({ phase: state.phase, code: result.error.code }, `migration waits: ${state.stopped}`);
+        state.self.log.warn(
+          { phase: state.phase, code: result.error.code },
+          `migration waits: ${state.stopped}`,
+        );
         state.self.castAfter(dataLimits.retryPauseMs * 4, "step");
         return;
       }
@@ -122,7 +125,9 @@ export async function readPhase(control: ControlStore): Promise<Phase> {
 
 async function writePhase(control: ControlStore, phase: Phase): Promise<void> {
   const record = await control.get(key);
-  const written = await control.compareAndSet(key, record?.revision ?? 0, { phase } satisfies MigrationRecord);
+  const written = await control.compareAndSet(key, record?.revision ?? 0, {
+    phase,
+  } satisfies MigrationRecord);
   if (written === undefined) throw new NanoError("conflict", "another migration writes this control store");
 }
 
@@ -146,7 +151,8 @@ async function step(state: State, plan: MigrationPlan): Promise<Phase> {
     }
     case "validate": {
       const mismatches = await state.shards.validate(plan.from);
-      if (mismatches > 0) throw new NanoError("conflict", `${mismatches} keys differ and nothing stands for it`);
+      if (mismatches > 0)
+        throw new NanoError("conflict", `${mismatches} keys differ and nothing stands for it`);
       return "ready";
     }
     case "ready":
@@ -164,7 +170,9 @@ async function goLive(control: ControlStore): Promise<void> {
     if (cohort.phase === "live") continue;
     await control.compareAndSet(cohortKey, revision, { ...cohort, phase: "live" } satisfies CohortRecord);
   }
-  const left = (await control.list("cohort/")).filter(({ value }) => (value as CohortRecord).phase !== "live");
+  const left = (await control.list("cohort/")).filter(
+    ({ value }) => (value as CohortRecord).phase !== "live",
+  );
   if (left.length > 0) throw new NanoError("conflict", `${left.length} cohorts changed while they went live`);
 }
 
@@ -195,7 +203,11 @@ export function swaps(decisions: readonly DecisionRecord[], prefix: string): Dec
 }
 
 /** What plan writes before anything runs: each cohort's first authority and term. Repeatable. */
-export async function writeCohorts(control: ControlStore, cohorts: readonly CohortId[], site: Site): Promise<void> {
+export async function writeCohorts(
+  control: ControlStore,
+  cohorts: readonly CohortId[],
+  site: Site,
+): Promise<void> {
   for (const cohort of cohorts) {
     if ((await control.get(controlKeys.cohort(cohort))) !== undefined) continue;
     const term = await control.nextTerm();
@@ -203,4 +215,3 @@ export async function writeCohorts(control: ControlStore, cohorts: readonly Coho
     await control.compareAndSet(controlKeys.cohort(cohort), 0, record);
   }
 }
-

@@ -16,7 +16,7 @@ import { db_store } from "./db_store.ts";
 import { db_switch } from "./db_switch.ts";
 import { checkWritten, type Plan } from "./kinds/kind.ts";
 import { dataLimits } from "./limits.ts";
-import { type CohortId, shardOf, type Site } from "./records.ts";
+import { type CohortId, type Site, shardOf } from "./records.ts";
 import { shardProcess } from "./shard_options.ts";
 
 export interface ModuleOptions {
@@ -46,7 +46,9 @@ export const db_module = genServer(import.meta.url, "db_module", {
     const backend = backends[options.backend];
     if (backend === undefined) {
       const known = Object.keys(backends).join(", ");
-      throw new NanoError("config", `no backend named ${options.backend}; known: ${known}`, { field: "backend" });
+      throw new NanoError("config", `no backend named ${options.backend}; known: ${known}`, {
+        field: "backend",
+      });
     }
     return { self, options, backend, cohortOf: cohortFinder(options.prefixes), sites: new Map() };
   },
@@ -129,7 +131,10 @@ function nothingDone({ code, details }: NanoError): boolean {
   return code === "blocked" || code === "fenced" || (code === "noproc" && details.sent === false);
 }
 
-async function lookup({ self, options, backend }: State, plan: Extract<Plan, { type: "lookup" }>): Promise<string[]> {
+async function lookup(
+  { self, options, backend }: State,
+  plan: Extract<Plan, { type: "lookup" }>,
+): Promise<string[]> {
   const found = new Set<string>();
   for (const site of options.sites) {
     const shards = Array.from({ length: options.shards }, (_, shard) => {

@@ -62,7 +62,10 @@ export const db_perror = genServer(import.meta.url, "db_perror", {
         throw new NanoError("overloaded", text);
       }
       const now = state.self.clock.now();
-      const added = entries.map((entry) => ({ ...entry, firstAtMs: state.entries.get(entry.key)?.firstAtMs ?? now }));
+      const added = entries.map((entry) => ({
+        ...entry,
+        firstAtMs: state.entries.get(entry.key)?.firstAtMs ?? now,
+      }));
       await state.log.call.append(added.map((entry) => record(state, entry)));
       for (const entry of added) state.entries.set(entry.key, entry);
       await state.ledger.call.own({ keys: added.map(({ key }) => key), owner: "perror" });

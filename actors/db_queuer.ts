@@ -94,7 +94,10 @@ export const db_queuer = genServer(import.meta.url, "db_queuer", {
       settle(state, result.value);
     },
 
-    released: (state, result: Piped<undefined, { again: RowKey[]; cleared: { key: RowKey; healed: boolean }[] }>) => {
+    released: (
+      state,
+      result: Piped<undefined, { again: RowKey[]; cleared: { key: RowKey; healed: boolean }[] }>,
+    ) => {
       if (!result.ok) throw result.error;
       state.inFlight--;
       const healed = result.value.cleared.filter((each) => each.healed).map(({ key }) => key);
@@ -123,7 +126,8 @@ function push(state: State, keys: readonly RowKey[]): void {
   const refused: RowKey[] = [];
   for (const key of keys) {
     if (state.breakerOpen) refused.push(key);
-    else if (state.waiting.size < state.options.tuning.queueMax || state.waiting.has(key)) state.waiting.add(key);
+    else if (state.waiting.size < state.options.tuning.queueMax || state.waiting.has(key))
+      state.waiting.add(key);
     else {
       state.discarded++;
       refused.push(key);

@@ -9,9 +9,9 @@
  */
 
 import { type From, genServer, noReply, type Self } from "../src/index.ts";
+import type { Row, RowKey, Scope, Version } from "./records.ts";
 import type { LiveRow } from "./shard_messages.ts";
 import type { ShardOptions } from "./shard_options.ts";
-import type { Row, RowKey, Scope, Version } from "./records.ts";
 import type { ApplyGroup, ApplyResult, Identity, ScanRange } from "./store_messages.ts";
 import type { Store } from "./stores/contract.ts";
 
@@ -50,8 +50,10 @@ export const db_store = genServer(import.meta.url, "db_store", {
       await commit(state);
       return state.store.scan(range, limit);
     },
-    lookup: (state, { backend, sub, limit }: { backend: string; sub: string; limit: number }): Promise<string[]> =>
-      state.store.lookup(backend, sub, limit),
+    lookup: (
+      state,
+      { backend, sub, limit }: { backend: string; sub: string; limit: number },
+    ): Promise<string[]> => state.store.lookup(backend, sub, limit),
     fence: async (state, { scope, term }: { scope: Scope; term: number }): Promise<number> => {
       await commit(state);
       return state.store.fence(scope, term);
@@ -71,7 +73,10 @@ export const db_store = genServer(import.meta.url, "db_store", {
   cast: {
     commit: (state) => commit(state),
     /** Reads for a client whose request db_switch let pass; answers the client itself. */
-    readFor: async (state, { keys, from }: { keys: readonly RowKey[]; from: From<(LiveRow | undefined)[]> }) => {
+    readFor: async (
+      state,
+      { keys, from }: { keys: readonly RowKey[]; from: From<(LiveRow | undefined)[]> },
+    ) => {
       const now = state.self.clock.now();
       const rows = await state.store.get(keys);
       state.self.reply(
@@ -79,7 +84,10 @@ export const db_store = genServer(import.meta.url, "db_store", {
         rows.map((row) => liveRow(row, now)),
       );
     },
-    scanFor: async (state, { range, limit, from }: { range: ScanRange; limit: number; from: From<LiveRow[]> }) => {
+    scanFor: async (
+      state,
+      { range, limit, from }: { range: ScanRange; limit: number; from: From<LiveRow[]> },
+    ) => {
       const now = state.self.clock.now();
       const live: LiveRow[] = [];
       let next = range.from;

@@ -11,18 +11,42 @@
  * it by a fence and a new term.
  */
 
-import { assert, type From, genServer, type Info, NanoError, noReply, type Piped, type Ref, type Self } from "../src/index.ts";
-import { AmendQueue, type AmendJob } from "./amend_queue.ts";
+import {
+  assert,
+  type From,
+  genServer,
+  type Info,
+  NanoError,
+  noReply,
+  type Piped,
+  type Ref,
+  type Self,
+} from "../src/index.ts";
+import { type AmendJob, AmendQueue } from "./amend_queue.ts";
 import { AuthorityTable, type CohortState } from "./authority.ts";
 import { type CohortFinder, cohortFinder } from "./cohorts.ts";
-import { type CohortRecord, type ControlStore, controlKeys, type DecisionRecord, type ShardRecord } from "./control_store.ts";
+import {
+  type CohortRecord,
+  type ControlStore,
+  controlKeys,
+  type DecisionRecord,
+  type ShardRecord,
+} from "./control_store.ts";
 import { type Absorbed, type Admission, db_dirty_keys } from "./db_dirty_keys.ts";
 import { db_perror } from "./db_perror.ts";
 import { db_queuer } from "./db_queuer.ts";
 import { db_store, liveRow } from "./db_store.ts";
 import { amendFunctions } from "./kinds/index.ts";
 import { dataLimits } from "./limits.ts";
-import { type CohortId, type Row, type RowKey, rowKey, shardScope, splitRowKey, type Version } from "./records.ts";
+import {
+  type CohortId,
+  type Row,
+  type RowKey,
+  rowKey,
+  shardScope,
+  splitRowKey,
+  type Version,
+} from "./records.ts";
 import {
   type AmendRequest,
   type GetRequest,
@@ -214,7 +238,8 @@ async function takeShard(
     throw new NanoError("fenced", `${key} was taken by another owner meanwhile`);
   }
   const inForce = await store.call.fence({ scope: shardScope(site, shard), term: shardTerm });
-  if (inForce > shardTerm) throw new NanoError("fenced", `${key} is fenced at ${inForce}, above ${shardTerm}`);
+  if (inForce > shardTerm)
+    throw new NanoError("fenced", `${key} is fenced at ${inForce}, above ${shardTerm}`);
   return "";
 }
 
@@ -238,7 +263,8 @@ async function fenceOwnStore(state: State): Promise<void> {
 }
 
 function serving(state: State): AuthorityTable {
-  if (state.lost !== "") throw new NanoError("lost", `${state.lost}; promote the other side or restore the store`);
+  if (state.lost !== "")
+    throw new NanoError("lost", `${state.lost}; promote the other side or restore the store`);
   return state.authority;
 }
 
@@ -360,7 +386,11 @@ function writeResult(row: Row, result: ApplyResult | undefined): WriteResult {
     case "rejected":
       return { ok: false, code: "rejected", message: `the store refuses this row: ${result.code}` };
     case "fenced":
-      return { ok: false, code: "fenced", message: `${result.scope} is at term ${result.term}; nothing was written` };
+      return {
+        ok: false,
+        code: "fenced",
+        message: `${result.scope} is at term ${result.term}; nothing was written`,
+      };
     case "stale":
       return { ok: false, code: "conflict", message: "a newer version of this row stands in the store" };
     case undefined:

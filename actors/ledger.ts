@@ -246,7 +246,8 @@ export class Ledger {
   /** Sums over these cohorts, or over all. */
   counts(cohorts?: readonly CohortId[]): CohortCounts {
     const sum: CohortCounts = { marks: 0, pending: 0, perror: 0 };
-    const all = cohorts === undefined ? this.#counts.values() : cohorts.map((cohort) => this.#countsOf(cohort));
+    const all =
+      cohorts === undefined ? this.#counts.values() : cohorts.map((cohort) => this.#countsOf(cohort));
     for (const { marks, pending, perror } of all) {
       sum.marks += marks;
       sum.pending += pending;

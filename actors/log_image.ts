@@ -41,7 +41,8 @@ export class LogImage {
         return;
       case "clear": {
         const mark = image.marks.get(record.key);
-        if (mark !== undefined && compareVersions(mark.version, record.version) === 0) image.marks.delete(record.key);
+        if (mark !== undefined && compareVersions(mark.version, record.version) === 0)
+          image.marks.delete(record.key);
         return;
       }
       case "range":

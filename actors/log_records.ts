@@ -86,7 +86,8 @@ function pack(record: LogRecord): unknown {
 
 function unpack(packed: unknown): LogRecord {
   if (!Array.isArray(packed)) return packed as LogRecord;
-  const [code, shard, shardTerm, key, cohortTerm = 0, term = 0, n = 0, owner = 0] = packed as unknown as Packed;
+  const [code, shard, shardTerm, key, cohortTerm = 0, term = 0, n = 0, owner = 0] =
+    packed as unknown as Packed;
   const version: Version = [cohortTerm, term, n];
   if (code === clearCode) return { type: "clear", shard, shardTerm, key, version };
   return { type: "mark", shard, shardTerm, key, version, owner: owners[owner] ?? "replay" };

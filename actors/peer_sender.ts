@@ -7,8 +7,8 @@
  */
 
 import { hasCode, NanoError, type Ref, type Self } from "../src/index.ts";
-import { db_store } from "./db_store.ts";
 import type { TakenWithGrants } from "./db_dirty_keys.ts";
+import { db_store } from "./db_store.ts";
 import { compareVersions, type Grant, type Row, type RowKey, type Scope } from "./records.ts";
 import { type ShardOptions, shardProcess } from "./shard_options.ts";
 import type { ApplyGroup, ApplyResult } from "./store_messages.ts";
@@ -61,7 +61,8 @@ export class PeerSender {
   async #fence({ scope, term }: Grant): Promise<void> {
     if (this.#fenced.get(scope) === term) return;
     const inForce = await this.#peer.call.fence({ scope, term }, { timeoutMs: this.#timeoutMs });
-    if (inForce > term) throw new NanoError("fenced", `${scope} is at term ${inForce} at the peer`, { scope });
+    if (inForce > term)
+      throw new NanoError("fenced", `${scope} is at term ${inForce} at the peer`, { scope });
     this.#fenced.set(scope, term);
   }
 

@@ -1,7 +1,7 @@
 /** Reads one stretch of a key range from both sides at once: what db_crawler and db_compare walk over. */
 
 import type { Ref, Self } from "../src/index.ts";
-import { type Pair, mergeRows } from "./compare.ts";
+import { mergeRows, type Pair } from "./compare.ts";
 import { db_store } from "./db_store.ts";
 import { compareKeys, type Row, type RowKey } from "./records.ts";
 import { type ShardOptions, shardProcess } from "./shard_options.ts";

@@ -7,7 +7,7 @@ import { type ChildSpec, child, supervisor, supervisorSpec } from "../src/index.
 import { db_compare } from "./db_compare.ts";
 import { db_crawler } from "./db_crawler.ts";
 import { db_dirty_keys } from "./db_dirty_keys.ts";
-import { db_dirty_log, type DirtyLogOptions } from "./db_dirty_log.ts";
+import { type DirtyLogOptions, db_dirty_log } from "./db_dirty_log.ts";
 import { db_failover } from "./db_failover.ts";
 import { db_migration } from "./db_migration.ts";
 import { db_perror } from "./db_perror.ts";
@@ -72,7 +72,16 @@ function shardTree(plan: SitePlan, shard: number, thread: number) {
     prefixes,
     tuning: { ...defaultTuning, ...plan.tuning },
   };
-  const behaviours = { db_store, db_dirty_keys, db_perror, db_replay, db_queuer, db_compare, db_crawler, db_switch };
+  const behaviours = {
+    db_store,
+    db_dirty_keys,
+    db_perror,
+    db_replay,
+    db_queuer,
+    db_compare,
+    db_crawler,
+    db_switch,
+  };
   const children = Object.entries(behaviours).map(([name, behaviour]) =>
     child(name, behaviour, options, { name: `${site}/${shard}/${name}` }),
   );

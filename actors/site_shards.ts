@@ -4,12 +4,12 @@
  */
 
 import { hasCode, NanoError, type Self } from "../src/index.ts";
+import { type CohortFinder, cohortFinder } from "./cohorts.ts";
 import { db_compare } from "./db_compare.ts";
 import { db_crawler } from "./db_crawler.ts";
 import { db_dirty_keys } from "./db_dirty_keys.ts";
 import { db_perror, type PerrorEntry } from "./db_perror.ts";
 import { db_switch } from "./db_switch.ts";
-import { type CohortFinder, cohortFinder } from "./cohorts.ts";
 import { dataLimits } from "./limits.ts";
 import { type CohortId, everyCohort, type RowKey, type Site, splitRowKey } from "./records.ts";
 import { type ShardProcess, shardProcess } from "./shard_options.ts";
@@ -80,7 +80,9 @@ export class SiteShards {
 
   async resumeCrawlers(): Promise<void> {
     for (const site of this.#options.sites) {
-      await this.retried(() => this.#each((shard) => this.#crawler(site, shard).call.resume(undefined, patience)));
+      await this.retried(() =>
+        this.#each((shard) => this.#crawler(site, shard).call.resume(undefined, patience)),
+      );
     }
   }
 
@@ -98,7 +100,9 @@ export class SiteShards {
     let mismatches = 0;
     for (let shard = 0; shard < this.#options.shards; shard++) {
       for (const range of ranges) {
-        const passed = await this.#compare(site, shard).call.validate(range, { timeoutMs: dataLimits.validateTimeoutMs });
+        const passed = await this.#compare(site, shard).call.validate(range, {
+          timeoutMs: dataLimits.validateTimeoutMs,
+        });
         mismatches += passed.mismatches.length;
       }
     }
@@ -106,7 +110,10 @@ export class SiteShards {
   }
 
   /** Compares what was admitted since `watch`; what differs gets a mark, so that the drain repairs it. */
-  async verifyWatched(site: Site, cohorts: readonly CohortId[]): Promise<{ verified: number; differing: number }> {
+  async verifyWatched(
+    site: Site,
+    cohorts: readonly CohortId[],
+  ): Promise<{ verified: number; differing: number }> {
     let verified = 0;
     let differing = 0;
     await this.#each(async (shard) => {
@@ -114,7 +121,10 @@ export class SiteShards {
       for (const cohort of cohorts) {
         const keys = await ledger.call.watched(cohort, patience);
         if (keys === undefined || keys === "overflow") {
-          throw new NanoError("conflict", `${cohort}: what changed since the comparison is not known (${String(keys)})`);
+          throw new NanoError(
+            "conflict",
+            `${cohort}: what changed since the comparison is not known (${String(keys)})`,
+          );
         }
         const unmarked = await this.#unmarked(site, shard, keys);
         for (let i = 0; i < unmarked.length; i += dataLimits.verifyBatchMax) {
@@ -162,7 +172,9 @@ export class SiteShards {
       try {
         return await attempt();
       } catch (error) {
-        const passing = ["noproc", "crashed", "timeout", "unavailable", "overloaded"].some((code) => hasCode(error, code));
+        const passing = ["noproc", "crashed", "timeout", "unavailable", "overloaded"].some((code) =>
+          hasCode(error, code),
+        );
         if (!passing || this.#self.clock.monotonicMs() > deadlineMs) throw error;
         await this.pause(dataLimits.retryPauseMs);
       }

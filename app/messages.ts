@@ -73,7 +73,10 @@ export interface SystemResult {
   readonly rssAnonBytesMax: number;
 }
 
-export type ToSystem = { readonly type: "traffic_started" } | { readonly type: "settle" } | { readonly type: "stop" };
+export type ToSystem =
+  | { readonly type: "traffic_started" }
+  | { readonly type: "settle" }
+  | { readonly type: "stop" };
 
 export type FromSystem =
   | { readonly type: "ready"; readonly port: number; readonly resumed: boolean }
@@ -113,7 +116,11 @@ export interface DriverResult {
   readonly users: number;
   readonly rows: number;
   readonly valueBytes: { readonly mean: number; readonly max: number; readonly total: number };
-  readonly acknowledged: { readonly writes: number; readonly lost: number; readonly lostKeys: readonly string[] };
+  readonly acknowledged: {
+    readonly writes: number;
+    readonly lost: number;
+    readonly lostKeys: readonly string[];
+  };
   readonly unaccounted: {
     readonly max: number;
     readonly samples: number;
@@ -138,7 +145,12 @@ export interface DriverResult {
 
 export type FromDriver =
   /** The population's rows stand in site A's store (or the journal was read, after a restart). */
-  | { readonly type: "loaded"; readonly users: number; readonly rows: number; readonly poisonKeys: readonly string[] }
+  | {
+      readonly type: "loaded";
+      readonly users: number;
+      readonly rows: number;
+      readonly poisonKeys: readonly string[];
+    }
   | { readonly type: "traffic_started" }
   | { readonly type: "audited"; readonly phase: MigrationPhase; readonly keys: number }
   | { readonly type: "progress"; readonly progress: DriverProgress }

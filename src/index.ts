@@ -1,6 +1,6 @@
 /** The public door of the runtime. Nothing else of `src/` is imported from outside, but the simulator's door. */
 
-export { assert, AssertionError, unreachable } from "./base/assert.ts";
+export { AssertionError, assert, unreachable } from "./base/assert.ts";
 export { crc32c } from "./base/crc32c.ts";
 export {
   type ErrorCode,
@@ -47,5 +47,5 @@ export type { Clock } from "./seams/clock.ts";
 export type { AppendFile, Disk } from "./seams/disk.ts";
 export type { Logger } from "./seams/log.ts";
 export type { Random } from "./seams/random.ts";
-export { FrameSplitter, encodeFrame } from "./wire/frame.ts";
+export { encodeFrame, FrameSplitter } from "./wire/frame.ts";
 export { decodeStrict, encodeStrict, type StrictLimits } from "./wire/validate.ts";

@@ -13,11 +13,17 @@ const nameFormat = /^[a-z][a-z0-9_]{0,63}$/;
 export function defineBackend(backend: Backend): Backend {
   if (!nameFormat.test(backend.name)) {
     const cure = "use lower-case letters, digits and _, beginning with a letter";
-    throw new NanoError("config", `backend name ${JSON.stringify(backend.name)}: ${cure}`, { field: "name", cure });
+    throw new NanoError("config", `backend name ${JSON.stringify(backend.name)}: ${cure}`, {
+      field: "name",
+      cure,
+    });
   }
   if (!(backend.valueBytesMax > 0 && backend.valueBytesMax <= largestValue)) {
     const cure = `give 1 to ${largestValue} bytes`;
-    throw new NanoError("config", `${backend.name}: valueBytesMax: ${cure}`, { field: "valueBytesMax", cure });
+    throw new NanoError("config", `${backend.name}: valueBytesMax: ${cure}`, {
+      field: "valueBytesMax",
+      cure,
+    });
   }
   return Object.freeze({ ...backend });
 }

@@ -3,4 +3,9 @@
 import { relationship } from "../kinds/relationship.ts";
 import { defineBackend } from "./backend.ts";
 
-export const blocklist = defineBackend({ name: "blocklist", kind: relationship, keys: "e164", valueBytesMax: 256 });
+export const blocklist = defineBackend({
+  name: "blocklist",
+  kind: relationship,
+  keys: "e164",
+  valueBytesMax: 256,
+});

@@ -3,4 +3,9 @@
 import { keyValue } from "../kinds/key_value.ts";
 import { defineBackend } from "./backend.ts";
 
-export const devicePlatform = defineBackend({ name: "device_platform", kind: keyValue, keys: "e164", valueBytesMax: 256 });
+export const devicePlatform = defineBackend({
+  name: "device_platform",
+  kind: keyValue,
+  keys: "e164",
+  valueBytesMax: 256,
+});

@@ -3,4 +3,9 @@
 import { relationship } from "../kinds/relationship.ts";
 import { defineBackend } from "./backend.ts";
 
-export const groups = defineBackend({ name: "groups", kind: relationship, keys: "opaque", valueBytesMax: 256 });
+export const groups = defineBackend({
+  name: "groups",
+  kind: relationship,
+  keys: "opaque",
+  valueBytesMax: 256,
+});

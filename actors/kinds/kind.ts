@@ -4,8 +4,8 @@
  */
 
 import { NanoError } from "../../src/index.ts";
-import type { LiveRow, RowWrite, WriteResult } from "../shard_messages.ts";
 import type { RowKey } from "../records.ts";
+import type { LiveRow, RowWrite, WriteResult } from "../shard_messages.ts";
 import type { ScanRange } from "../store_messages.ts";
 
 /** What a plan needs to know of its backend. */
@@ -18,7 +18,12 @@ export interface BackendLimits {
 }
 
 export type Plan =
-  | { readonly type: "get"; readonly key: string; readonly rows: readonly RowKey[]; answer(rows: Shown): unknown }
+  | {
+      readonly type: "get";
+      readonly key: string;
+      readonly rows: readonly RowKey[];
+      answer(rows: Shown): unknown;
+    }
   | {
       readonly type: "scan";
       readonly key: string;
@@ -61,7 +66,8 @@ const e164 = /^\+[1-9]\d{1,14}$/;
 /** The key by which an operation is routed. */
 export function keyOf(backend: BackendLimits, fields: Fields): string {
   const key = textOf(backend, fields, "key");
-  if (backend.keys === "e164" && !e164.test(key)) throw wrong(backend, "key", "an E.164 number such as +4915112345678");
+  if (backend.keys === "e164" && !e164.test(key))
+    throw wrong(backend, "key", "an E.164 number such as +4915112345678");
   return key;
 }
 

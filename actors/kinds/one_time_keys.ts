@@ -10,7 +10,16 @@ import { NanoError } from "../../src/index.ts";
 import { dataLimits } from "../limits.ts";
 import { rowKey, splitRowKey } from "../records.ts";
 import type { AmendDecision, AmendFunction, LiveRow, RowWrite } from "../shard_messages.ts";
-import { type BackendLimits, bytesOf, type Fields, fieldsOf, type Kind, keyOf, textOf, wrong } from "./kind.ts";
+import {
+  type BackendLimits,
+  bytesOf,
+  type Fields,
+  fieldsOf,
+  type Kind,
+  keyOf,
+  textOf,
+  wrong,
+} from "./kind.ts";
 
 /** How long a repeated request gets the same answer: longer than any client retries. */
 export const takeRetentionMs = 24 * 60 * 60 * 1_000;
@@ -84,7 +93,11 @@ const take: AmendFunction = (rows, message, { nowMs }): AmendDecision => {
 const upload: AmendFunction = (rows, message, { rowKeyOf }): AmendDecision => {
   const known = new Set(rows.map(({ key }) => splitRowKey(key).sub));
   const added = (message as { readonly keys: readonly OneTimeKey[] }).keys.filter(({ id }) => !known.has(id));
-  const writes = added.map(({ id, value }) => ({ key: rowKeyOf(id), value: encodeFree(value), expiresAtMs: 0 }));
+  const writes = added.map(({ id, value }) => ({
+    key: rowKeyOf(id),
+    value: encodeFree(value),
+    expiresAtMs: 0,
+  }));
   return { writes, answer: added.length };
 };
 

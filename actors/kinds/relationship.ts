@@ -3,8 +3,8 @@
  * reverse direction is an index that each side derives from the rows it has, so it may lag across sites.
  */
 
-import { rowKey, splitRowKey } from "../records.ts";
 import { dataLimits } from "../limits.ts";
+import { rowKey, splitRowKey } from "../records.ts";
 import { bytesOf, fieldsOf, type Kind, keyOf, textOf } from "./kind.ts";
 
 export const relationship: Kind = {
@@ -16,7 +16,11 @@ export const relationship: Kind = {
       const fields = fieldsOf(backend, message);
       const key = keyOf(backend, fields);
       const row = rowKey(backend.name, key, textOf(backend, fields, "member"));
-      return { type: "write", key, rows: [{ key: row, value: bytesOf(backend, fields, "value"), expiresAtMs: 0 }] };
+      return {
+        type: "write",
+        key,
+        rows: [{ key: row, value: bytesOf(backend, fields, "value"), expiresAtMs: 0 }],
+      };
     },
     /** `{ key, member }` */
     remove: (backend, message) => {

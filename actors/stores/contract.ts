@@ -3,8 +3,8 @@
  * A store is opened by exactly one db_store process of one site; its peers reach it through messages.
  */
 
-import type { ApplyGroup, ApplyResult, Identity, ScanRange } from "../store_messages.ts";
 import type { Row, RowKey, Scope, Version } from "../records.ts";
+import type { ApplyGroup, ApplyResult, Identity, ScanRange } from "../store_messages.ts";
 
 export interface Capabilities {
   /** A row is written only if its version is newer, checked in the writing transaction. */

@@ -51,11 +51,21 @@ function openEnvironment(path: string, noSync: boolean): Environment {
       root,
       rows: root.openDB<Buffer, Buffer>({ name: "rows", encoding: "binary", keyEncoding: "binary" }),
       index: root.openDB<Buffer, Buffer>({ name: "index", encoding: "binary", keyEncoding: "binary" }),
-      fences: root.openDB<number, string>({ name: "fences", encoding: "msgpack", keyEncoding: "ordered-binary" }),
-      meta: root.openDB<string | number, string>({ name: "meta", encoding: "msgpack", keyEncoding: "ordered-binary" }),
+      fences: root.openDB<number, string>({
+        name: "fences",
+        encoding: "msgpack",
+        keyEncoding: "ordered-binary",
+      }),
+      meta: root.openDB<string | number, string>({
+        name: "meta",
+        encoding: "msgpack",
+        keyEncoding: "ordered-binary",
+      }),
     };
   } catch (error) {
-    throw new NanoError("unavailable", `${path}: ${error instanceof Error ? error.message : String(error)}`, { path });
+    throw new NanoError("unavailable", `${path}: ${error instanceof Error ? error.message : String(error)}`, {
+      path,
+    });
   }
 }
 
@@ -143,7 +153,8 @@ class LmdbStore implements Store {
 
   async lookup(backend: string, sub: string, limit: number): Promise<string[]> {
     this.#check();
-    if (!this.#indexed.has(backend)) throw new NanoError("bad_argument", `${backend} has no index`, { field: "backend" });
+    if (!this.#indexed.has(backend))
+      throw new NanoError("bad_argument", `${backend} has no index`, { field: "backend" });
     const prefix = `${backend}${separator}${sub}${separator}`;
     const start = keyBytes(prefix);
     const end = keyBytes(`${prefix.slice(0, -1)}\u0001`);
@@ -222,7 +233,13 @@ export interface StoreReader {
 /** Errors: `unavailable` when there is no store. */
 export function openLmdbReader(path: string): StoreReader {
   try {
-    const root = open<Buffer, Buffer>({ path, readOnly: true, maxDbs: 8, encoding: "binary", keyEncoding: "binary" });
+    const root = open<Buffer, Buffer>({
+      path,
+      readOnly: true,
+      maxDbs: 8,
+      encoding: "binary",
+      keyEncoding: "binary",
+    });
     const rows = root.openDB<Buffer, Buffer>({ name: "rows", encoding: "binary", keyEncoding: "binary" });
     return {
       getSync: (keys) => {
@@ -236,7 +253,9 @@ export function openLmdbReader(path: string): StoreReader {
       close: () => root.close(),
     };
   } catch (error) {
-    throw new NanoError("unavailable", `${path}: ${error instanceof Error ? error.message : String(error)}`, { path });
+    throw new NanoError("unavailable", `${path}: ${error instanceof Error ? error.message : String(error)}`, {
+      path,
+    });
   }
 }
 

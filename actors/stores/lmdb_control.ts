@@ -23,7 +23,9 @@ export function openLmdbControl(path: string, options: { readonly readOnly?: boo
     const root = open({ path, mapSize: mapBytes, maxDbs: 4, readOnly: options.readOnly === true });
     return new LmdbControl(root);
   } catch (error) {
-    throw new NanoError("unavailable", `${path}: ${error instanceof Error ? error.message : String(error)}`, { path });
+    throw new NanoError("unavailable", `${path}: ${error instanceof Error ? error.message : String(error)}`, {
+      path,
+    });
   }
 }
 

@@ -103,11 +103,13 @@ class MemoryStore implements Store {
 
   async lookup(backend: string, sub: string, limit: number): Promise<string[]> {
     this.#check();
-    if (!this.#indexed.has(backend)) throw new NanoError("bad_argument", `${backend} has no index`, { field: "backend" });
+    if (!this.#indexed.has(backend))
+      throw new NanoError("bad_argument", `${backend} has no index`, { field: "backend" });
     const found: string[] = [];
     for (const [row, bytes] of this.#files.rows) {
       const parts = splitRowKey(row);
-      if (parts.backend === backend && parts.sub === sub && decodeRow(row, bytes).value !== null) found.push(parts.key);
+      if (parts.backend === backend && parts.sub === sub && decodeRow(row, bytes).value !== null)
+        found.push(parts.key);
     }
     return found.sort(compareKeys).slice(0, limit);
   }

@@ -26,7 +26,10 @@ export function encodeRow({ version, value, expiresAtMs }: Omit<Row, "key">): Ui
 /** The value is a copy: it does not alias `bytes`. Errors: `unavailable` for a format that is not known. */
 export function decodeRow(key: RowKey, bytes: Uint8Array): Row {
   if (bytes[0] !== format || bytes.byteLength < headerBytes) {
-    throw new NanoError("unavailable", `row ${JSON.stringify(key)} has format ${bytes[0]}; this version reads ${format}`);
+    throw new NanoError(
+      "unavailable",
+      `row ${JSON.stringify(key)} has format ${bytes[0]}; this version reads ${format}`,
+    );
   }
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const value = bytes[1] === tombstoneFlag ? null : Uint8Array.prototype.slice.call(bytes, headerBytes);

@@ -6,10 +6,17 @@
  */
 
 import { db_store } from "../../actors/db_store.ts";
-import { type RowKey, type Scope, type Version } from "../../actors/records.ts";
+import type { Row, RowKey, Scope, Version } from "../../actors/records.ts";
 import type { ApplyGroup, ApplyResult, Identity, ScanRange } from "../../actors/store_messages.ts";
-import type { Row } from "../../actors/records.ts";
-import { type From, genServer, NanoError, noReply, type Ref, type Self, toErrorData } from "../../src/index.ts";
+import {
+  type From,
+  genServer,
+  NanoError,
+  noReply,
+  type Ref,
+  type Self,
+  toErrorData,
+} from "../../src/index.ts";
 
 export interface FaultLinkOptions {
   /** Registered name of the peer's db_store. */
@@ -104,7 +111,10 @@ async function applyBut(state: State, groups: readonly ApplyGroup[]): Promise<Ap
   if (!groups.some(({ rows }) => rows.some(({ key }) => state.poison.has(key)))) {
     return state.peer.call.apply(groups, patience);
   }
-  const accepted = groups.map((group) => ({ ...group, rows: group.rows.filter(({ key }) => !state.poison.has(key)) }));
+  const accepted = groups.map((group) => ({
+    ...group,
+    rows: group.rows.filter(({ key }) => !state.poison.has(key)),
+  }));
   const results = await state.peer.call.apply(accepted, patience);
   return groups.map(({ rows }, g) => {
     const applied = [...(results[g] ?? [])];

@@ -77,7 +77,12 @@ class Connection {
       throw new NanoError("wire", "a request is [id, backend, operation, message]");
     }
     if (this.#inFlight >= protocolLimits.requestsInFlightMax) {
-      this.#answer([id, 1, "overloaded", `more than ${protocolLimits.requestsInFlightMax} requests in flight`]);
+      this.#answer([
+        id,
+        1,
+        "overloaded",
+        `more than ${protocolLimits.requestsInFlightMax} requests in flight`,
+      ]);
       return;
     }
     this.#inFlight++;

@@ -22,7 +22,12 @@ export function setup({ dataDirectory, durability }: SetupOptions): JobResources
   return {
     stores: {
       open: (site, shard) =>
-        openLmdbStore({ path: layout.store(dataDirectory, site, shard), indexedBackends, durability, newStoreId: randomUUID() }),
+        openLmdbStore({
+          path: layout.store(dataDirectory, site, shard),
+          indexedBackends,
+          durability,
+          newStoreId: randomUUID(),
+        }),
     },
     control: openLmdbControl(layout.control(dataDirectory)),
     disk: nodeDisk(),

@@ -54,7 +54,8 @@ export function child<D extends Definition>(
     name: "",
     ...rest,
   };
-  if (id === "") throw new NanoError("bad_argument", "a child's id is empty; give it a name", { field: "id" });
+  if (id === "")
+    throw new NanoError("bad_argument", "a child's id is empty; give it a name", { field: "id" });
   if (spec.shutdownMs !== "brutal_kill" && !(spec.shutdownMs >= 0)) {
     const text = `child ${id}: shutdownMs must be 0 or more, or "brutal_kill"`;
     throw new NanoError("bad_argument", text, { field: "shutdownMs" });
@@ -63,18 +64,23 @@ export function child<D extends Definition>(
 }
 
 /** Fills in the defaults and checks them. Errors: `bad_argument` naming the field. */
-export function supervisorSpec(spec: Partial<SupervisorSpec> & Pick<SupervisorSpec, "children">): SupervisorSpec {
+export function supervisorSpec(
+  spec: Partial<SupervisorSpec> & Pick<SupervisorSpec, "children">,
+): SupervisorSpec {
   const full: SupervisorSpec = { strategy: "one_for_one", intensity: 1, periodMs: 5_000, ...spec };
   if (!(full.intensity >= 0)) {
     throw new NanoError("bad_argument", "intensity must be 0 or more", { field: "intensity" });
   }
-  if (!(full.periodMs > 0)) throw new NanoError("bad_argument", "periodMs must be above 0", { field: "periodMs" });
+  if (!(full.periodMs > 0))
+    throw new NanoError("bad_argument", "periodMs must be above 0", { field: "periodMs" });
   const ids = new Set(full.children.map(({ id }) => id));
   if (ids.size !== full.children.length) {
     throw new NanoError("bad_argument", "two children have one id; make them differ", { field: "children" });
   }
   if (full.strategy === "simple_one_for_one" && full.children.length !== 1) {
-    throw new NanoError("bad_argument", "simple_one_for_one takes one child: the template", { field: "children" });
+    throw new NanoError("bad_argument", "simple_one_for_one takes one child: the template", {
+      field: "children",
+    });
   }
   return full;
 }

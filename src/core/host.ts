@@ -260,7 +260,9 @@ export class Host {
   ): Promise<unknown> {
     const callee = this.resolve(target);
     if (callee === undefined) {
-      return Promise.reject(new NanoError("noproc", `${method}: nobody is registered as ${String(target)}`, { sent: false }));
+      return Promise.reject(
+        new NanoError("noproc", `${method}: nobody is registered as ${String(target)}`, { sent: false }),
+      );
     }
     const timeoutMs = options.timeoutMs ?? coreLimits.callTimeoutMs;
     if (!(timeoutMs >= 0)) {

@@ -134,7 +134,10 @@ export class ProcessSelf implements Self {
     this.#host.links.exit(pid, this.pid, reason);
   }
 
-  stop(pid: Pid, { reason, timeoutMs }: { readonly reason: ExitReason; readonly timeoutMs: number }): Promise<void> {
+  stop(
+    pid: Pid,
+    { reason, timeoutMs }: { readonly reason: ExitReason; readonly timeoutMs: number },
+  ): Promise<void> {
     return this.#host.links.stop(pid, this.pid, reason, timeoutMs);
   }
 

@@ -75,13 +75,15 @@ export const supervisor = genServer(import.meta.url, "supervisor", {
     terminateChild: async (state, id: string): Promise<void> => {
       const child = find(state, id);
       await stopChild(state, child);
-      if (child.spec.restart === "temporary") state.children = state.children.filter((each) => each !== child);
+      if (child.spec.restart === "temporary")
+        state.children = state.children.filter((each) => each !== child);
     },
 
     /** Starts a stopped child again. Errors: `noproc`, `already_started`. */
     restartChild: async (state, id: string): Promise<Pid> => {
       const child = find(state, id);
-      if (child.pid !== undefined) throw new NanoError("already_started", `child ${id} is running`, { pid: child.pid });
+      if (child.pid !== undefined)
+        throw new NanoError("already_started", `child ${id} is running`, { pid: child.pid });
       child.pid = await startChild(state, child);
       return child.pid;
     },
@@ -89,7 +91,8 @@ export const supervisor = genServer(import.meta.url, "supervisor", {
     /** Forgets a stopped child. Errors: `noproc`, `conflict` while it runs. */
     deleteChild: (state, id: string) => {
       const child = find(state, id);
-      if (child.pid !== undefined) throw new NanoError("conflict", `child ${id} is running; terminate it first`);
+      if (child.pid !== undefined)
+        throw new NanoError("conflict", `child ${id} is running; terminate it first`);
       state.children = state.children.filter((each) => each !== child);
     },
 
@@ -207,7 +210,9 @@ function dynamicSpec(state: State, added: ChildSpec | { readonly options: unknow
   if ("id" in added) return added;
   const template = state.spec.children[0];
   if (state.spec.strategy !== "simple_one_for_one" || template === undefined) {
-    throw new NanoError("bad_argument", "only simple_one_for_one starts children from options", { field: "options" });
+    throw new NanoError("bad_argument", "only simple_one_for_one starts children from options", {
+      field: "options",
+    });
   }
   return { ...template, id: `${template.id}-${state.nextDynamic++}`, options: added.options };
 }

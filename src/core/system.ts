@@ -30,7 +30,12 @@ export class System {
   /** For `startSystem` and the simulator. */
   static async start(host: Host, closePlatform: () => Promise<void>): Promise<System> {
     // Trees of the program restart by themselves; a root that gave up would take the whole system along.
-    const spec = supervisorSpec({ strategy: "one_for_one", intensity: rootIntensity, periodMs: 60_000, children: [] });
+    const spec = supervisorSpec({
+      strategy: "one_for_one",
+      intensity: rootIntensity,
+      periodMs: 60_000,
+      children: [],
+    });
     const root = await host.spawn(supervisor, spec, { initTimeoutMs: Number.MAX_SAFE_INTEGER }, undefined);
     return new System(host, root, closePlatform);
   }

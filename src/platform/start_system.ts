@@ -43,11 +43,14 @@ const entry = { module: new URL("./thread_entry.js", import.meta.url).href, expo
 export async function startSystem(options: StartOptions = {}): Promise<System> {
   const count = options.threads ?? 0;
   if (!Number.isSafeInteger(count) || count < 0) {
-    throw new NanoError("bad_argument", `threads must be a whole number of 0 or more, not ${count}`, { field: "threads" });
+    throw new NanoError("bad_argument", `threads must be a whole number of 0 or more, not ${count}`, {
+      field: "threads",
+    });
   }
   const level = options.logLevel ?? defaultLevel();
   const node = options.node ?? "nano";
-  if (count === 0) return System.start(mainHost(options, singleThread(), node, level, []), async () => undefined);
+  if (count === 0)
+    return System.start(mainHost(options, singleThread(), node, level, []), async () => undefined);
   const threads = startThreads({
     count,
     entry,
@@ -67,7 +70,8 @@ export async function startSystem(options: StartOptions = {}): Promise<System> {
   }
   return System.start(host, async () => {
     const { stuck } = await threads.stop();
-    if (stuck.length > 0) throw new NanoError("timeout", `threads ${stuck.join(", ")} do not stop; end the process`);
+    if (stuck.length > 0)
+      throw new NanoError("timeout", `threads ${stuck.join(", ")} do not stop; end the process`);
   });
 }
 

@@ -8,7 +8,11 @@ it("a written value is read back, migrated, failed over by prefix, reversed, and
   try {
     const pictures = await sites.module("profile_picture");
     const value = Buffer.from("picture");
-    await pictures.call.run({ key: "+4915112345678", operation: "put", message: { key: "+4915112345678", value } });
+    await pictures.call.run({
+      key: "+4915112345678",
+      operation: "put",
+      message: { key: "+4915112345678", value },
+    });
     const get = { key: "+4915112345678", operation: "get", message: { key: "+4915112345678" } };
     expect(Buffer.from((await pictures.call.run(get)) as Uint8Array).toString()).toBe("picture");
 
@@ -31,7 +35,11 @@ it("a written value is read back, migrated, failed over by prefix, reversed, and
     }
     const { moves } = await sites.migration.call.progress();
     expect(moves.map(({ prefix, outcome }) => `${prefix} ${outcome}`)).toEqual([
-      "+49 swapped", "+33 swapped", "+1 swapped", "+33 swapped", "+33 swapped",
+      "+49 swapped",
+      "+33 swapped",
+      "+1 swapped",
+      "+33 swapped",
+      "+33 swapped",
     ]);
     expect(Buffer.from((await pictures.call.run(get)) as Uint8Array).toString()).toBe("picture");
     console.log(moves.map(({ readOnlyMs, predictedReadOnlyMs }) => [readOnlyMs, predictedReadOnlyMs]));

@@ -3,16 +3,16 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { cohortId } from "../../actors/records.ts";
 import { backends } from "../../actors/backends/index.ts";
 import { restPrefix } from "../../actors/cohorts.ts";
-import { db_module } from "../../actors/db_module.ts";
 import { db_migration, writeCohorts } from "../../actors/db_migration.ts";
-import { coordinators, migrationProcess, siteChildren } from "../../actors/site.ts";
+import { db_module } from "../../actors/db_module.ts";
+import { cohortId } from "../../actors/records.ts";
 import type { Tuning } from "../../actors/shard_options.ts";
+import { coordinators, migrationProcess, siteChildren } from "../../actors/site.ts";
 import { openLmdbStore } from "../../actors/stores/lmdb.ts";
 import { openLmdbControl } from "../../actors/stores/lmdb_control.ts";
-import { nodeDisk, type Ref, startSystem, type System } from "../../src/index.ts";
+import { nodeDisk, type Ref, type System, startSystem } from "../../src/index.ts";
 
 export const prefixes = ["+49", "+33", "+1"];
 export const shards = 2;
@@ -27,9 +27,14 @@ export interface TwoSites {
   remove(): Promise<void>;
 }
 
-export async function startTwoSites(tuning: Partial<Tuning> = {}, folder = mkdtempSync(join(tmpdir(), "nano-"))): Promise<TwoSites> {
+export async function startTwoSites(
+  tuning: Partial<Tuning> = {},
+  folder = mkdtempSync(join(tmpdir(), "nano-")),
+): Promise<TwoSites> {
   const control = openLmdbControl(join(folder, "control"));
-  const indexedBackends = Object.values(backends).filter(({ kind }) => kind.indexed).map(({ name }) => name);
+  const indexedBackends = Object.values(backends)
+    .filter(({ kind }) => kind.indexed)
+    .map(({ name }) => name);
   const stores = {
     open: (site: string, shard: number) =>
       openLmdbStore({
@@ -40,10 +45,15 @@ export async function startTwoSites(tuning: Partial<Tuning> = {}, folder = mkdte
       }),
   };
   const system = await startSystem({ resources: { stores, control, disk: nodeDisk() } });
-  const cohorts = Object.keys(backends).flatMap((name) => [...prefixes, restPrefix].map((prefix) => cohortId(name, prefix)));
+  const cohorts = Object.keys(backends).flatMap((name) =>
+    [...prefixes, restPrefix].map((prefix) => cohortId(name, prefix)),
+  );
   await writeCohorts(control, cohorts, "A");
   const plan = { shards, threads: [0], prefixes, durability: "group" as const, tuning };
-  for (const [site, peerSite] of [["A", "B"], ["B", "A"]] as const) {
+  for (const [site, peerSite] of [
+    ["A", "B"],
+    ["B", "A"],
+  ] as const) {
     const logFolder = () => join(folder, site, "log");
     await system.supervise({ children: siteChildren({ ...plan, site, peerSite, logFolder }) });
   }
