@@ -16,14 +16,16 @@ export const channelLimits = {
   windowBytes: 4 * MiB,
   /** Messages waiting and on the way at which `pressure` is 1 and the sender refuses new requests. */
   queueMessagesMax: 50_000,
-  /** The same in packed bytes. Two full directions of four threads stay under 1 GiB. */
-  queueBytesMax: 64 * MiB,
+  /** The same in packed bytes: eight windows. */
+  queueBytesMax: 32 * MiB,
   /** Replies and signals still pass above `pressure` 1; at this pressure nothing does. */
   pressureMax: 4,
 } as const;
 
 /** The life of worker threads. */
 export const threadLimits = {
+  /** A full mesh of 65 threads has 2,080 channels; past the number of cores threads gain nothing anyway. */
+  countMax: 64,
   /** From a thread's start until its host is ready; its set-up may open and recover a large store. */
   startTimeoutMs: 60_000,
   /** From the request to stop until the thread has closed what it had open. */

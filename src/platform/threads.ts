@@ -27,7 +27,7 @@ import { type Peer, ThreadTransport } from "./thread_transport.ts";
 export type ThreadLimits = { readonly [Name in keyof typeof threadLimits]: number };
 
 export interface ThreadsOptions {
-  /** Worker threads, 1 or more; they are numbered from 1. */
+  /** Worker threads, from 1 to 64; they are numbered from 1. */
   readonly count: number;
   /** What each thread runs; see `HostContext`. */
   readonly entry: ModuleExport;
@@ -100,10 +100,11 @@ class WorkerThreads implements Threads {
 
   constructor(options: ThreadsOptions) {
     const { count, resourceLimits, onLog } = options;
-    assert(Number.isSafeInteger(count) && count >= 1, "count is the number of worker threads, 1 or more");
+    this.#limits = { ...threadLimits, ...options.limits };
+    const { countMax } = this.#limits;
+    assert(Number.isSafeInteger(count) && count >= 1 && count <= countMax, `count is from 1 to ${countMax}`);
     this.threads = count;
     this.#options = options;
-    this.#limits = { ...threadLimits, ...options.limits };
     this.#channelLimits = { ...channelLimits, ...options.channelLimits };
     const level = options.logLevel ?? defaultLevel();
     this.#log = createLog({ level, fields: { thread: 0 }, ...(onLog === undefined ? {} : { write: onLog }) });
@@ -259,6 +260,8 @@ class WorkerThreads implements Threads {
       await until(deadline, once(this.#pool, "workerDestroy"));
     }
     if (this.#pool.threads.length === 0) await this.#pool.close();
+    else
+      this.#log.error({ threads: this.#pool.threads.length }, "threads have left the mesh but do not exit");
   }
 }
 
