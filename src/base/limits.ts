@@ -30,6 +30,8 @@ export const threadLimits = {
   startTimeoutMs: 60_000,
   /** From the request to stop until the thread has closed what it had open. */
   stopTimeoutMs: 30_000,
+  /** From then until it has exited: only ports are left to close. */
+  leaveTimeoutMs: 5_000,
   /** A thread that lived this long has earned an immediate replacement. */
   healthyMs: 10_000,
   /** Delay before the second replacement in a row; it doubles with each one. */

@@ -236,16 +236,18 @@ class WorkerThreads implements Threads {
   // --- the end ---------------------------------------------------------------------------------------------
 
   async #stop(): Promise<StopReport> {
-    const deadline = performance.now() + this.#limits.stopTimeoutMs;
+    const { stopTimeoutMs, leaveTimeoutMs } = this.#limits;
     for (const thread of this.#timers.keys()) this.#clearTimer(thread);
     this.#settleReady?.reject(new NanoError("shutdown", "the threads were stopped before they were ready"));
     const lives = [...this.#lives.values()];
     for (const life of lives) life.stop();
-    await until(deadline, Promise.all(lives.map((life) => life.stopped)));
+    await until(performance.now() + stopTimeoutMs, Promise.all(lives.map((life) => life.stopped)));
     // Only now, so that no host sees a neighbour vanish while it still stops.
     const stopped = lives.filter((life) => life.hasStopped);
     for (const life of stopped) if (!life.hasEnded) life.leave();
     this.transport.close();
+    // A time of their own: those that stopped must not look stuck because another one used up theirs.
+    const deadline = performance.now() + leaveTimeoutMs;
     await until(deadline, Promise.all(stopped.map((life) => life.ended)));
     const stuck = lives.filter((life) => !life.hasEnded).map((life) => life.peer.thread);
     for (const life of lives) life.forget();
