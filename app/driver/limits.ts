@@ -46,6 +46,8 @@ export const driverLimits = {
 export interface TrafficSettings {
   /** Operations that wait for an answer, at most. */
   readonly inFlightMax: number;
+  /** Of these, writes under one calling code: the others go on while it is read-only. */
+  readonly codeWritesMax: number;
   /** Operations issued in a second, at most. */
   readonly operationsPerSecond: number;
   /** Share of operations that write, 0 to 1. */
@@ -62,6 +64,7 @@ export interface TrafficSettings {
  */
 export const defaultTraffic: TrafficSettings = {
   inFlightMax: 256,
+  codeWritesMax: 96,
   operationsPerSecond: 13_500,
   writeShare: 0.75,
   skew: 0.99,

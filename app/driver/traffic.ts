@@ -7,6 +7,7 @@
 
 import { Choice, type Plan, type ReadPlan, type WritePlan } from "./choice.ts";
 import type { Client, Outcome } from "./client.ts";
+import { CodeLoad } from "./code_load.ts";
 import type { DriverEvent, WriteIntent } from "./events.ts";
 import type { Findings } from "./findings.ts";
 import type { Journal } from "./journal.ts";
@@ -44,6 +45,7 @@ export class Traffic {
   readonly #retries: Retries;
   readonly #reads: ReadCheck;
   readonly #takes: TakeCheck;
+  readonly #load: CodeLoad;
   #recorded: Recorded[] = [];
   #timer: NodeJS.Timeout | undefined;
   #tokens = 0;
@@ -57,6 +59,7 @@ export class Traffic {
     this.#retries = new Retries(parts.model, this.#choice);
     this.#reads = new ReadCheck(parts.model, parts.judge, parts.findings);
     this.#takes = new TakeCheck(parts.model, parts.judge, parts.findings);
+    this.#load = new CodeLoad(parts.model.population, parts.settings.codeWritesMax);
   }
 
   get inFlight(): number {
@@ -107,12 +110,18 @@ export class Traffic {
     this.#refill();
     this.#tick();
     while (this.#tokens >= 1 && this.#inFlight < settings.inFlightMax) {
-      const plan = this.#retries.due(performance.now()) ?? this.#choice.next();
+      const plan = this.#retries.due(performance.now()) ?? this.#chosen();
       this.#tokens -= 1;
       if (plan !== undefined) this.#issue(plan);
     }
     journal.flush();
     client.flush();
+  }
+
+  /** The next operation, unless the users of its calling code have enough writes waiting. */
+  #chosen(): Plan | undefined {
+    const plan = this.#choice.next();
+    return plan !== undefined && isWrite(plan) && this.#load.isFull(plan.unit.user) ? undefined : plan;
   }
 
   #refill(): void {
@@ -134,20 +143,8 @@ export class Traffic {
 
   #issue(plan: Plan): void {
     this.#inFlight++;
-    switch (plan.type) {
-      case "put":
-      case "remove":
-      case "upload":
-      case "take":
-        this.#write(plan);
-        return;
-      case "get":
-      case "list":
-      case "count":
-      case "of":
-        this.#read(plan);
-        return;
-    }
+    if (isWrite(plan)) this.#write(plan);
+    else this.#read(plan);
   }
 
   #write(plan: WritePlan): void {
@@ -155,10 +152,12 @@ export class Traffic {
     const intent = intentOf(plan, model.nextOperation());
     journal.append(intent);
     model.apply(intent);
+    this.#load.began(plan.unit.user);
     const sentMs = performance.now();
     const [operation, message] = this.#request(plan, intent);
     client.request(plan.unit.backend, operation, message, (outcome) => {
       this.#inFlight--;
+      this.#load.ended(plan.unit.user);
       this.#writeEnded(plan, intent, outcome, sentMs);
     });
   }
@@ -236,6 +235,21 @@ export class Traffic {
     const message = { ...address, value: value(intent.row) };
     const expiresAtMs = expiries.of(backend, intent.operation);
     return [relationship ? "add" : "put", expiresAtMs === 0 ? message : { ...message, expiresAtMs }];
+  }
+}
+
+function isWrite(plan: Plan): plan is WritePlan {
+  switch (plan.type) {
+    case "put":
+    case "remove":
+    case "upload":
+    case "take":
+      return true;
+    case "get":
+    case "list":
+    case "count":
+    case "of":
+      return false;
   }
 }
 

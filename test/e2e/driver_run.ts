@@ -14,6 +14,7 @@ export const testPrefixes = ["+49", "+55", "+91"];
 
 export const testPace: TrafficSettings = {
   inFlightMax: 64,
+  codeWritesMax: 48,
   operationsPerSecond: 20_000,
   writeShare: 0.7,
   skew: 0.9,

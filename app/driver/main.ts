@@ -1,0 +1,65 @@
+/**
+ * The driver's process: started by the command with an IPC channel and its settings as a JSON argument. It ends
+ * when the channel does; a signal from the terminal is the command's to handle.
+ */
+
+import { randomUUID } from "node:crypto";
+import { openLmdbReader, openLmdbStore } from "../../actors/stores/lmdb.ts";
+import { openLmdbControl } from "../../actors/stores/lmdb_control.ts";
+import { layout, sites } from "../layout.ts";
+import type { FromDriver, JobSettings, ToDriver } from "../messages.ts";
+import { Driver, type DriverWorld } from "./driver.ts";
+import { defaultTraffic } from "./limits.ts";
+import { parseSettings } from "./settings.ts";
+
+/** Backends whose rows have a reverse index in the store (kind relationship). */
+const indexedBackends = ["blocklist", "groups"];
+
+function send(message: FromDriver): void {
+  process.send?.(message);
+}
+
+function fail(error: unknown): void {
+  const message = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+  const exit = (): never => process.exit(1);
+  if (process.send === undefined) exit();
+  else process.send({ type: "failed", code: "driver", message } satisfies FromDriver, exit);
+}
+
+function worldOf(settings: JobSettings): DriverWorld {
+  const { dataDirectory, durability } = settings;
+  const [local] = sites;
+  return {
+    openStore: (shard) =>
+      openLmdbStore({
+        path: layout.store(dataDirectory, local, shard),
+        indexedBackends,
+        durability,
+        newStoreId: randomUUID(),
+      }),
+    openReader: (site, shard) => openLmdbReader(layout.store(dataDirectory, site, shard)),
+    openControl: () => Promise.resolve(openLmdbControl(layout.control(dataDirectory), { readOnly: true })),
+    send,
+  };
+}
+
+async function main(): Promise<void> {
+  process.on("disconnect", () => process.exit(0));
+  process.on("SIGINT", () => undefined);
+  process.on("uncaughtException", fail);
+  process.on("unhandledRejection", fail);
+  const settings = parseSettings(process.argv[2]);
+  const early: ToDriver[] = [];
+  let driver: Driver | undefined;
+  const handle = (to: Driver, message: ToDriver): void => {
+    to.handle(message).catch(fail);
+  };
+  process.on("message", (message: ToDriver) => {
+    if (driver === undefined) early.push(message);
+    else handle(driver, message);
+  });
+  driver = await Driver.prepare(settings, worldOf(settings), defaultTraffic);
+  for (const message of early) handle(driver, message);
+}
+
+main().catch(fail);
