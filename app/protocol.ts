@@ -8,6 +8,7 @@
 
 import { Packr } from "msgpackr";
 import type { RowKey } from "../actors/records.ts";
+import { FrameSplitter, NanoError, encodeFrame as prefixLength } from "../src/index.ts";
 
 export const protocolLimits = {
   /** The largest body: a value of 64 KiB and its request, or the longest `accounted` request, with room. */
@@ -18,8 +19,6 @@ export const protocolLimits = {
   accountedKeysMax: 1_000,
   valueBytesMax: 64 * 1024,
 } as const;
-
-const lengthBytes = 4;
 
 export type RequestFrame = readonly [id: number, backend: string, operation: string, message: unknown];
 
@@ -79,73 +78,40 @@ export interface AdminOperations {
 
 export const adminBackend = "admin";
 
-/** A message that breaks the protocol: the connection that carried it is of no further use. */
-export class ProtocolError extends Error {
-  override readonly name = "ProtocolError";
-}
-
 const codec = new Packr({ useRecords: false, variableMapSize: true });
 
-/**
- * A body with its length before it.
- * @throws ProtocolError if the body is longer than `frameBytesMax`.
- */
-export function encodeFrame(message: RequestFrame | AnswerFrame): Buffer {
-  const body = codec.pack(message);
-  if (body.length > protocolLimits.frameBytesMax) throw new ProtocolError(`a frame of ${body.length} bytes`);
-  const frame = Buffer.allocUnsafe(lengthBytes + body.length);
-  frame.writeUInt32BE(body.length, 0);
-  body.copy(frame, lengthBytes);
-  return frame;
+/** A message as it goes over the socket. Error: `bad_argument` if it is longer than `frameBytesMax`. */
+export function encodeFrame(message: RequestFrame | AnswerFrame): Uint8Array {
+  return prefixLength(codec.pack(message), protocolLimits.frameBytesMax);
 }
 
-/** Cuts a byte stream into bodies. One for each connection; of no use after it threw. */
-export class FrameReader {
-  #rest: Buffer = Buffer.alloc(0);
-
-  /**
-   * Takes the next bytes of the stream and returns the bodies that are complete with them, in order. They alias
-   * the chunks: a reader on a socket must not reuse its receive buffer.
-   * @throws ProtocolError if a length is 0 or above `frameBytesMax`.
-   */
-  push(chunk: Buffer): Buffer[] {
-    const bytes = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
-    const bodies: Buffer[] = [];
-    let at = 0;
-    while (bytes.length - at >= lengthBytes) {
-      const length = bytes.readUInt32BE(at);
-      if (length === 0 || length > protocolLimits.frameBytesMax) {
-        throw new ProtocolError(`a frame of ${length} bytes`);
-      }
-      if (bytes.length - at - lengthBytes < length) break;
-      at += lengthBytes;
-      bodies.push(bytes.subarray(at, at + length));
-      at += length;
-    }
-    this.#rest = bytes.subarray(at);
-    return bodies;
+/** Cuts a connection's bytes into bodies. Error: `wire`; the connection is of no use after it. */
+export class FrameReader extends FrameSplitter {
+  constructor() {
+    super(protocolLimits.frameBytesMax);
   }
 }
 
-/**
- * Reads the body of an answer.
- * @throws ProtocolError if it is not one.
- */
-export function decodeAnswer(body: Buffer): AnswerFrame {
+/** Reads the body of an answer. Error: `wire` if it is none. */
+export function decodeAnswer(body: Uint8Array): AnswerFrame {
   const message = unpack(body);
-  if (!Array.isArray(message) || !Number.isSafeInteger(message[0])) throw new ProtocolError("no answer");
+  if (!Array.isArray(message) || !Number.isSafeInteger(message[0])) throw noAnswer();
   const [id, status, third, fourth] = message as [number, unknown, unknown, unknown];
   if (status === 0 && message.length === 3) return [id, 0, third];
   if (status === 1 && typeof third === "string" && typeof fourth === "string") return [id, 1, third, fourth];
-  throw new ProtocolError("no answer");
+  throw noAnswer();
 }
 
-function unpack(body: Buffer): unknown {
+function unpack(body: Uint8Array): unknown {
   try {
     return codec.unpack(body);
-  } catch (error) {
-    throw new ProtocolError("a body that is no msgpack", { cause: error });
+  } catch {
+    throw noAnswer();
   }
+}
+
+function noAnswer(): NanoError {
+  return new NanoError("wire", "the body of a frame is no answer");
 }
 
 /** Codes that promise that nothing was done. Any other code, and a lost connection, leave the outcome unknown. */

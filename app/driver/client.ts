@@ -6,7 +6,8 @@
  */
 
 import { connect, type Socket } from "node:net";
-import { decodeAnswer, encodeFrame, FrameReader, isRefusal, ProtocolError } from "../protocol.ts";
+import { hasCode } from "../../src/index.ts";
+import { decodeAnswer, encodeFrame, FrameReader, isRefusal } from "../protocol.ts";
 import { driverLimits } from "./limits.ts";
 
 /** `refused`: nothing was done. `unknown`: it may have been done, or still be. */
@@ -31,7 +32,7 @@ export class Client {
   readonly #events: ClientEvents;
   readonly #pending = new Map<number, PendingRequest>();
   #socket: Socket | undefined;
-  #outgoing: Buffer[] = [];
+  #outgoing: Uint8Array[] = [];
   #port = 0;
   #anew = false;
   #up = false;
@@ -108,13 +109,13 @@ export class Client {
     try {
       for (const body of frames.push(chunk)) this.#answer(body);
     } catch (error) {
-      if (!(error instanceof ProtocolError)) throw error;
+      if (!hasCode(error, "wire")) throw error;
       socket.destroy(error);
     }
     this.#events.settled();
   }
 
-  #answer(body: Buffer): void {
+  #answer(body: Uint8Array): void {
     const [id, status, third] = decodeAnswer(body);
     const request = this.#pending.get(id);
     if (request === undefined) return; // it was given up

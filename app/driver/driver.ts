@@ -7,7 +7,7 @@
 import { existsSync, mkdirSync, renameSync } from "node:fs";
 import { dirname } from "node:path";
 import type { ControlStore } from "../../actors/control_store.ts";
-import { unreachable } from "../../src/base/assert.ts";
+import { unreachable } from "../../src/index.ts";
 import { layout } from "../layout.ts";
 import type { DriverResult, FromDriver, JobSettings, MigrationPhase, ToDriver } from "../messages.ts";
 import { Audit } from "./audit.ts";

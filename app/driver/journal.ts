@@ -7,7 +7,7 @@
 
 import { closeSync, fstatSync, ftruncateSync, openSync, readSync, writeSync } from "node:fs";
 import { crc32 } from "node:zlib";
-import { assert } from "../../src/base/assert.ts";
+import { assert } from "../../src/index.ts";
 import { type DriverEvent, eventBytesMax, readEvents, writeEvent } from "./events.ts";
 import { driverLimits } from "./limits.ts";
 

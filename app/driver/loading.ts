@@ -5,7 +5,7 @@
 
 import { type Row, rowKey, shardOf, versionZero } from "../../actors/records.ts";
 import type { Store } from "../../actors/stores/contract.ts";
-import { assert } from "../../src/base/assert.ts";
+import { assert } from "../../src/index.ts";
 import { driverLimits } from "./limits.ts";
 import { encodeFreeKey } from "./one_time_rows.ts";
 import type { Population, RowNumber, Unit } from "./population.ts";

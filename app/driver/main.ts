@@ -4,6 +4,7 @@
  */
 
 import { randomUUID } from "node:crypto";
+import { backends } from "../../actors/backends/index.ts";
 import { openLmdbReader, openLmdbStore } from "../../actors/stores/lmdb.ts";
 import { openLmdbControl } from "../../actors/stores/lmdb_control.ts";
 import { layout, sites } from "../layout.ts";
@@ -12,8 +13,10 @@ import { Driver, type DriverWorld } from "./driver.ts";
 import { defaultTraffic } from "./limits.ts";
 import { parseSettings } from "./settings.ts";
 
-/** Backends whose rows have a reverse index in the store (kind relationship). */
-const indexedBackends = ["blocklist", "groups"];
+/** Loading writes the reverse index with the rows, as the system would. */
+const indexedBackends = Object.values(backends)
+  .filter(({ kind }) => kind.indexed)
+  .map(({ name }) => name);
 
 function send(message: FromDriver): void {
   process.send?.(message);

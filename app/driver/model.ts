@@ -5,7 +5,7 @@
  * What is acceptable follows from it: judge.ts compares that with what stores and answers show.
  */
 
-import { assert, unreachable } from "../../src/base/assert.ts";
+import { assert, unreachable } from "../../src/index.ts";
 import type { DriverEvent, WriteIntent } from "./events.ts";
 import { driverLimits } from "./limits.ts";
 import { OperationClock } from "./operation_clock.ts";

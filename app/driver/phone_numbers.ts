@@ -1,7 +1,7 @@
 /** Draws phone numbers that libphonenumber-js holds to be valid, with the shares of numbering_plans.ts. */
 
 import parsePhoneNumber from "libphonenumber-js/mobile";
-import { AssertionError, assert } from "../../src/base/assert.ts";
+import { AssertionError, assert } from "../../src/index.ts";
 import type { Chance } from "./chance.ts";
 import { type CallingCode, callingCodes, type NumberingPlan } from "./numbering_plans.ts";
 

@@ -3,7 +3,7 @@
  * so that the copy meets each of them. None has the prefix that is reversed and moved again.
  */
 
-import { assert } from "../../src/base/assert.ts";
+import { assert } from "../../src/index.ts";
 import { Chance, streams } from "./chance.ts";
 import { type Backend, backendNames, type Population, type RowNumber } from "./population.ts";
 

@@ -7,7 +7,7 @@
  */
 
 import { type RowKey, rowKey, splitRowKey } from "../../actors/records.ts";
-import { assert } from "../../src/base/assert.ts";
+import { assert } from "../../src/index.ts";
 import { Chance, mix, streams } from "./chance.ts";
 import { driverLimits } from "./limits.ts";
 import { drawPhoneNumbers } from "./phone_numbers.ts";

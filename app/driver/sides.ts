@@ -5,17 +5,11 @@
 
 import { compareKeys, type Row, type RowKey, type Site, shardOf, splitRowKey } from "../../actors/records.ts";
 import type { ScanRange } from "../../actors/store_messages.ts";
-import { assert } from "../../src/base/assert.ts";
+import type { StoreReader } from "../../actors/stores/lmdb.ts";
+import { assert } from "../../src/index.ts";
 import { sites } from "../layout.ts";
 
-/** One shard's store of one site, read only. Every call sees what was committed before it. */
-export interface StoreReader {
-  getSync(keys: readonly RowKey[]): (Row | undefined)[];
-  scanSync(range: ScanRange, limit: number): Row[];
-  close(): Promise<void>;
-}
-
-/** Opens the reader of a site's shard. */
+/** Opens the reader of a site's shard: every call of it sees what was committed before. */
 export type OpenReader = (site: Site, shard: number) => StoreReader;
 
 /** A key and what lies under it, by the order of `sites`. */

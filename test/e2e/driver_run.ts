@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { Driver, type DriverWorld } from "../../app/driver/driver.ts";
 import type { TrafficSettings } from "../../app/driver/limits.ts";
 import type { LoadStore } from "../../app/driver/loading.ts";
-import type { DriverResult, FromDriver, JobSettings } from "../../app/messages.ts";
+import type { DriverResult, FromDriver, JobSettings, MigrationPhase } from "../../app/messages.ts";
 import { FakeSystem, type Misdeeds } from "./fake_system.ts";
 import type { MemorySide } from "./memory_side.ts";
 
@@ -86,6 +86,17 @@ export class DriverRun {
         this.#wake = resolve;
       });
     }
+  }
+
+  /** Waits, a second of traffic at a time, until something has happened. */
+  async until(happened: (acknowledgedWrites: number) => boolean): Promise<void> {
+    while (!happened((await this.heard("progress")).progress.acknowledgedWrites));
+  }
+
+  /** Every row is audited; resolves with how many keys were judged. */
+  async audit(phase: MigrationPhase): Promise<number> {
+    await this.driver.handle({ type: "phase", phase });
+    return (await this.heard("audited")).keys;
   }
 
   /** Ends the traffic, lets the fake settle, and compares everything. */

@@ -161,7 +161,7 @@ export class FakeSystem {
     });
   }
 
-  #answer([id, backend, operation, message]: [number, string, string, Message]): Buffer {
+  #answer([id, backend, operation, message]: [number, string, string, Message]): Uint8Array {
     try {
       const run =
         backend === "admin" ? this.#accounted(message.keys) : this.#run(backend, operation, message);
@@ -253,7 +253,10 @@ export class FakeSystem {
       for (const side of [0, 1] as const) this.#store(side, { ...before, version: [1, 1, ++this.#version] });
       return null;
     }
-    if (this.#copied && this.#misbehaves("dropMarkAt", key)) return null;
+    if (this.#copied && this.#misbehaves("dropMarkAt", key)) {
+      this.#marks.delete(key);
+      return null;
+    }
     this.#marks.set(key, version);
     setTimeout(() => this.#replicate(key, version), replicationDelayMs);
     return null;

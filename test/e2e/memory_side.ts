@@ -2,7 +2,7 @@
 
 import { compareKeys, type Row, type RowKey } from "../../actors/records.ts";
 import type { ScanRange } from "../../actors/store_messages.ts";
-import type { StoreReader } from "../../app/driver/sides.ts";
+import type { StoreReader } from "../../actors/stores/lmdb.ts";
 
 export class MemorySide implements StoreReader {
   readonly #rows = new Map<RowKey, Row>();
