@@ -33,6 +33,8 @@ export interface MigrationPlan {
   readonly from: Site;
   readonly to: Site;
   readonly prefixes: readonly PrefixPlan[];
+  /** No prefix moves before this, wall-clock ms since 1970; 0: at once. */
+  readonly movesFromMs?: number;
   /** Pause between two moves, ms: how fast an operator wants it. */
   readonly movePauseMs: number;
 }
@@ -156,7 +158,9 @@ async function step(state: State, plan: MigrationPlan): Promise<Phase> {
       return "ready";
     }
     case "ready":
-      return "failing_over";
+      if (state.self.clock.now() >= (plan.movesFromMs ?? 0)) return "failing_over";
+      await state.shards.pause(dataLimits.retryPauseMs);
+      return "ready";
     case "failing_over":
       return moveNext(state, plan);
     case "swapped":

@@ -22,6 +22,14 @@ export {
   supervisorSpec,
 } from "./core/child_spec.ts";
 export type { ExitReason, From } from "./core/envelope.ts";
+export { Factory, type JobWays } from "./core/factory.ts";
+export type {
+  DiscardedJob,
+  DiscardReason,
+  FactoryOptions,
+  FactoryStatistics,
+  JobLimits,
+} from "./core/gen_factory.ts";
 export {
   type CallOptions,
   type CallsOf,
@@ -38,6 +46,7 @@ export {
   stopWith,
 } from "./core/gen_server.ts";
 export { formatPid, type Pid, samePid, type Target } from "./core/pid.ts";
+export { consistentHash, queue, type Routing, stickyQueue } from "./core/routing.ts";
 export type { MailboxLimits, Self, SpawnOptions, TimerRef } from "./core/self.ts";
 export { type ChildInfo, supervisor } from "./core/supervisor.ts";
 export { System } from "./core/system.ts";

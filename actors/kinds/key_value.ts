@@ -5,6 +5,7 @@ import { bytesOf, expiryOf, fieldsOf, type Kind, keyOf } from "./kind.ts";
 
 export const keyValue: Kind = {
   name: "key_value",
+  affinity: "key",
   indexed: false,
   operations: {
     /** `{ key }` -> the value's bytes, or null. */

@@ -43,6 +43,8 @@ export type Operation = (backend: BackendLimits, message: unknown) => Plan;
 export interface Kind {
   readonly name: string;
   readonly operations: Readonly<Record<string, Operation>>;
+  /** Whether the operations of one key must run in the order they were sent. */
+  readonly affinity: "key" | "none";
   /** Rows are indexed by sub, so that `lookup` works. */
   readonly indexed: boolean;
 }

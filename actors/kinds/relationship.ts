@@ -9,6 +9,7 @@ import { bytesOf, fieldsOf, type Kind, keyOf, textOf } from "./kind.ts";
 
 export const relationship: Kind = {
   name: "relationship",
+  affinity: "key",
   indexed: true,
   operations: {
     /** `{ key, member, value }` */

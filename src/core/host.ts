@@ -24,7 +24,7 @@ import { formatPid, type Pid, type Target } from "./pid.ts";
 import { isCrash, Process } from "./process.ts";
 import { ProcessSelf } from "./process_self.ts";
 import { Registry } from "./registry.ts";
-import type { Self, SpawnOptions } from "./self.ts";
+import type { ForwardedRequest, Self, SpawnOptions } from "./self.ts";
 
 export interface HostOptions {
   readonly node: string;
@@ -277,8 +277,19 @@ export class Host {
       const { thread, incarnation } = callee;
       const ref = this.pending.open({ resolve, reject, thread, incarnation, method }, deadlineMs);
       const from: From = { pid: caller, ref, deadlineMs };
-      this.#dispatchCall(callee, method, message, from, options.trace ?? "");
+      this.#dispatch(callee, "call", method, message, from, options.trace ?? "");
       if (options.signal !== undefined) this.#cancelOn(options.signal, callee, method, from);
+    });
+  }
+
+  /** A call, or a cast that is answered when it has run; for dispatchers. */
+  ask(asker: Pid, target: Target, { kind, method, message, deadlineMs }: ForwardedRequest): Promise<unknown> {
+    const callee = this.resolve(target);
+    if (callee === undefined) return Promise.reject(new NanoError("noproc", `${method}: nobody is there`));
+    return new Promise((resolve, reject) => {
+      const { thread, incarnation } = callee;
+      const ref = this.pending.open({ resolve, reject, thread, incarnation, method }, deadlineMs);
+      this.#dispatch(callee, kind, method, message, { pid: asker, ref, deadlineMs }, "");
     });
   }
 
@@ -377,9 +388,16 @@ export class Host {
     this.pending.failAll(new NanoError("shutdown", "the system has stopped"));
   }
 
-  #dispatchCall(callee: Pid, method: string, message: unknown, from: From, trace: string): void {
+  #dispatch(
+    callee: Pid,
+    kind: "call" | "cast",
+    method: string,
+    message: unknown,
+    from: From,
+    trace: string,
+  ): void {
     const local = callee.thread === this.thread && callee.incarnation === this.incarnation;
-    const posted = this.post("call", callee, method, message, from, from.deadlineMs, trace);
+    const posted = this.post(kind, callee, method, message, from, from.deadlineMs, trace);
     // A local refusal has been answered with its own reason.
     if (posted || local) return;
     this.pending.fail(from.ref, new NanoError("noproc", `${method}: thread ${callee.thread} is down`));
@@ -429,7 +447,7 @@ export class Host {
     const process = this.#processes.get(envelope.to);
     if (process === undefined || process.status === "ended") {
       this.countDeadLetter("noproc");
-      if (envelope.kind === "call") this.#refuse(envelope, "noproc", "nobody lives under this pid");
+      this.#refuse(envelope, "noproc", "nobody lives under this pid");
       return false;
     }
     if (!process.offer(envelope)) {

@@ -164,7 +164,7 @@ export class Process {
       this.#host.countDeadLetter("expired");
       return;
     }
-    this.#inHand = envelope.kind === "call" ? envelope.from : undefined;
+    this.#inHand = envelope.from;
     let result: unknown;
     try {
       result = this.#dispatch(envelope);
@@ -198,7 +198,7 @@ export class Process {
 
   #await(envelope: Envelope, result: Promise<unknown>): void {
     this.status = "busy";
-    if (envelope.kind === "call" && envelope.from !== undefined) this.#host.defer(envelope.from, this);
+    if (envelope.from !== undefined) this.#host.defer(envelope.from, this);
     result.then(
       (value) => this.#resume(() => this.#finished(envelope, value)),
       (error) => this.#resume(() => this.#failed(envelope, error)),
@@ -218,14 +218,15 @@ export class Process {
   }
 
   #finished(envelope: Envelope, result: unknown): void {
-    const from = envelope.kind === "call" ? envelope.from : undefined;
+    const { from } = envelope;
     this.#inHand = undefined;
     if (Stop.is(result)) {
       if (from !== undefined && result.hasReply) this.#host.reply(from, { ok: true, value: result.reply });
       else if (from !== undefined) this.#host.defer(from, this);
       this.#terminate(result.reason);
     } else if (from !== undefined) {
-      if (isNoReply(result)) this.#host.defer(from, this);
+      if (envelope.kind === "cast") this.#host.reply(from, { ok: true, value: undefined });
+      else if (isNoReply(result)) this.#host.defer(from, this);
       else this.#host.reply(from, { ok: true, value: result });
     }
   }
@@ -290,7 +291,7 @@ export class Process {
       this.#host.reply(inHand, { ok: false, error });
     }
     for (const envelope of this.#mailbox.clear()) {
-      if (envelope.kind !== "call" || envelope.from === undefined) {
+      if (envelope.from === undefined) {
         this.#host.countDeadLetter("noproc");
         continue;
       }

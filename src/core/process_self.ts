@@ -10,7 +10,7 @@ import type { Host } from "./host.ts";
 import { formatPid, type Pid, type Target } from "./pid.ts";
 import type { Process } from "./process.ts";
 import { makeRef } from "./ref.ts";
-import type { Self, SpawnOptions, TimerRef } from "./self.ts";
+import type { ForwardedRequest, Self, SpawnOptions, TimerRef } from "./self.ts";
 
 export class ProcessSelf implements Self {
   readonly pid: Pid;
@@ -132,6 +132,10 @@ export class ProcessSelf implements Self {
 
   exit(pid: Pid, reason: ExitReason): void {
     this.#host.links.exit(pid, this.pid, reason);
+  }
+
+  ask(target: Target, request: ForwardedRequest): Promise<unknown> {
+    return this.#host.ask(this.pid, target, request);
   }
 
   stop(

@@ -26,6 +26,13 @@ export interface SpawnOptions {
   readonly initTimeoutMs?: number;
 }
 
+export interface ForwardedRequest {
+  readonly kind: "call" | "cast";
+  readonly method: string;
+  readonly message: unknown;
+  readonly deadlineMs: number;
+}
+
 export interface TimerRef {
   readonly id: number;
 }
@@ -73,6 +80,12 @@ export interface Self {
   demonitor(ref: number): void;
   /** Asks a process to end. `killed` ends it without `terminate`. */
   exit(pid: Pid, reason: ExitReason): void;
+
+  /**
+   * Sends any call, or a cast that is answered when it has run. For dispatchers, which forward what they don't know.
+   * `deadlineMs` is absolute; 0 is never.
+   */
+  ask(target: Target, request: ForwardedRequest): Promise<unknown>;
 
   /** Asks a process to end, waits for it, and kills it when it takes longer than `timeoutMs`. */
   stop(pid: Pid, options: { readonly reason: ExitReason; readonly timeoutMs: number }): Promise<void>;

@@ -1,6 +1,8 @@
 /** The system as its program sees it: a host on the main thread, a root supervisor, and ways to processes. */
 
 import { child, type SupervisorSpec, supervisorSpec } from "./child_spec.ts";
+import { Factory } from "./factory.ts";
+import { type FactoryOptions, factory_dispatcher } from "./gen_factory.ts";
 import type { Definition, OptionsOf, Ref } from "./gen_server.ts";
 import type { DeadLetterReason, Host } from "./host.ts";
 import type { Pid, Target } from "./pid.ts";
@@ -63,6 +65,21 @@ export class System {
   /** A typed way to a process, by pid or by name; a name is looked up at each send. */
   ref<D extends Definition>(definition: D, target: Target): Ref<D> {
     return makeRef(this.#host, this.#host.client, definition, target);
+  }
+
+  /**
+   * Starts a dispatcher and its workers, supervised; workers live where `options.thread` says. Errors: `unsafe` when
+   * the routing can't give what the workers need, `bad_argument`, `already_started`, what a worker's `init` threw.
+   */
+  async startFactory<D extends Definition>(
+    name: string,
+    definition: D,
+    options: FactoryOptions<D>,
+  ): Promise<Factory<D>> {
+    // The dispatcher lives on this thread, so its options (handlers included) are handed over as they are.
+    const spec = child(name, factory_dispatcher, { ...options, definition }, { name });
+    await this.#root.call.startChild(spec, { timeoutMs: Number.POSITIVE_INFINITY });
+    return new Factory(this.#host, definition, name);
   }
 
   whereis(name: string): Pid | undefined {

@@ -1,0 +1,136 @@
+/**
+ * The jobs of a factory that wait, and which worker may take which next. Pure; the dispatcher asks and acts.
+ *
+ * A lane holds the jobs that must run one after the other: those of a key (sticky_queue), of a partition
+ * (consistent_hash, bound to one worker), or a single job (queue). A lane is ready while it has a job waiting and
+ * none running; ready lanes are served in the order in which they became ready.
+ *
+ * Always true: at most one job of a lane runs; a job never overtakes an earlier one of its lane, resize included.
+ */
+
+import { RingBuffer } from "../base/ring_buffer.ts";
+import type { Routing } from "./routing.ts";
+import { partitionOf, routingTable } from "./routing_table.ts";
+
+export interface Waiting {
+  readonly key: string;
+  readonly bytes: number;
+  /** When it came, on the clock of its factory, ms. */
+  readonly atMs: number;
+}
+
+interface Lane<Job> {
+  readonly id: string;
+  readonly waiting: RingBuffer<Job>;
+  running: boolean;
+  /** The only worker that may run it; undefined: any. */
+  worker: number | undefined;
+}
+
+export class Backlog<Job extends Waiting> {
+  readonly #routing: Routing;
+  #table: Uint16Array;
+  readonly #lanes = new Map<string, Lane<Job>>();
+  readonly #anyone = new RingBuffer<Lane<Job>>();
+  #bound: RingBuffer<Lane<Job>>[];
+  #serial = 0;
+  #length = 0;
+  #bytes = 0;
+
+  constructor(routing: Routing, workers: number) {
+    this.#routing = routing;
+    this.#table = routingTable(workers);
+    this.#bound = Array.from({ length: workers }, () => new RingBuffer());
+  }
+
+  get length(): number {
+    return this.#length;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Which worker a key is bound to; undefined: whoever is free. */
+  workerOf(key: string): number | undefined {
+    return this.#routing.type === "consistent_hash" ? this.#table[partitionOf(key)] : undefined;
+  }
+
+  push(job: Job): void {
+    const lane = this.#laneOf(job.key);
+    lane.waiting.push(job);
+    this.#length++;
+    this.#bytes += job.bytes;
+    if (lane.waiting.length === 1 && !lane.running) this.#ready(lane);
+  }
+
+  /** The next job for a free worker, and the lane to hand back when it has run. */
+  take(worker: number): { readonly job: Job; readonly lane: string } | undefined {
+    const lane = this.#bound[worker]?.shift() ?? this.#anyone.shift();
+    const job = lane?.waiting.shift();
+    if (lane === undefined || job === undefined) return undefined;
+    lane.running = true;
+    this.#length--;
+    this.#bytes -= job.bytes;
+    return { job, lane: lane.id };
+  }
+
+  /** The job that ran in this lane ended, however. */
+  finished(id: string): void {
+    const lane = this.#lanes.get(id);
+    if (lane === undefined) return;
+    lane.running = false;
+    if (lane.waiting.length > 0) this.#ready(lane);
+    else this.#lanes.delete(id);
+  }
+
+  /** Lanes that wait follow the new table at once; one that runs, after its job: the old worker finishes it first. */
+  resize(workers: number): void {
+    this.#table = routingTable(workers);
+    const ready = [...this.#bound.flatMap((lanes) => lanes.clear())];
+    this.#bound = Array.from({ length: workers }, () => new RingBuffer());
+    for (const lane of this.#lanes.values())
+      if (lane.worker !== undefined) lane.worker = this.#table[Number(lane.id)];
+    for (const lane of ready) this.#ready(lane);
+  }
+
+  /** Takes a job out before it runs. */
+  remove(matches: (job: Job) => boolean): Job | undefined {
+    for (const lane of this.#lanes.values()) {
+      const job = lane.waiting.remove(matches);
+      if (job === undefined) continue;
+      this.#length--;
+      this.#bytes -= job.bytes;
+      return job;
+    }
+    return undefined;
+  }
+
+  /** Empties it. */
+  clear(): Job[] {
+    const jobs: Job[] = [];
+    for (const lane of this.#lanes.values()) jobs.push(...lane.waiting.clear());
+    this.#length = 0;
+    this.#bytes = 0;
+    return jobs;
+  }
+
+  #laneOf(key: string): Lane<Job> {
+    const { type } = this.#routing;
+    const partition = partitionOf(key);
+    const id =
+      type === "consistent_hash" ? String(partition) : type === "queue" ? String(this.#serial++) : key;
+    let lane = this.#lanes.get(id);
+    if (lane === undefined) {
+      const worker = type === "consistent_hash" ? this.#table[partition] : undefined;
+      lane = { id, waiting: new RingBuffer(), running: false, worker };
+      this.#lanes.set(id, lane);
+    }
+    return lane;
+  }
+
+  #ready(lane: Lane<Job>): void {
+    if (lane.worker === undefined) this.#anyone.push(lane);
+    else this.#bound[lane.worker]?.push(lane);
+  }
+}

@@ -1,0 +1,63 @@
+/** A factory as its users hold it: typed ways to a key's next job. */
+
+import { type FactoryStatistics, factory_dispatcher, type JobRequest } from "./gen_factory.ts";
+import type { CallOptions, CallsOf, CastsOf, Definition, Ref } from "./gen_server.ts";
+import type { Host } from "./host.ts";
+import { makeRef } from "./ref.ts";
+
+/** What a factory's users may ask of one key. A cast resolves to nothing and is never answered. */
+export interface JobWays<D extends Definition> {
+  readonly call: CallsOf<D>;
+  readonly cast: CastsOf<D>;
+}
+
+export class Factory<D extends Definition> {
+  readonly #host: Host;
+  readonly #definition: D;
+  readonly #dispatcher: Ref<typeof factory_dispatcher>;
+  /** The dispatcher's registered name; it keeps it across restarts. */
+  readonly name: string;
+
+  constructor(host: Host, definition: D, name: string) {
+    this.#host = host;
+    this.#definition = definition;
+    this.name = name;
+    this.#dispatcher = makeRef(host, host.client, factory_dispatcher, name);
+  }
+
+  /** The way to `key`'s next job. Errors of a call: as the worker's, `discarded` with `details.reason`, `crashed`. */
+  at(key: string): JobWays<D> {
+    const call: Record<string, unknown> = {};
+    for (const method of Object.keys(this.#definition.callbacks.call ?? {})) {
+      call[method] = (message: unknown, options?: CallOptions) =>
+        this.#job({ key, kind: "call", method, message }, options);
+    }
+    const cast: Record<string, unknown> = {};
+    for (const method of Object.keys(this.#definition.callbacks.cast ?? {})) {
+      cast[method] = (message: unknown) => {
+        const noDeadline = { timeoutMs: Number.POSITIVE_INFINITY };
+        // What became of it is heard by onDiscard and the dispatcher's counters.
+        this.#job({ key, kind: "cast", method, message }, noDeadline).catch(() => undefined);
+      };
+    }
+    return { call: call as CallsOf<D>, cast: cast as CastsOf<D> };
+  }
+
+  /** From now on this many workers; no job is lost, the order per key is kept. Errors: `bad_argument`. */
+  resize(workers: number): Promise<void> {
+    return this.#dispatcher.call.resize(workers);
+  }
+
+  statistics(): Promise<FactoryStatistics> {
+    return this.#dispatcher.call.statistics();
+  }
+
+  /** Which worker the key's next job goes to, and why. */
+  explain(key: string): Promise<{ worker: number | undefined; why: string }> {
+    return this.#dispatcher.call.explain(key);
+  }
+
+  #job(request: JobRequest, options: CallOptions | undefined): Promise<unknown> {
+    return this.#host.call(this.#host.client, this.name, "job", request, options);
+  }
+}

