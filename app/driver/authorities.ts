@@ -3,6 +3,7 @@
  * outcome of its latest decision. Read anew before each look at the stores.
  */
 
+import { type CohortFinder, cohortFinder, restPrefix } from "../../actors/cohorts.ts";
 import {
   authorityOf,
   type CohortRecord,
@@ -10,7 +11,7 @@ import {
   controlKeys,
   type DecisionRecord,
 } from "../../actors/control_store.ts";
-import { type CohortId, cohortId, type Site } from "../../actors/records.ts";
+import type { CohortId, Site } from "../../actors/records.ts";
 import { sites } from "../layout.ts";
 
 export interface CohortView {
@@ -25,8 +26,7 @@ const unplanned: CohortView = { authority: sites[0], live: false };
 export class Authorities {
   readonly #control: Pick<ControlStore, "list">;
   #views = new Map<CohortId, CohortView>();
-  /** Lengths of the prefixes in use, longest first. */
-  #lengths: number[] = [];
+  #cohortOf: CohortFinder = cohortFinder([]);
 
   constructor(control: Pick<ControlStore, "list">) {
     this.#control = control;
@@ -39,24 +39,20 @@ export class Authorities {
       (record) => record.value as DecisionRecord,
     );
     const views = new Map<CohortId, CohortView>();
-    const lengths = new Set<number>();
+    const prefixes = new Set<string>();
     for (const record of cohorts) {
       const cohort = record.value as CohortRecord;
       const authority = authorityOf(cohort, decisions).site;
       views.set(cohort.cohort, { authority, live: cohort.phase === "live" });
-      const prefix = cohort.cohort.slice(cohort.cohort.indexOf("/") + 1);
-      if (prefix !== "*") lengths.add(prefix.length);
+      prefixes.add(cohort.cohort.slice(cohort.cohort.indexOf("/") + 1));
     }
+    prefixes.delete(restPrefix);
     this.#views = views;
-    this.#lengths = [...lengths].sort((a, b) => b - a);
+    this.#cohortOf = cohortFinder([...prefixes]);
   }
 
   /** The cohort of a key of a backend. */
   of(backend: string, key: string): CohortView {
-    for (const length of this.#lengths) {
-      const view = this.#views.get(cohortId(backend, key.slice(0, length)));
-      if (view !== undefined) return view;
-    }
-    return this.#views.get(cohortId(backend, "*")) ?? unplanned;
+    return this.#views.get(this.#cohortOf(backend, key)) ?? unplanned;
   }
 }

@@ -145,7 +145,7 @@ function loadInto(side: MemorySide): LoadStore {
   };
 }
 
-function isOfType<T extends FromDriver["type"]>(
+export function isOfType<T extends FromDriver["type"]>(
   message: FromDriver | undefined,
   type: T,
 ): message is FromDriver & { readonly type: T } {

@@ -1,0 +1,173 @@
+/** The driver as a child process, beside two real sites on LMDB stores in this one. */
+
+import { type ChildProcess, fork } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { backends } from "../../actors/backends/index.ts";
+import { cohortFinder } from "../../actors/cohorts.ts";
+import {
+  authorityOf,
+  type CohortRecord,
+  controlKeys,
+  type DecisionRecord,
+} from "../../actors/control_store.ts";
+import { db_dirty_keys } from "../../actors/db_dirty_keys.ts";
+import { cohortId, type RowKey, shardOf, splitRowKey } from "../../actors/records.ts";
+import { shardProcess } from "../../actors/shard_options.ts";
+import type { FromDriver, JobSettings, ToDriver } from "../../app/messages.ts";
+import { startFrontEnd } from "../../app/system/front_end.ts";
+import { isOfType } from "./driver_run.ts";
+import { prefixes, shards, startTwoSites, type TwoSites } from "./two_sites.ts";
+
+const driverMain = new URL("../../app/driver/main.js", import.meta.url);
+
+export class DriverProcess {
+  readonly folder = mkdtempSync(join(tmpdir(), "nanoactor-driver-process-"));
+  readonly messages: FromDriver[] = [];
+  readonly #settings: JobSettings;
+  #child: ChildProcess | undefined;
+  #wake: () => void = () => undefined;
+
+  constructor(users: number) {
+    this.#settings = {
+      dataDirectory: this.folder,
+      users,
+      seconds: 1,
+      seed: 1,
+      threads: 0,
+      shards,
+      backends: Object.keys(backends),
+      routing: {},
+      durability: "group",
+      faults: false,
+      prefixes,
+      reversedPrefix: "+33",
+      poisonKeys: 0,
+    };
+  }
+
+  start(): void {
+    const child = fork(driverMain, [JSON.stringify(this.#settings)]);
+    child.on("message", (message: FromDriver) => {
+      this.messages.push(message);
+      this.#wake();
+    });
+    this.#child = child;
+  }
+
+  send(message: ToDriver): void {
+    this.#child?.send(message);
+  }
+
+  /** The next message of a type. */
+  async heard<T extends FromDriver["type"]>(type: T): Promise<FromDriver & { readonly type: T }> {
+    for (;;) {
+      const failed = this.messages.find((message) => message.type === "failed");
+      if (failed?.type === "failed") throw new Error(`the driver failed: ${failed.message}`);
+      const index = this.messages.findIndex((message) => message.type === type);
+      const [found] = index === -1 ? [] : this.messages.splice(index, 1);
+      if (isOfType(found, type)) return found;
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+  }
+
+  /** SIGKILL, in the middle of whatever it does. */
+  async kill(): Promise<void> {
+    const child = this.#child;
+    if (child === undefined || child.exitCode !== null) return;
+    const exited = once(child, "exit");
+    child.kill("SIGKILL");
+    await exited;
+    this.messages.length = 0;
+  }
+
+  async close(): Promise<void> {
+    await this.kill();
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+export interface Served {
+  readonly sites: TwoSites;
+  readonly port: number;
+  /** Waits until no ledger of either site holds anything. */
+  settled(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Two sites on a driver's data, behind a front end that speaks its protocol. */
+export async function serveSites(folder: string): Promise<Served> {
+  const sites = await startTwoSites({}, folder);
+  const modules = new Map(
+    await Promise.all(Object.keys(backends).map(async (name) => [name, await sites.module(name)] as const)),
+  );
+  const front = await startFrontEnd(async (backend, operation, message) => {
+    if (backend === "admin") return accounts(sites, (message as { readonly keys: readonly RowKey[] }).keys);
+    const module = modules.get(backend);
+    if (module === undefined) throw new Error(`no backend ${backend}`);
+    const { key } = message as { readonly key?: string };
+    return module.call.run({ key: key ?? "", operation, message });
+  });
+  return {
+    sites,
+    port: front.port,
+    settled: () => settled(sites),
+    close: async () => {
+      await front.close();
+      await sites.stop();
+    },
+  };
+}
+
+async function settled({ system }: TwoSites): Promise<void> {
+  for (const site of ["A", "B"]) {
+    for (let shard = 0; shard < shards; shard++) {
+      const ledger = system.ref(db_dirty_keys, shardProcess(site, shard, "db_dirty_keys"));
+      while ((await ledger.call.counts()).marks > 0) await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+  }
+}
+
+/** What the ledgers of the keys' authorities hold for them. */
+async function accounts({ control, system }: TwoSites, keys: readonly RowKey[]): Promise<string[]> {
+  const cohorts = await control.list(controlKeys.cohort(""));
+  const decisions = (await control.list(controlKeys.decision(""))).map(
+    ({ value }) => value as DecisionRecord,
+  );
+  const sites = new Map(
+    cohorts.map(({ value }) => {
+      const cohort = value as CohortRecord;
+      return [cohort.cohort, authorityOf(cohort, decisions).site];
+    }),
+  );
+  const cohortOf = cohortFinder(prefixes);
+  return Promise.all(
+    keys.map(async (row) => {
+      const { backend, key } = splitRowKey(row);
+      const site = sites.get(cohortOf(backend, key)) ?? "A";
+      const ledger = system.ref(
+        db_dirty_keys,
+        shardProcess(site, shardOf(backend, key, shards), "db_dirty_keys"),
+      );
+      return (await ledger.call.account([row]))[0] ?? "none";
+    }),
+  );
+}
+
+/** The plan that moves every prefix of the test to the other site. */
+export function moveEverything() {
+  return {
+    from: "A",
+    to: "B",
+    movePauseMs: 50,
+    prefixes: prefixes.map((prefix) => ({
+      prefix,
+      cohorts: Object.keys(backends).map((name) => cohortId(name, prefix)),
+      path: prefix === "+33" ? ["B", "A", "B"] : ["B"],
+    })),
+  };
+}
