@@ -1,9 +1,9 @@
 /**
- * What the driver and the system say over the loopback socket: frames of a length (u32, big-endian) and a msgpack
- * body. A request is `[id, backend, operation, message]`; its answer, in any order, `[id, 0, result]` or
- * `[id, 1, code, text]`. A write's answer leaves only when the write is durable. Pure: bytes in, frames out, no
- * socket. The system decodes bodies with the strict decoder; `decodeAnswer` is the driver's side, which checks
- * shapes because what it reads is evidence.
+ * What the driver and the system say over the loopback socket: frames of a length (u32, big-endian) and a
+ * msgpack body. A request is `[id, backend, operation, message]`; its answer, in any order, `[id, 0,
+ * result]` or `[id, 1, code, text]`. A write's answer leaves only when the write is durable. Pure: bytes
+ * in, frames out, no socket. The system decodes bodies with the strict decoder; `decodeAnswer` is the
+ * driver's side, which checks shapes because what it reads is evidence.
  */
 
 import { Packr } from "msgpackr";
@@ -114,7 +114,10 @@ function noAnswer(): NanoError {
   return new NanoError("wire", "the body of a frame is no answer");
 }
 
-/** Codes that promise that nothing was done. Any other code, and a lost connection, leave the outcome unknown. */
+/**
+ * Codes that promise that nothing was done. Any other code, and a lost connection, leave the outcome
+ * unknown.
+ */
 const refusals: ReadonlySet<string> = new Set([
   "blocked",
   "moved",

@@ -1,6 +1,6 @@
 /**
- * Which side is the truth for a key, as the control store says: the cohort of the key's longest prefix, and the
- * outcome of its latest decision. Read anew before each look at the stores.
+ * Which side is the truth for a key, as the control store says: the cohort of the key's longest prefix, and
+ * the outcome of its latest decision. Read anew before each look at the stores.
  */
 
 import { type CohortFinder, cohortFinder, restPrefix } from "../../actors/cohorts.ts";

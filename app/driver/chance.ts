@@ -1,4 +1,7 @@
-/** Deterministic chance: a hash of small integers for what must be drawn again, a stream for what is drawn once. */
+/**
+ * Deterministic chance: a hash of small integers for what must be drawn again, a stream for what is drawn
+ * once.
+ */
 
 function finalize(hash: number): number {
   let h = hash ^ (hash >>> 16);

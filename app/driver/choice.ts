@@ -1,4 +1,7 @@
-/** What the traffic does next: a user by Zipf, a backend and an operation by weight, a row by what the model knows. */
+/**
+ * What the traffic does next: a user by Zipf, a backend and an operation by weight, a row by what the model
+ * knows.
+ */
 
 import { Chance, mix, streams } from "./chance.ts";
 import { driverLimits, type TrafficSettings } from "./limits.ts";

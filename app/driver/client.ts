@@ -1,8 +1,8 @@
 /**
- * The driver's end of the loopback socket. Requests wait in a buffer until `flush`, so that the journal can be
- * written first; answers come in batches, one for each chunk of bytes, so that their outcomes can be journaled
- * together. A lost connection or a missing answer ends a request as unknown; the connection is tried again with
- * exponential backoff until `close`.
+ * The driver's end of the loopback socket. Requests wait in a buffer until `flush`, so that the journal can
+ * be written first; answers come in batches, one for each chunk of bytes, so that their outcomes can be
+ * journaled together. A lost connection or a missing answer ends a request as unknown; the connection is
+ * tried again with exponential backoff until `close`.
  */
 
 import { connect, type Socket } from "node:net";

@@ -1,6 +1,6 @@
 /**
- * How many writes wait for an answer under each calling code. While a prefix is read-only its writes wait; users
- * of other prefixes don't notice, so one code's writes must not use up what may be in flight.
+ * How many writes wait for an answer under each calling code. While a prefix is read-only its writes wait;
+ * users of other prefixes don't notice, so one code's writes must not use up what may be in flight.
  */
 
 import { callingCodes } from "./numbering_plans.ts";

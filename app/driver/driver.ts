@@ -1,7 +1,8 @@
 /**
- * The driver: an independent witness in a process of its own. It loads the population, presses traffic through
- * the system, keeps the journal and the shadow model, audits both sides' stores all along and compares every row
- * at the end. Its messages are those of app/messages.ts; what it needs of the world comes in as `DriverWorld`.
+ * The driver: an independent witness in a process of its own. It loads the population, presses traffic
+ * through the system, keeps the journal and the shadow model, audits both sides' stores all along and
+ * compares every row at the end. Its messages are those of app/messages.ts; what it needs of the world
+ * comes in as `DriverWorld`.
  */
 
 import { existsSync, mkdirSync, renameSync } from "node:fs";

@@ -1,7 +1,7 @@
 /**
- * What the driver knows, as a sequence of events: an intent before its request is sent, its outcome before it is
- * counted. The model is what these events make of it, and the journal is these events on disk, so a recovered
- * model is exact by construction. Here: the events and their bytes. Pure.
+ * What the driver knows, as a sequence of events: an intent before its request is sent, its outcome before
+ * it is counted. The model is what these events make of it, and the journal is these events on disk, so a
+ * recovered model is exact by construction. Here: the events and their bytes. Pure.
  */
 
 import type { RowNumber } from "./population.ts";

@@ -1,8 +1,8 @@
 /**
  * Looks at rows on both sides in one turn and follows up what it saw. A look is synchronous: the model's
- * acceptable states, the authority's row and the peer's row belong together. What contradicts the model is looked
- * at again before it is called lost; what differs is called unaccounted only if the authority's ledgers know
- * nothing of it *and* neither side's row was written meanwhile.
+ * acceptable states, the authority's row and the peer's row belong together. What contradicts the model is
+ * looked at again before it is called lost; what differs is called unaccounted only if the authority's
+ * ledgers know nothing of it *and* neither side's row was written meanwhile.
  */
 
 import { type RowKey, splitRowKey } from "../../actors/records.ts";
@@ -86,7 +86,9 @@ export class Examiner {
     return { judged, suspects, differing };
   }
 
-  /** Follows a look up and counts it as a sample; suspects take longer, so they have a promise of their own. */
+  /**
+   * Follows a look up and counts it as a sample; suspects take longer, so they have a promise of their own.
+   */
   async conclude(look: Look): Promise<{ readonly suspects: Promise<void> }> {
     const suspects = this.#recheck(look.suspects);
     const unaccounted = new Map<RowKey, string>();
@@ -157,7 +159,10 @@ export class Examiner {
     return { moved, wrong };
   }
 
-  /** Counts rows as lost, but for keys in db_perror since before a swap: their state is at the former authority. */
+  /**
+   * Counts rows as lost, but for keys in db_perror since before a swap: their state is at the former
+   * authority.
+   */
   async #report(wrong: readonly WrongRow[]): Promise<void> {
     const atPeer = wrong.filter((row) => row.atPeer);
     const answers = atPeer.length === 0 ? [] : await this.#accounts(atPeer.map((row) => row.key));

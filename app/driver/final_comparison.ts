@@ -1,7 +1,7 @@
 /**
  * The proof at the end: both stores read afresh, in key order and page by page, every row of both ways. The
- * sides must be equal except for the keys in db_perror; the authority must hold a state that the model accepts
- * for every row, which for a key in db_perror may lie on the other side.
+ * sides must be equal except for the keys in db_perror; the authority must hold a state that the model
+ * accepts for every row, which for a key in db_perror may lie on the other side.
  */
 
 import { type RowKey, splitRowKey } from "../../actors/records.ts";

@@ -1,8 +1,9 @@
 /**
- * The journal: the driver's events in one append-only file. A flush writes what was appended since the last one
- * as a block (length, CRC-32, events) with one write to the operating system, which is what a SIGKILL of either
- * process can't take back; the driver flushes before it sends, and before it counts. The first block is a header
- * that names the population. Reading stops at the first block that is not whole, and cuts the file there.
+ * The journal: the driver's events in one append-only file. A flush writes what was appended since the last
+ * one as a block (length, CRC-32, events) with one write to the operating system, which is what a SIGKILL
+ * of either process can't take back; the driver flushes before it sends, and before it counts. The first
+ * block is a header that names the population. Reading stops at the first block that is not whole, and cuts
+ * the file there.
  */
 
 import { closeSync, fstatSync, ftruncateSync, openSync, readSync, writeSync } from "node:fs";

@@ -63,7 +63,9 @@ export class Judge {
     return `a read shows ${this.#found(value)}, not ${words.map(describeWord).join(" or ")}`;
   }
 
-  /** The one unknown write of a row, if a read proves that it happened: nothing else explains what it shows. */
+  /**
+   * The one unknown write of a row, if a read proves that it happened: nothing else explains what it shows.
+   */
   settledBy(
     watch: ReadWatch,
     row: RowNumber,

@@ -9,8 +9,8 @@ export const driverLimits = {
   requestTimeoutMs: 10_000,
   expireEveryMs: 1_000,
   /**
-   * An unknown write may still land while the system that took it runs. After this time no deadline inside the
-   * system lets it, so a write sent later and acknowledged supersedes it.
+   * An unknown write may still land while the system that took it runs. After this time no deadline inside
+   * the system lets it, so a write sent later and acknowledged supersedes it.
    */
   unknownSettleMs: 15_000,
   reconnectMinMs: 20,

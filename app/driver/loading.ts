@@ -1,6 +1,7 @@
 /**
- * Writes the population's rows into the local site's stores before anything serves, shard by shard, as rows that
- * nanoactor did not write (version zero). Keys come in the stores' order, which is what a B-tree takes fastest.
+ * Writes the population's rows into the local site's stores before anything serves, shard by shard, as rows
+ * that nanoactor did not write (version zero). Keys come in the stores' order, which is what a B-tree takes
+ * fastest.
  */
 
 import { type Row, rowKey, shardOf, versionZero } from "../../actors/records.ts";
@@ -35,7 +36,10 @@ export function measurePopulation(population: Population): PopulationSize {
   return { rows, valueBytes: { mean: Math.round(total / Math.max(1, rows)), max, total } };
 }
 
-/** Writes all rows and syncs. `open` gives the store of a shard of the local site; each is closed at the end. */
+/**
+ * Writes all rows and syncs. `open` gives the store of a shard of the local site; each is closed at the
+ * end.
+ */
 export async function loadPopulation(
   population: Population,
   shards: number,

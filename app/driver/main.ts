@@ -1,6 +1,6 @@
 /**
- * The driver's process: started by the command with an IPC channel and its settings as a JSON argument. It ends
- * when the channel does; a signal from the terminal is the command's to handle.
+ * The driver's process: started by the command with an IPC channel and its settings as a JSON argument. It
+ * ends when the channel does; a signal from the terminal is the command's to handle.
  */
 
 import { randomUUID } from "node:crypto";

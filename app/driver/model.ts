@@ -1,8 +1,9 @@
 /**
- * The shadow model: for each row the last acknowledged operation, the one in flight and the unknown ones that may
- * still land, as one word a row and small maps. It changes by events alone (events.ts), live and in recovery, so
- * the journal rebuilds it exactly. At most one write is in flight for a row, and for all one-time keys of a user.
- * What is acceptable follows from it: judge.ts compares that with what stores and answers show.
+ * The shadow model: for each row the last acknowledged operation, the one in flight and the unknown ones
+ * that may still land, as one word a row and small maps. It changes by events alone (events.ts), live and
+ * in recovery, so the journal rebuilds it exactly. At most one write is in flight for a row, and for all
+ * one-time keys of a user. What is acceptable follows from it: judge.ts compares that with what stores and
+ * answers show.
  */
 
 import { assert, unreachable } from "../../src/index.ts";

@@ -1,8 +1,8 @@
 /**
- * The calling codes that the population lives under: their share of the users, and for each country the leading
- * digits of its mobile ranges. The digits after them are drawn; libphonenumber-js decides whether what comes out
- * is a number. Calling codes are prefix-free by the ITU's design (E.164), so the longest match is unique; +1 and
- * +7 are shared by two countries each.
+ * The calling codes that the population lives under: their share of the users, and for each country the
+ * leading digits of its mobile ranges. The digits after them are drawn; libphonenumber-js decides whether
+ * what comes out is a number. Calling codes are prefix-free by the ITU's design (E.164), so the longest
+ * match is unique; +1 and +7 are shared by two countries each.
  */
 
 export interface NumberingPlan {

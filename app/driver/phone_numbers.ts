@@ -9,8 +9,8 @@ import { type CallingCode, callingCodes, type NumberingPlan } from "./numbering_
 const attemptsMax = 10_000;
 
 /**
- * `count` different E.164 numbers in ascending order, each valid and of a mobile range of its country. The same
- * stream of chance gives the same numbers. About 10 us a number.
+ * `count` different E.164 numbers in ascending order, each valid and of a mobile range of its country. The
+ * same stream of chance gives the same numbers. About 10 us a number.
  */
 export function drawPhoneNumbers(count: number, chance: Chance): string[] {
   const drawn = new Set<string>();

@@ -1,13 +1,15 @@
 /**
- * The rows that the remote side will always reject: named by key, drawn from the seed, all there from the start,
- * so that the copy meets each of them. None has the prefix that is reversed and moved again.
+ * The rows that the remote side will always reject: named by key, drawn from the seed, all there from the
+ * start, so that the copy meets each of them. None has the prefix that is reversed and moved again.
  */
 
 import { assert } from "../../src/index.ts";
 import { Chance, streams } from "./chance.ts";
 import { type Backend, backendNames, type Population, type RowNumber } from "./population.ts";
 
-/** One-time keys are left out: a take chooses its row by itself, so no write could be aimed at a poison one. */
+/**
+ * One-time keys are left out: a take chooses its row by itself, so no write could be aimed at a poison one.
+ */
 const poisonable: readonly Backend[] = backendNames.filter((backend) => backend !== "public_keys");
 
 const attemptsMax = 100_000;

@@ -1,9 +1,9 @@
 /**
- * Who exists and which rows they have, as arithmetic: a row is a number, and its key, its user and its place are
- * computed when they are asked for, so three million rows cost no memory beyond the users' names. Users stand in
- * the order of their numbers; a user's rows are `device, picture, blocked members, groups' members, keys`.
- * Rows that a user's uploads add later come after all of these, in the order of `addKeyRow`. A unit is the rows
- * of one key of one backend: what one operation can touch.
+ * Who exists and which rows they have, as arithmetic: a row is a number, and its key, its user and its
+ * place are computed when they are asked for, so three million rows cost no memory beyond the users' names.
+ * Users stand in the order of their numbers; a user's rows are `device, picture, blocked members, groups'
+ * members, keys`. Rows that a user's uploads add later come after all of these, in the order of
+ * `addKeyRow`. A unit is the rows of one key of one backend: what one operation can touch.
  */
 
 import { type RowKey, rowKey, splitRowKey } from "../../actors/records.ts";
@@ -59,7 +59,10 @@ export class Population {
   readonly #uploaded = new Map<number, RowNumber[]>();
   readonly #uploadedUsers: number[] = [];
 
-  /** Deterministic from `seed` and `users` (at least `driverLimits.usersMin`). Only rows of `backends` exist. */
+  /**
+   * Deterministic from `seed` and `users` (at least `driverLimits.usersMin`). Only rows of `backends`
+   * exist.
+   */
   constructor(seed: number, users: number, backends: readonly string[] = backendNames) {
     assert(users >= driverLimits.usersMin, `a population has at least ${driverLimits.usersMin} users`);
     this.seed = seed;

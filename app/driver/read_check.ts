@@ -1,7 +1,7 @@
 /**
- * Judges reads: what an answer shows of a row must be a state that was acceptable at some moment between the
- * request and the answer. A reverse lookup may lag, so only its words are checked: keys that exist and can have
- * that member.
+ * Judges reads: what an answer shows of a row must be a state that was acceptable at some moment between
+ * the request and the answer. A reverse lookup may lag, so only its words are checked: keys that exist and
+ * can have that member.
  */
 
 import { rowKey } from "../../actors/records.ts";

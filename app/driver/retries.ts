@@ -1,7 +1,7 @@
 /**
- * Operations that come again: refused ones as new operations, after a time that doubles with each refusal in a
- * row; takes with an unknown outcome under their request id, until their outcome is known. Bounded: what comes
- * on top is given up.
+ * Operations that come again: refused ones as new operations, after a time that doubles with each refusal
+ * in a row; takes with an unknown outcome under their request id, until their outcome is known. Bounded:
+ * what comes on top is given up.
  */
 
 import type { Choice, WritePlan } from "./choice.ts";

@@ -1,4 +1,7 @@
-/** The settings that the parent hands over as one JSON argument. They were validated there; here their shape is. */
+/**
+ * The settings that the parent hands over as one JSON argument. They were validated there; here their shape
+ * is.
+ */
 
 import { z } from "zod";
 import type { JobSettings } from "../messages.ts";

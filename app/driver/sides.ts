@@ -1,6 +1,7 @@
 /**
- * Both sides' stores as the driver reads them: through read transactions of its own, past the system under test.
- * All reads are synchronous, so that what the two sides show can be held against the model within one turn.
+ * Both sides' stores as the driver reads them: through read transactions of its own, past the system under
+ * test. All reads are synchronous, so that what the two sides show can be held against the model within one
+ * turn.
  */
 
 import { compareKeys, type Row, type RowKey, type Site, shardOf, splitRowKey } from "../../actors/records.ts";

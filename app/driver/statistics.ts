@@ -18,7 +18,10 @@ export class Statistics {
   #lastDoneMs = 0;
   #longestPauseMs = 0;
 
-  /** Traffic begins: pauses and seconds count from now. Called again after an interruption it changes nothing. */
+  /**
+   * Traffic begins: pauses and seconds count from now. Called again after an interruption it changes
+   * nothing.
+   */
   start(nowMs: number): void {
     if (this.#startedMs !== undefined) return;
     this.#startedMs = nowMs;

@@ -1,8 +1,8 @@
 /**
- * The traffic: a closed loop that keeps a bounded number of operations in flight at a bounded rate, from `start`
- * to `finish`, across lost connections. Intents are journaled before they are sent and outcomes before they are
- * counted; refused operations come again later as new ones; takes with an unknown outcome are repeated under
- * their request id. Answers are judged against the model as they come.
+ * The traffic: a closed loop that keeps a bounded number of operations in flight at a bounded rate, from
+ * `start` to `finish`, across lost connections. Intents are journaled before they are sent and outcomes
+ * before they are counted; refused operations come again later as new ones; takes with an unknown outcome
+ * are repeated under their request id. Answers are judged against the model as they come.
  */
 
 import { Choice, type Plan, type ReadPlan, type WritePlan } from "./choice.ts";

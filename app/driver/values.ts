@@ -1,7 +1,7 @@
 /**
- * The bytes that an operation writes into a row, derived from (seed, row, operation): the model keeps a number
- * instead of bytes, and two operations never write the same bytes. A value begins with its row and operation
- * (u32 each), so that what a store holds names its origin.
+ * The bytes that an operation writes into a row, derived from (seed, row, operation): the model keeps a
+ * number instead of bytes, and two operations never write the same bytes. A value begins with its row and
+ * operation (u32 each), so that what a store holds names its origin.
  */
 
 import { protocolLimits } from "../protocol.ts";
@@ -12,7 +12,9 @@ const headBytes = 8;
 const deviceBytes = 40;
 const smallBytes = 32;
 
-/** A bounded Pareto distribution of pictures: its mean is 1,031 bytes, its maximum what the protocol allows. */
+/**
+ * A bounded Pareto distribution of pictures: its mean is 1,031 bytes, its maximum what the protocol allows.
+ */
 const picture = { min: 256, max: protocolLimits.valueBytesMax, exponent: 1.2 } as const;
 const pictureTail = 1 - (picture.min / picture.max) ** picture.exponent;
 

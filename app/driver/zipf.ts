@@ -12,7 +12,10 @@ export class Zipf {
   readonly #high: number;
   readonly #accept: number;
 
-  /** Ranks 0 to `count - 1`; the probability of rank r is proportional to `(r + 1) ** -exponent`, exponent > 0. */
+  /**
+   * Ranks 0 to `count - 1`; the probability of rank r is proportional to `(r + 1) ** -exponent`, exponent >
+   * 0.
+   */
   constructor(count: number, exponent: number) {
     this.#count = count;
     this.#exponent = exponent;
@@ -45,8 +48,8 @@ export class Zipf {
 }
 
 /**
- * Spreads ranks over `count` places, so that the most active users do not stand side by side: the multiples of
- * a number near the golden section of `count` and coprime to it.
+ * Spreads ranks over `count` places, so that the most active users do not stand side by side: the multiples
+ * of a number near the golden section of `count` and coprime to it.
  */
 export function scatter(count: number): (rank: number) => number {
   let stride = Math.max(1, Math.round(count * 0.618_033_988_75));

@@ -1,4 +1,7 @@
-/** The driver's process beside real sites: killed in mid-traffic it goes on from its journal, and still judges. */
+/**
+ * The driver's process beside real sites: killed in mid-traffic it goes on from its journal, and still
+ * judges.
+ */
 
 import { afterEach, expect, it } from "vitest";
 import { DriverProcess, moveEverything, type Served, serveSites } from "../e2e/driver_process.ts";
@@ -19,7 +22,7 @@ async function traffic(of: DriverProcess, writes: number): Promise<number> {
   }
 }
 
-it("a driver that was killed knows every write that it acknowledged, and finds both sides equal", async () => {
+it("a killed driver knows every write that it acknowledged, and finds both sides equal", async () => {
   driver = new DriverProcess(300);
   driver.start();
   expect((await driver.heard("loaded")).rows).toBeGreaterThan(15 * 300);

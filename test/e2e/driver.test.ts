@@ -1,13 +1,20 @@
-/** The driver against a fake system: it finds nothing where nothing is wrong, and names the key where something is. */
+/**
+ * The driver against a fake system: it finds nothing where nothing is wrong, and names the key where
+ * something is.
+ */
 
-import { afterEach, expect, it } from "vitest";
+import { afterEach, expect, it, vi } from "vitest";
+import { Client } from "../../app/driver/client.ts";
 import { readable } from "../../app/driver/findings.ts";
+import { Journal } from "../../app/driver/journal.ts";
+import { Model } from "../../app/driver/model.ts";
 import { DriverRun } from "./driver_run.ts";
 import type { Misdeeds } from "./fake_system.ts";
 
 let run: DriverRun | undefined;
 
 afterEach(async () => {
+  vi.restoreAllMocks();
   await run?.close();
   run = undefined;
 });
@@ -85,4 +92,31 @@ it("names the key that differs without a mark, while it runs and at the end", as
   expect(result.unaccounted.max).toBe(1);
   expect(result.unequal.examples).toEqual([expect.stringContaining(victim)]);
   expect(result.acknowledged.lost).toBe(0);
+});
+
+it("journals intents before it sends them, and outcomes before it counts them", async () => {
+  const job = begin(5);
+  await job.start();
+  const append = vi.spyOn(Journal.prototype, "append");
+  const flush = vi.spyOn(Journal.prototype, "flush");
+  const send = vi.spyOn(Client.prototype, "flush");
+  const apply = vi.spyOn(Model.prototype, "apply");
+  await job.connect();
+  await job.until((writes) => writes > 500);
+  await job.finish();
+  const outcomes = new Set(["acknowledged", "refused", "taken", "unknown"]);
+  const counted = apply.mock.invocationCallOrder.filter((_, call) =>
+    outcomes.has(apply.mock.calls[call]?.[0].type ?? ""),
+  );
+  expect(counted.length).toBeGreaterThan(500);
+  const steps = [
+    ...append.mock.invocationCallOrder.map((at) => ({ at, step: "append" })),
+    ...flush.mock.invocationCallOrder.map((at) => ({ at, step: "flush" })),
+    ...[...send.mock.invocationCallOrder, ...counted].map((at) => ({ at, step: "needs the journal" })),
+  ].sort((a, b) => a.at - b.at);
+  const early = steps.filter(({ step }, index) => {
+    const before = steps.slice(0, index).findLast((other) => other.step !== "needs the journal");
+    return step === "needs the journal" && before?.step === "append";
+  });
+  expect(early).toEqual([]);
 });

@@ -1,4 +1,7 @@
-/** One shard's rows of one site, in memory: what the fake system writes, and the driver loads into and reads. */
+/**
+ * One shard's rows of one site, in memory: what the fake system writes, and the driver loads into and
+ * reads.
+ */
 
 import { compareKeys, type Row, type RowKey } from "../../actors/records.ts";
 import type { ScanRange } from "../../actors/store_messages.ts";
