@@ -1,0 +1,101 @@
+/**
+ * `nanoactor migrate`: starts the driver and the system, brings them together, shows progress, and judges the end.
+ * Either may die: then the command says how to go on with the same data directory.
+ */
+
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { Child } from "./children.ts";
+import type { FromDriver, FromSystem, JobSettings, ToDriver, ToSystem } from "./messages.ts";
+import { type ProgressView, startProgress } from "./progress.ts";
+import { makeReport, type Report } from "./report.ts";
+
+const driverModule = new URL("./driver/main.js", import.meta.url);
+const systemModule = new URL("./system/main.js", import.meta.url);
+
+/** Both children end by themselves well within this. */
+const endGraceMs = 10_000;
+
+export interface MigrateOptions {
+  readonly quiet: boolean;
+  /** A system's module that stands for the product's: to prove that the proof can fail. */
+  readonly system?: URL;
+}
+
+type Driver = Child<ToDriver, FromDriver>;
+type System = Child<ToSystem, FromSystem>;
+
+/** Errors: `crashed` when a child ended early; the data directory is intact then. */
+export async function migrate(settings: JobSettings, options: MigrateOptions): Promise<Report> {
+  const startedMs = performance.now();
+  const view = startProgress({ seconds: settings.seconds, quiet: options.quiet });
+  const children: { end(graceMs: number): Promise<void> }[] = [];
+  try {
+    view.note(`data in ${settings.dataDirectory}`);
+    const driver: Driver = new Child("driver", driverModule, settings);
+    children.push(driver);
+    const { users, rows, poisonKeys } = await driver.next("loaded");
+    view.note(`${users} users, ${rows} rows on site A`);
+    const argument = { settings, poison: poisonKeys };
+    const system: System = new Child("system", options.system ?? systemModule, argument);
+    children.push(system);
+    writePids(settings, driver, system);
+    const { driverResult, systemResult } = await Promise.race([
+      conduct(settings, driver, system, view),
+      driver.failed,
+      system.failed,
+    ]);
+    const seconds = (performance.now() - startedMs) / 1_000;
+    return makeReport(settings, driverResult, systemResult, seconds);
+  } finally {
+    view.close();
+    await Promise.all(children.map((child) => child.end(endGraceMs)));
+  }
+}
+
+async function conduct(settings: JobSettings, driver: Driver, system: System, view: ProgressView) {
+  relay(driver, system, view);
+  const { port, resumed } = await system.next("ready");
+  if (resumed) view.note("going on from where an earlier run was");
+  driver.send({ type: "connect", port });
+  await driver.next("traffic_started");
+  system.send({ type: "traffic_started" });
+  const trafficEnds = new Promise((resolve) => setTimeout(resolve, settings.seconds * 1_000));
+  await system.next("migrated");
+  await trafficEnds;
+  driver.send({ type: "finish" });
+  await driver.next("idle");
+  system.send({ type: "settle" });
+  const { result: systemResult } = await system.next("settled");
+  const perrorKeys = [...new Set(systemResult.perror.map(({ key }) => key))];
+  driver.send({ type: "compare", perrorKeys });
+  const { result: driverResult } = await driver.next("result");
+  system.told();
+  system.send({ type: "stop" });
+  await system.ended;
+  return { driverResult, systemResult };
+}
+
+/** Phases go to the driver, which audits every key at each; progress of both goes to the view. */
+function relay(driver: Driver, system: System, view: ProgressView): void {
+  system.onMessage((message) => {
+    if (message.type === "phase") {
+      view.note(`phase ${message.phase}`);
+      driver.send({ type: "phase", phase: message.phase });
+    } else if (message.type === "progress") view.system(message.progress);
+  });
+  driver.onMessage((message) => {
+    if (message.type === "progress") view.driver(message.progress);
+  });
+}
+
+/** So that a test, or an operator, finds the processes of this data directory. */
+function writePids({ dataDirectory }: JobSettings, driver: Driver, system: System): void {
+  const pids = { parent: process.pid, driver: driver.pid, system: system.pid };
+  writeFileSync(join(dataDirectory, "pids.json"), JSON.stringify(pids));
+}
+
+/** Where the report goes if no place was named. */
+export function defaultReportDirectory(settings: JobSettings): string {
+  return join(settings.dataDirectory, "report");
+}
