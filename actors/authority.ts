@@ -1,6 +1,6 @@
 /**
- * What a shard knows of its cohorts: who may write each, under which term, and how many admitted operations are not
- * settled yet. Derived from the control store's records; pure.
+ * What a shard knows of its cohorts: who may write each, and under which term. Derived from the control store's
+ * records; pure.
  */
 
 import { NanoError } from "../src/index.ts";
@@ -20,25 +20,27 @@ export interface CohortState {
 export class AuthorityTable {
   readonly #site: Site;
   #cohorts = new Map<CohortId, CohortState>();
-  readonly #inFlight = new Map<CohortId, number>();
 
   constructor(site: Site) {
     this.#site = site;
   }
 
-  /** Takes over what control says now. Returns the cohorts in which clients may no longer write here. */
-  update(cohorts: readonly CohortRecord[], decisions: readonly DecisionRecord[]): CohortId[] {
+  /** Takes over what control says now. */
+  update(cohorts: readonly CohortRecord[], decisions: readonly DecisionRecord[]): void {
     const next = new Map<CohortId, CohortState>();
-    const closed: CohortId[] = [];
     for (const record of cohorts) {
       const { site, term, blocked, decision } = authorityOf(record, decisions);
       const live = record.phase === "live";
       const decidedAtMs = decision?.endedAtMs ?? 0;
       next.set(record.cohort, { cohort: record.cohort, site, term, blocked, live, decidedAtMs });
-      if (blocked || site !== this.#site) closed.push(record.cohort);
     }
     this.#cohorts = next;
-    return closed;
+  }
+
+  /** True once every cohort makes marks: only then may a range be scanned (hazard 7). */
+  get allLive(): boolean {
+    for (const { live } of this.#cohorts.values()) if (!live) return false;
+    return true;
   }
 
   /** The cohort, for a read here. Errors: `moved`, `config`. */
@@ -62,32 +64,11 @@ export class AuthorityTable {
     return cohort;
   }
 
-  begin(cohort: CohortId, count: number): void {
-    this.#inFlight.set(cohort, (this.#inFlight.get(cohort) ?? 0) + count);
-  }
-
-  end(cohort: CohortId): void {
-    this.#inFlight.set(cohort, (this.#inFlight.get(cohort) ?? 1) - 1);
-  }
-
-  inFlight(cohorts: readonly CohortId[]): number {
-    let sum = 0;
-    for (const cohort of cohorts) sum += this.#inFlight.get(cohort) ?? 0;
-    return sum;
-  }
-
   /** The terms under which this site sends and must be fenced. */
   ownTerms(): Record<Scope, number> {
     const terms: Record<Scope, number> = {};
     for (const { cohort, site, term } of this.#cohorts.values())
       if (site === this.#site) terms[cohort] = term;
-    return terms;
-  }
-
-  /** Every cohort's term as control says it, whoever holds it. */
-  allTerms(): Record<Scope, number> {
-    const terms: Record<Scope, number> = {};
-    for (const { cohort, term } of this.#cohorts.values()) terms[cohort] = term;
     return terms;
   }
 }

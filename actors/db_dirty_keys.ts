@@ -69,6 +69,8 @@ interface State {
   /** The highest term that the log knows for this shard; 0 if it knows nothing of it. */
   readonly loggedTerm: number;
   terms: SendTerms;
+  /** Every write of this shard makes a mark, so that what a scan misses is marked. */
+  mayScan: boolean;
   /** Distinguishes marks that no admission made. */
   serial: number;
   /** Who waits for keys to become ready; at most one, the newest. */
@@ -99,6 +101,7 @@ export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
       cohortOf,
       loggedTerm: recovered.shardTerm,
       terms: { shardTerm: 0, cohorts: {} },
+      mayScan: false,
       serial: 1,
       waiting: undefined,
       watched: new Map(),
@@ -230,6 +233,7 @@ export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
 
     /** The next range to scan, closed to writes and with nothing pending in it; undefined if there is none. */
     nextRange: (state): DirtyRange | undefined => {
+      if (!state.mayScan) return undefined;
       for (const range of state.ledger.ranges()) {
         if (range.state === "collecting") {
           const closed: DirtyRange = { ...range, state: "scanning" };
@@ -271,7 +275,8 @@ export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
       };
     },
 
-    account: (state, keys: readonly RowKey[]) => keys.map((key) => state.ledger.account(key)),
+    account: (state, keys: readonly RowKey[]) =>
+      keys.map((key) => (state.held.has(key) ? "perror" : state.ledger.account(key))),
 
     /** From now on remembers which keys of these cohorts are admitted. */
     watch: (state, cohorts: readonly CohortId[]) => {
@@ -331,6 +336,11 @@ export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
         else state.ledger.settleAbsorbed(range);
       }
       answerWaiting(state);
+    },
+
+    /** From db_switch, when nothing is in flight that made no mark. */
+    mayScan: (state, allowed: boolean) => {
+      state.mayScan = allowed;
     },
 
     /** Backoffs ended. */

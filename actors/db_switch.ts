@@ -24,6 +24,7 @@ import {
 } from "../src/index.ts";
 import { type AmendJob, AmendQueue } from "./amend_queue.ts";
 import { AuthorityTable, type CohortState } from "./authority.ts";
+import { Barriers } from "./barriers.ts";
 import { type CohortFinder, cohortFinder } from "./cohorts.ts";
 import {
   type CohortRecord,
@@ -39,7 +40,7 @@ import { db_store, liveRow } from "./db_store.ts";
 import { amendFunctions } from "./kinds/index.ts";
 import { dataLimits } from "./limits.ts";
 import {
-  type CohortId,
+  compareKeys,
   type Row,
   type RowKey,
   rowKey,
@@ -58,7 +59,7 @@ import {
   type WriteResult,
 } from "./shard_messages.ts";
 import { type ShardOptions, type ShardProcess, shardProcess } from "./shard_options.ts";
-import type { ApplyGroup, ApplyResult } from "./store_messages.ts";
+import type { ApplyGroup, ApplyResult, ScanRange } from "./store_messages.ts";
 
 /** One admitted row on its way to the local store. */
 interface Admitted {
@@ -67,6 +68,7 @@ interface Admitted {
   readonly operation: Operation;
   /** Its place in the operation's results. */
   readonly index: number;
+  readonly epoch: number;
 }
 
 /** A client's request, or a renewal, between admission and its answer. */
@@ -94,7 +96,7 @@ interface State {
   flushing: boolean;
   batchesInFlight: number;
   readonly amends: AmendQueue;
-  barriers: { readonly cohorts: readonly CohortId[]; readonly from: From<void> }[];
+  readonly barriers: Barriers;
 }
 
 export const db_switch = genServer(import.meta.url, "db_switch", {
@@ -123,9 +125,11 @@ export const db_switch = genServer(import.meta.url, "db_switch", {
       flushing: false,
       batchesInFlight: 0,
       amends: new AmendQueue(),
-      barriers: [],
+      barriers: new Barriers(),
     };
     await applyControl(state);
+    // Nothing of this term is in flight yet, and the fence keeps out what is older.
+    ledger.cast.mayScan(state.authority.allLive);
     return state;
   },
 
@@ -155,18 +159,22 @@ export const db_switch = genServer(import.meta.url, "db_switch", {
 
     scan: (state, { cohort, range, limit }: ScanRequest, from: From<LiveRow[]>) => {
       serving(state).reading(cohort);
+      refuseHeldIn(state, range);
       state.store.cast.scanFor({ range, limit, from });
       return noReply;
     },
 
     /**
      * Reads control again and takes it over. Answered when the own store is fenced and nothing that was admitted
-     * before is in flight in a cohort that is closed here: then the ledger's counts are final.
+     * before is in flight: then the ledger's counts of what is closed here are final, and what became live is
+     * marked from here on, so that ranges may be scanned.
      */
     refresh: async (state, _: undefined, from: From<void>) => {
-      const closed = await applyControl(state);
-      state.barriers.push({ cohorts: closed, from });
-      checkBarriers(state);
+      await applyControl(state);
+      state.barriers.raise(() => {
+        state.ledger.cast.mayScan(state.authority.allLive);
+        state.self.reply(from, undefined);
+      });
       return noReply;
     },
 
@@ -243,15 +251,13 @@ async function takeShard(
   return "";
 }
 
-/** Returns the cohorts that are closed to clients here. */
-async function applyControl(state: State): Promise<CohortId[]> {
+async function applyControl(state: State): Promise<void> {
   const cohorts = (await state.control.list("cohort/")).map(({ value }) => value as CohortRecord);
   const decisions = (await state.control.list("decision/")).map(({ value }) => value as DecisionRecord);
-  const closed = state.authority.update(cohorts, decisions);
+  state.authority.update(cohorts, decisions);
   await fenceOwnStore(state);
   await state.ledger.call.sendUnder({ shardTerm: state.shardTerm, cohorts: state.authority.ownTerms() });
   state.held = new Set(await state.ledger.call.held());
-  return closed;
 }
 
 async function fenceOwnStore(state: State): Promise<void> {
@@ -273,6 +279,15 @@ function refuseHeld(state: State, key: RowKey): void {
   throw new NanoError("held", "the key waits in db_perror for reconciliation", { key });
 }
 
+/** A held row may be missing here: what is shown without it would be wrong. */
+function refuseHeldIn(state: State, range: ScanRange): void {
+  for (const key of state.held) {
+    if (compareKeys(key, range.from) >= 0 && (range.to === "" || compareKeys(key, range.to) < 0)) {
+      refuseHeld(state, key);
+    }
+  }
+}
+
 // --- a write's way -----------------------------------------------------------------------------------------------
 
 /** Gives each row its version and puts it into the next batch. */
@@ -292,9 +307,9 @@ function admit(
     }
     const version: Version = [cohort.term, state.shardTerm, ++state.n];
     state.amends.admitted(baseOf(write.key));
-    state.authority.begin(cohort.cohort, 1);
+    const epoch = state.barriers.begin();
     const row: Row = { key: write.key, version, value: write.value, expiresAtMs: write.expiresAtMs };
-    state.filling.push({ row, cohort, operation, index });
+    state.filling.push({ row, cohort, operation, index, epoch });
   });
   wantFlush(state);
 }
@@ -337,10 +352,9 @@ function commit(state: State, batch: Admitted[], absorbed: Absorbed): void {
 function acknowledge(state: State, batch: Admitted[], absorbed: Absorbed, results: ApplyResult[][]): void {
   assert(results.length === batch.length, "a result for each row");
   const forward: RowKey[] = [];
-  batch.forEach(({ row, cohort, operation, index }, i) => {
+  batch.forEach(({ row, operation, index }, i) => {
     finishRow(operation, index, writeResult(row, results[i]?.[0]));
     if (absorbed[i] === "") forward.push(row.key);
-    state.authority.end(cohort.cohort);
   });
   settle(state, batch, absorbed);
   if (forward.length > 0) state.queuer.cast.push(forward);
@@ -349,9 +363,8 @@ function acknowledge(state: State, batch: Admitted[], absorbed: Absorbed, result
 
 /** The log could not take the marks: nothing was written. */
 function refuseBatch(state: State, batch: Admitted[], error: NanoError): void {
-  for (const { cohort, operation, index } of batch) {
+  for (const { operation, index } of batch) {
     finishRow(operation, index, { ok: false, code: "unavailable", message: error.message });
-    state.authority.end(cohort.cohort);
   }
   settle(
     state,
@@ -368,13 +381,13 @@ function settle(state: State, batch: Admitted[], absorbed: Absorbed): void {
 function endBatch(state: State, batch: Admitted[]): void {
   state.batchesInFlight--;
   const bases = new Set<RowKey>();
-  for (const { row } of batch) {
+  for (const { row, epoch } of batch) {
     const base = baseOf(row.key);
     state.amends.settled(base);
     bases.add(base);
+    state.barriers.end(epoch);
   }
   for (const base of bases) pumpAmends(state, base);
-  checkBarriers(state);
   wantFlush(state);
 }
 
@@ -401,15 +414,6 @@ function writeResult(row: Row, result: ApplyResult | undefined): WriteResult {
 function finishRow(operation: Operation, index: number, result: WriteResult): void {
   operation.results[index] = result;
   if (--operation.missing === 0) operation.done(operation.results as WriteResult[]);
-}
-
-function checkBarriers(state: State): void {
-  if (state.barriers.length === 0) return;
-  state.barriers = state.barriers.filter(({ cohorts, from }) => {
-    if (state.authority.inFlight(cohorts) > 0) return true;
-    state.self.reply(from, undefined);
-    return false;
-  });
 }
 
 // --- amends ------------------------------------------------------------------------------------------------------
@@ -449,7 +453,7 @@ function amend(state: State, request: AmendRequest, from: From<unknown>, rows: (
   }
   const nowMs = Math.max(state.self.clock.now(), cohort.decidedAtMs);
   const live = rows.map((row) => liveRow(row, nowMs)).filter((row) => row !== undefined);
-  for (const { key } of live) refuseHeld(state, key);
+  refuseHeldIn(state, keyRange(rowKey(request.backend, request.key)));
   const rowKeyOf = (sub: string): RowKey => rowKey(request.backend, request.key, sub);
   const { writes, answer } = decide(live, request.message, { nowMs, rowKeyOf });
   admit(state, cohort, writes, (results) => {
@@ -473,6 +477,6 @@ function baseOf(key: RowKey): RowKey {
 }
 
 /** All rows of one key: `base` ends in the separator before the sub-key. */
-function keyRange(base: RowKey): { from: RowKey; to: RowKey } {
+function keyRange(base: RowKey): ScanRange {
   return { from: base, to: `${base.slice(0, -1)}\u0001` };
 }

@@ -97,16 +97,11 @@ export class SiteShards {
   /** Compares every row of these cohorts, or of all, both ways. Returns how many differ without a mark. */
   async validate(site: Site, cohorts?: readonly CohortId[]): Promise<number> {
     const ranges = cohorts?.map((cohort) => this.#cohortOf.bounds(cohort)) ?? [{ from: "", to: "" }];
-    let mismatches = 0;
-    for (let shard = 0; shard < this.#options.shards; shard++) {
-      for (const range of ranges) {
-        const passed = await this.#compare(site, shard).call.validate(range, {
-          timeoutMs: dataLimits.validateTimeoutMs,
-        });
-        mismatches += passed.mismatches.length;
-      }
-    }
-    return mismatches;
+    const options = { timeoutMs: dataLimits.validateTimeoutMs };
+    const passes = await this.#each((shard) =>
+      Promise.all(ranges.map((range) => this.#compare(site, shard).call.validate(range, options))),
+    );
+    return passes.flat().reduce((sum, { mismatches }) => sum + mismatches.length, 0);
   }
 
   /** Compares what was admitted since `watch`; what differs gets a mark, so that the drain repairs it. */

@@ -1,6 +1,7 @@
 /** The command's two child processes, each with its messages; whatever happens, none is left behind. */
 
 import { type ChildProcess, fork } from "node:child_process";
+import { closeSync, openSync } from "node:fs";
 import { NanoError } from "../src/index.ts";
 
 type Typed = { readonly type: string };
@@ -16,9 +17,15 @@ export class Child<ToChild extends Typed, FromChild extends Typed> {
   readonly ended: Promise<void>;
   #told = false;
 
-  constructor(name: string, module: URL, argument: unknown) {
+  /** What the child writes to standard error (its log) is appended to `logPath`. */
+  constructor(name: string, module: URL, argument: unknown, logPath: string) {
     this.name = name;
-    this.#process = fork(module, [JSON.stringify(argument)], { serialization: "advanced" });
+    const log = openSync(logPath, "a");
+    this.#process = fork(module, [JSON.stringify(argument)], {
+      serialization: "advanced",
+      stdio: ["ignore", "inherit", log, "ipc"],
+    });
+    closeSync(log);
     this.ended = new Promise((resolve) => this.#process.once("exit", () => resolve()));
     this.failed = new Promise((_, reject) => {
       this.#process.once("exit", (code, signal) => {

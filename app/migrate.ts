@@ -30,14 +30,15 @@ export async function migrate(settings: JobSettings, options: MigrateOptions): P
   const startedMs = performance.now();
   const view = startProgress({ seconds: settings.seconds, quiet: options.quiet });
   const children: { end(graceMs: number): Promise<void> }[] = [];
+  const logPath = (name: string): string => join(settings.dataDirectory, `${name}.log`);
   try {
     view.note(`data in ${settings.dataDirectory}`);
-    const driver: Driver = new Child("driver", driverModule, settings);
+    const driver: Driver = new Child("driver", driverModule, settings, logPath("driver"));
     children.push(driver);
     const { users, rows, poisonKeys } = await driver.next("loaded");
     view.note(`${users} users, ${rows} rows on site A`);
     const argument = { settings, poison: poisonKeys };
-    const system: System = new Child("system", options.system ?? systemModule, argument);
+    const system: System = new Child("system", options.system ?? systemModule, argument, logPath("system"));
     children.push(system);
     writePids(settings, driver, system);
     const { driverResult, systemResult } = await Promise.race([

@@ -3,7 +3,7 @@
  * migration. Joins src/ and actors/ with real stores; main.ts gives it a process.
  */
 
-import { readdirSync } from "node:fs";
+import { mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { backends } from "../../actors/backends/index.ts";
 import { cohortFinder, restPrefix } from "../../actors/cohorts.ts";
@@ -158,6 +158,7 @@ async function startSites(system: System, settings: JobSettings, poison: readonl
 function otherLogs(dataDirectory: string, site: Site, threads: readonly number[]): string[] {
   const own = new Set(threads.map((thread) => layout.log(dataDirectory, site, thread)));
   const folder = join(dataDirectory, site);
+  mkdirSync(folder, { recursive: true });
   const names = readdirSync(folder, { withFileTypes: true }).filter((entry) => entry.name.startsWith("log-"));
   return names.map(({ name }) => join(folder, name)).filter((path) => !own.has(path));
 }
