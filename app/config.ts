@@ -29,7 +29,7 @@ const fileSchema = z.strictObject({
   seconds: whole(10, 86_400).default(72),
   seed: whole(0, 2 ** 31 - 1).default(0),
   threads: whole(0, 64).default(2),
-  shards: whole(1, 256).default(8),
+  shards: whole(1, 256).default(2),
   backends: z
     .array(backend)
     .min(1, { error: "at least one backend" })

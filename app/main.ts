@@ -39,7 +39,7 @@ program
   .option("--seconds <n>", "how long traffic runs (default 72)", wholeNumber)
   .option("--seed <n>", "makes population, traffic and faults repeatable (default 0)", wholeNumber)
   .option("--threads <n>", "worker threads; 0 runs all on the main one (default 2)", wholeNumber)
-  .option("--shards <n>", "shards of each site (default 8)", wholeNumber)
+  .option("--shards <n>", "shards of each site (default 2)", wholeNumber)
   .option("--backends <names>", "comma-separated (default: all five)", (text) => text.split(","))
   .option(
     "--routing <routing>",
