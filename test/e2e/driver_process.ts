@@ -14,7 +14,7 @@ import {
   type DecisionRecord,
 } from "../../actors/control_store.ts";
 import { db_dirty_keys } from "../../actors/db_dirty_keys.ts";
-import { cohortId, type RowKey, shardOf, splitRowKey } from "../../actors/records.ts";
+import { type RowKey, shardOf, splitRowKey } from "../../actors/records.ts";
 import { shardProcess } from "../../actors/shard_options.ts";
 import type { FromDriver, JobSettings, ToDriver } from "../../app/messages.ts";
 import { startFrontEnd } from "../../app/system/front_end.ts";
@@ -94,8 +94,6 @@ export class DriverProcess {
 export interface Served {
   readonly sites: TwoSites;
   readonly port: number;
-  /** Waits until no ledger of either site holds anything. */
-  settled(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -115,21 +113,11 @@ export async function serveSites(folder: string): Promise<Served> {
   return {
     sites,
     port: front.port,
-    settled: () => settled(sites),
     close: async () => {
       await front.close();
       await sites.stop();
     },
   };
-}
-
-async function settled({ system }: TwoSites): Promise<void> {
-  for (const site of ["A", "B"]) {
-    for (let shard = 0; shard < shards; shard++) {
-      const ledger = system.ref(db_dirty_keys, shardProcess(site, shard, "db_dirty_keys"));
-      while ((await ledger.call.counts()).marks > 0) await new Promise((resolve) => setTimeout(resolve, 10));
-    }
-  }
 }
 
 /** What the ledgers of the keys' authorities hold for them. */
@@ -156,18 +144,4 @@ async function accounts({ control, system }: TwoSites, keys: readonly RowKey[]):
       return (await ledger.call.account([row]))[0] ?? "none";
     }),
   );
-}
-
-/** The plan that moves every prefix of the test to the other site. */
-export function moveEverything() {
-  return {
-    from: "A",
-    to: "B",
-    movePauseMs: 50,
-    prefixes: prefixes.map((prefix) => ({
-      prefix,
-      cohorts: Object.keys(backends).map((name) => cohortId(name, prefix)),
-      path: prefix === "+33" ? ["B", "A", "B"] : ["B"],
-    })),
-  };
 }
