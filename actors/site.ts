@@ -3,7 +3,7 @@
  * db_switch is last, so when anything beneath it restarts, admission stops first.
  */
 
-import { type ChildSpec, child, supervisor, supervisorSpec } from "../src/index.ts";
+import { type ChildSpec, child, type Definition, supervisor, supervisorSpec } from "../src/index.ts";
 import { db_compare } from "./db_compare.ts";
 import { db_crawler } from "./db_crawler.ts";
 import { db_dirty_keys } from "./db_dirty_keys.ts";
@@ -16,7 +16,14 @@ import { db_replay } from "./db_replay.ts";
 import { db_store } from "./db_store.ts";
 import { db_switch } from "./db_switch.ts";
 import type { Site } from "./records.ts";
-import { defaultTuning, logProcess, type ShardOptions, shardProcess, type Tuning } from "./shard_options.ts";
+import {
+  defaultTuning,
+  logProcess,
+  type ShardOptions,
+  type ShardProcess,
+  shardProcess,
+  type Tuning,
+} from "./shard_options.ts";
 import type { SiteOptions } from "./site_shards.ts";
 
 export interface SitePlan {
@@ -36,6 +43,8 @@ export interface SitePlan {
   /** A process between this shard and its peer, e.g. one that makes faults. */
   readonly link?: (shard: number) => ChildSpec;
   readonly tuning?: Partial<Tuning>;
+  /** Behaviours that stand for a shard's own, by name: how a test plants a broken twin. */
+  readonly replaced?: Partial<Record<ShardProcess, Definition<ShardOptions>>>;
 }
 
 /** A shard's processes fail together rarely; a killed thread restarts them all at once. */
@@ -72,7 +81,7 @@ function shardTree(plan: SitePlan, shard: number, thread: number) {
     prefixes,
     tuning: { ...defaultTuning, ...plan.tuning },
   };
-  const behaviours = {
+  const behaviours: Record<ShardProcess, Definition<ShardOptions>> = {
     db_store,
     db_dirty_keys,
     db_perror,
@@ -81,6 +90,7 @@ function shardTree(plan: SitePlan, shard: number, thread: number) {
     db_compare,
     db_crawler,
     db_switch,
+    ...plan.replaced,
   };
   const children = Object.entries(behaviours).map(([name, behaviour]) =>
     child(name, behaviour, options, { name: `${site}/${shard}/${name}` }),
@@ -97,11 +107,15 @@ export function migrationProcess(site: Site): string {
   return `${site}/db_migration`;
 }
 
-/** The coordinators, one pair for each site, outside the shards. */
-export function coordinators(site: Site, options: SiteOptions): ChildSpec {
+/** The coordinators, one pair for each site, outside the shards. `replaced`: as in SitePlan. */
+export function coordinators(
+  site: Site,
+  options: SiteOptions,
+  replaced: { readonly db_failover?: typeof db_failover } = {},
+): ChildSpec {
   const failover = failoverProcess(site);
   const children = [
-    child("db_failover", db_failover, options, { name: failover }),
+    child("db_failover", replaced.db_failover ?? db_failover, options, { name: failover }),
     child("db_migration", db_migration, { ...options, failover }, { name: migrationProcess(site) }),
   ];
   const spec = supervisorSpec({ strategy: "rest_for_one", ...intensity, children });
