@@ -15,8 +15,8 @@ export const dataLimits = {
   rowsPerKeyMax: 10_000,
   /** Suspects that db_compare holds; beyond it a validation waits. */
   suspectsMax: 50_000,
-  /** Batches of a shard between admission and local commit: one in the log, one in the store, two behind. */
-  admitBatchesInFlightMax: 4,
+  /** Batches of a shard between admission and local commit: one in the log, one in the store; more make batches smaller. */
+  admitBatchesInFlightMax: 2,
   /** db_perror's keys of one move: each is refused on the new side until somebody reconciles it. */
   perrorPerMoveMax: 1_000,
   /** A decision whose coordinator is silent for longer may be ended by anyone. */

@@ -51,7 +51,7 @@ export const defaultTuning: Tuning = {
   queueMax: 10_000,
   // LMDB commits 100 rows in 1.5 ms and 10 in 0.5 ms: larger batches gain little and hold lanes longer.
   sendBatchMax: 128,
-  sendsInFlightMax: 4,
+  sendsInFlightMax: 2,
   peerTimeoutMs: 2_000,
   repairsPerSecond: 5_000,
   crawlRowsPerSecond: 20_000,

@@ -63,8 +63,8 @@ export interface TrafficSettings {
  * 90 s run needs for its 500,000. The skew is YCSB's.
  */
 export const defaultTraffic: TrafficSettings = {
-  inFlightMax: 256,
-  codeWritesMax: 96,
+  inFlightMax: 512,
+  codeWritesMax: 192,
   operationsPerSecond: 13_500,
   writeShare: 0.75,
   skew: 0.99,

@@ -38,7 +38,7 @@ import { type JobResources, type SetupOptions, setup } from "./thread_setup.ts";
 const jobTuning: Partial<Tuning> = { recheckMs: [50, 100, 200], backoffMaxMs: 1_000, peerTimeoutMs: 1_000 };
 
 /** Operations of one backend that run at once; each waits for a group commit, so there are many. */
-const workersPerBackend = 64;
+const workersPerBackend = 128;
 
 const routings: Readonly<Record<string, () => Routing>> = {
   consistent_hash: consistentHash,
