@@ -139,7 +139,7 @@ class MemoryStore implements Store {
 
   #read(key: RowKey): Row | undefined {
     const bytes = this.#files.rows.get(key);
-    return bytes === undefined ? undefined : decodeRow(key, bytes);
+    return bytes === undefined ? undefined : decodeRow(key, bytes.slice());
   }
 
   #check(): void {

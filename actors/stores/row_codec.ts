@@ -23,7 +23,7 @@ export function encodeRow({ version, value, expiresAtMs }: Omit<Row, "key">): Ui
   return bytes;
 }
 
-/** The value is a copy: it does not alias `bytes`. Errors: `unavailable` for a format that is not known. */
+/** The value is a part of `bytes`, which the row owns from now on. Errors: `unavailable` for a format that is not known. */
 export function decodeRow(key: RowKey, bytes: Uint8Array): Row {
   if (bytes[0] !== format || bytes.byteLength < headerBytes) {
     throw new NanoError(
@@ -32,7 +32,7 @@ export function decodeRow(key: RowKey, bytes: Uint8Array): Row {
     );
   }
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const value = bytes[1] === tombstoneFlag ? null : Uint8Array.prototype.slice.call(bytes, headerBytes);
+  const value = bytes[1] === tombstoneFlag ? null : bytes.subarray(headerBytes);
   return { key, version: readVersion(view), value, expiresAtMs: view.getFloat64(18) };
 }
 
