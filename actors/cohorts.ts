@@ -17,14 +17,21 @@ export interface CohortFinder {
 
 /** A look-up costs one set probe for each length that some prefix has. */
 export function cohortFinder(prefixes: readonly string[]): CohortFinder {
-  const known = new Set(prefixes);
   const lengths = [...new Set(prefixes.map((prefix) => prefix.length))].sort((a, b) => b - a);
+  // Ids are made once: one that is put together for each look-up is hashed again for each.
+  const ids = new Map<string, ReadonlyMap<string, CohortId>>();
+  const idsOf = (backend: string): ReadonlyMap<string, CohortId> => {
+    const made = new Map([...prefixes, restPrefix].map((prefix) => [prefix, cohortId(backend, prefix)]));
+    ids.set(backend, made);
+    return made;
+  };
   const find = (backend: string, key: string): CohortId => {
+    const known = ids.get(backend) ?? idsOf(backend);
     for (const length of lengths) {
-      const prefix = key.slice(0, length);
-      if (known.has(prefix)) return cohortId(backend, prefix);
+      const id = known.get(key.slice(0, length));
+      if (id !== undefined) return id;
     }
-    return cohortId(backend, restPrefix);
+    return known.get(restPrefix) ?? cohortId(backend, restPrefix);
   };
   return Object.assign(find, { bounds });
 }

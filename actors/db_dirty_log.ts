@@ -55,7 +55,8 @@ export const db_dirty_log = genServer(import.meta.url, "db_dirty_log", {
       if (own) bytes = read.bytes;
     }
     if (damaged > 0) self.log.error({ damaged, folders: options.folders }, "the dirty log is damaged");
-    const writer = await SegmentWriter.open(disk, options.folder, bytes);
+    const synced = options.durability !== "os";
+    const writer = await SegmentWriter.open({ disk, folder: options.folder, synced }, bytes);
     const empty = { waiting: [], callers: [], writing: false, commits: 0, records: 0 };
     return { self, options, writer, image, damaged, ...empty };
   },
@@ -106,7 +107,7 @@ export const db_dirty_log = genServer(import.meta.url, "db_dirty_log", {
   },
 
   terminate: async (state) => {
-    if (!state.writing && state.waiting.length > 0) await state.writer.commit(state.waiting, false);
+    if (!state.writing && state.waiting.length > 0) await state.writer.commit(state.waiting);
     await state.writer.close();
   },
 });
@@ -129,6 +130,6 @@ function write(state: State): void {
   state.callers = [];
   state.commits++;
   state.records += waiting.length;
-  const committed = state.writer.commit(waiting, state.options.durability !== "os");
+  const committed = state.writer.commit(waiting);
   state.self.pipe(committed, "written", callers);
 }

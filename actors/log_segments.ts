@@ -58,50 +58,56 @@ export async function readFolder(
   return { damaged, bytes: total };
 }
 
+export interface SegmentOptions {
+  readonly disk: Disk;
+  readonly folder: string;
+  /** Whether what is appended survives the machine, or only the process. */
+  readonly synced: boolean;
+}
+
 /** The log that is written. One writer for each folder. */
 export class SegmentWriter {
-  readonly #disk: Disk;
-  readonly #folder: string;
+  readonly #options: SegmentOptions;
   #file: AppendFile;
   #sequence: number;
   /** Bytes over which a compaction is worth its writes: those since the last one. */
   #bytesSinceCompaction: number;
 
-  private constructor(disk: Disk, folder: string, file: AppendFile, sequence: number, bytes: number) {
-    this.#disk = disk;
-    this.#folder = folder;
+  private constructor(options: SegmentOptions, file: AppendFile, sequence: number, bytes: number) {
+    this.#options = options;
     this.#file = file;
     this.#sequence = sequence;
     this.#bytesSinceCompaction = bytes;
   }
 
   /** Starts a new segment behind those that stand. */
-  static async open(disk: Disk, folder: string, bytes: number): Promise<SegmentWriter> {
+  static async open(options: SegmentOptions, bytes: number): Promise<SegmentWriter> {
+    const { disk, folder } = options;
     await disk.makeDirectory(folder);
     const sequence = (await lastSequence(disk, folder)) + 1;
-    const file = await openSegment(disk, folder, sequence);
-    return new SegmentWriter(disk, folder, file, sequence, bytes);
+    const file = await openSegment(options, sequence);
+    return new SegmentWriter(options, file, sequence, bytes);
   }
 
   get wantsCompaction(): boolean {
     return this.#bytesSinceCompaction > dataLimits.logCompactionBytes;
   }
 
-  /** Appends the records as bounded frames; durable when resolved, unless `sync` is false. */
-  async commit(records: readonly LogRecord[], sync: boolean): Promise<void> {
+  /** Appends the records as bounded frames; when resolved, they are as durable as the writer was opened for. */
+  async commit(records: readonly LogRecord[]): Promise<void> {
     for (const part of chunks(records, dataLimits.logRecordsPerFrame)) {
       const frame = encodeFrame(part);
       await this.#file.append(frame);
       this.#bytesSinceCompaction += frame.byteLength;
     }
-    if (sync) await this.#file.sync();
   }
 
   /** Writes everything live into a new segment, then removes the older ones. */
   async compact(image: LogImage): Promise<void> {
-    const older = (await this.#disk.list(this.#folder)).filter((name) => name.endsWith(suffix));
+    const { disk, folder } = this.#options;
+    const older = (await disk.list(folder)).filter((name) => name.endsWith(suffix));
     const sequence = this.#sequence + 1;
-    const file = await openSegment(this.#disk, this.#folder, sequence);
+    const file = await openSegment(this.#options, sequence);
     for (const records of chunks(image.records(), dataLimits.logRecordsPerFrame)) {
       await file.append(encodeFrame(records));
     }
@@ -111,7 +117,7 @@ export class SegmentWriter {
     this.#sequence = sequence;
     this.#bytesSinceCompaction = 0;
     await previous.close();
-    for (const name of older) await this.#disk.remove(`${this.#folder}/${name}`);
+    for (const name of older) await disk.remove(`${folder}/${name}`);
   }
 
   close(): Promise<void> {
@@ -119,8 +125,10 @@ export class SegmentWriter {
   }
 }
 
-async function openSegment(disk: Disk, folder: string, sequence: number): Promise<AppendFile> {
-  const file = await disk.openAppend(`${folder}/${String(sequence).padStart(10, "0")}${suffix}`);
+async function openSegment(options: SegmentOptions, sequence: number): Promise<AppendFile> {
+  const { disk, folder, synced } = options;
+  const path = `${folder}/${String(sequence).padStart(10, "0")}${suffix}`;
+  const file = await disk.openAppend(path, { synced });
   await file.append(header());
   await file.sync();
   return file;

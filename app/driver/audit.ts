@@ -107,18 +107,15 @@ export class Audit {
   }
 
   async #auditShard(shard: number, seen: RowSet): Promise<number> {
-    const { model, examiner } = this.#parts;
+    const { examiner } = this.#parts;
     let keys = 0;
     let from: RowKey | undefined = "";
     while (from !== undefined) {
       await this.#ready();
       const startedMs = performance.now();
       const page = examiner.sides.page(shard, from, driverLimits.sliceRows);
-      for (const pair of page.pairs) {
-        const row = model.population.rowOf(pair.key);
-        if (row !== undefined) seen.add(row);
-      }
       const look = examiner.look(page.pairs);
+      for (const row of look.rows) seen.add(row);
       const tookMs = performance.now() - startedMs;
       await this.#conclude(look);
       keys += look.judged;

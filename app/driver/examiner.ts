@@ -14,7 +14,7 @@ import type { Findings } from "./findings.ts";
 import type { Judge, Verdict } from "./judge.ts";
 import { driverLimits } from "./limits.ts";
 import type { Model } from "./model.ts";
-import type { RowNumber } from "./population.ts";
+import type { Place, RowNumber } from "./population.ts";
 import { type Pair, type Sides, sidesAgree, stoodStill } from "./sides.ts";
 
 export interface ExaminerParts {
@@ -33,6 +33,8 @@ export interface Look {
   readonly suspects: readonly Pair[];
   /** Their sides differ, in cohorts whose differences are accounted for. */
   readonly differing: readonly Pair[];
+  /** Those that the population has a place for. */
+  readonly rows: readonly RowNumber[];
 }
 
 /** A row that contradicts the model and stood still. */
@@ -73,17 +75,21 @@ export class Examiner {
     const nowMs = Date.now();
     const suspects: Pair[] = [];
     const differing: Pair[] = [];
+    const rows: RowNumber[] = [];
+    const { model, authorities, findings } = this.#parts;
     let judged = 0;
     for (const pair of pairs) {
-      const { backend, key } = splitRowKey(pair.key);
-      const view = this.#parts.authorities.of(backend, key);
-      if (this.#judgeRow(pair, sideOf(view), nowMs) !== undefined) suspects.push(pair);
+      const parts = splitRowKey(pair.key);
+      const view = authorities.of(parts.backend, parts.key);
+      const place = model.population.placeOf(parts);
+      if (place !== undefined) rows.push(place.row);
+      if (this.#judgeRow(pair, place, sideOf(view), nowMs) !== undefined) suspects.push(pair);
       if (!view.live) continue;
       judged++;
-      this.#saw(pair.key);
+      if (place !== undefined) findings.saw(place.row);
       if (!sidesAgree(pair)) differing.push(pair);
     }
-    return { judged, suspects, differing };
+    return { judged, suspects, differing, rows };
   }
 
   /**
@@ -103,13 +109,8 @@ export class Examiner {
     return { suspects };
   }
 
-  #saw(key: RowKey): void {
-    const row = this.#parts.model.population.rowOf(key);
-    if (row !== undefined) this.#parts.findings.saw(row);
-  }
-
-  #judgeRow(pair: Pair, side: 0 | 1, nowMs: number): Verdict {
-    return judgeStored(this.#parts.model, this.#parts.judge, pair, side, nowMs);
+  #judgeRow(pair: Pair, place: Place | undefined, side: 0 | 1, nowMs: number): Verdict {
+    return judgeStored(this.#parts.judge, pair, place, side, nowMs);
   }
 
   #checkAnswers(pairs: readonly Pair[], answers: readonly Account[], unaccounted: Map<RowKey, string>): void {
@@ -143,17 +144,18 @@ export class Examiner {
     const moved: Pair[] = [];
     const wrong: WrongRow[] = [];
     for (const [index, pair] of after.entries()) {
-      const { backend, key } = splitRowKey(pair.key);
-      const view = this.#parts.authorities.of(backend, key);
+      const parts = splitRowKey(pair.key);
+      const view = this.#parts.authorities.of(parts.backend, parts.key);
+      const place = this.#parts.model.population.placeOf(parts);
       const side = sideOf(view);
-      const verdict = this.#judgeRow(pair, side, nowMs);
+      const verdict = this.#judgeRow(pair, place, side, nowMs);
       const earlier = before[index];
       if (verdict === undefined || earlier === undefined) continue;
       if (!stoodStill(earlier, pair)) {
         moved.push(pair);
         continue;
       }
-      const atPeer = this.#judgeRow(pair, side === 0 ? 1 : 0, nowMs) === undefined;
+      const atPeer = this.#judgeRow(pair, place, side === 0 ? 1 : 0, nowMs) === undefined;
       wrong.push({ key: pair.key, verdict: `in the store of ${view.authority}: ${verdict}`, atPeer });
     }
     return { moved, wrong };
@@ -193,11 +195,16 @@ export function sideOf(view: CohortView): 0 | 1 {
 }
 
 /** The verdict on one side's row of a pair; a key that the population has no place for must not be there. */
-export function judgeStored(model: Model, judge: Judge, pair: Pair, side: 0 | 1, nowMs: number): Verdict {
+export function judgeStored(
+  judge: Judge,
+  pair: Pair,
+  place: Place | undefined,
+  side: 0 | 1,
+  nowMs: number,
+): Verdict {
   const stored = pair.rows[side];
-  const row = model.population.rowOf(pair.key);
-  if (row === undefined) return (stored?.value ?? null) === null ? undefined : "a row that nobody wrote";
-  return judge.stored(model.population.unitOf(row), row, stored, nowMs);
+  if (place === undefined) return (stored?.value ?? null) === null ? undefined : "a row that nobody wrote";
+  return judge.stored(place.unit, place.row, stored, nowMs);
 }
 
 function isAccounts(value: unknown, length: number): value is readonly Account[] {

@@ -37,9 +37,8 @@ export async function compareEverything(
     while (from !== undefined) {
       const page = sides.page(shard, from, driverLimits.sliceRows);
       for (const pair of page.pairs) {
-        const row = population.rowOf(pair.key);
+        const row = comparePair(parts, pair, perrorKeys);
         if (row !== undefined) seen.add(row);
-        comparePair(parts, pair, perrorKeys);
       }
       keys += page.pairs.length;
       from = page.next;
@@ -49,20 +48,28 @@ export async function compareEverything(
   return keys + compareUnseen(parts, seen, perrorKeys);
 }
 
-function comparePair(parts: ComparisonParts, pair: Pair, perrorKeys: ReadonlySet<RowKey>): void {
+/** Returns the row whose pair it was, if it has a place. */
+function comparePair(
+  parts: ComparisonParts,
+  pair: Pair,
+  perrorKeys: ReadonlySet<RowKey>,
+): RowNumber | undefined {
   const { model, judge, authorities, findings } = parts;
   const inPerror = perrorKeys.has(pair.key);
   if (!inPerror && !sidesAgree(pair)) {
     findings.unequal(pair.key, `${describeRow(pair, 0)}; ${describeRow(pair, 1)}`);
   }
-  const { backend, key } = splitRowKey(pair.key);
-  const view = authorities.of(backend, key);
+  const keyParts = splitRowKey(pair.key);
+  const view = authorities.of(keyParts.backend, keyParts.key);
+  const place = model.population.placeOf(keyParts);
   const side = sideOf(view);
   const nowMs = Date.now();
-  const verdict = judgeStored(model, judge, pair, side, nowMs);
-  if (verdict === undefined) return;
-  if (inPerror && judgeStored(model, judge, pair, side === 0 ? 1 : 0, nowMs) === undefined) return;
-  findings.lost(pair.key, `at the end, in the store of ${view.authority}: ${verdict}`);
+  const verdict = judgeStored(judge, pair, place, side, nowMs);
+  const elsewhere = inPerror && judgeStored(judge, pair, place, side === 0 ? 1 : 0, nowMs) === undefined;
+  if (verdict !== undefined && !elsewhere) {
+    findings.lost(pair.key, `at the end, in the store of ${view.authority}: ${verdict}`);
+  }
+  return place?.row;
 }
 
 /** Rows that no store holds. */

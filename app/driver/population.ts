@@ -6,7 +6,7 @@
  * `addKeyRow`. A unit is the rows of one key of one backend: what one operation can touch.
  */
 
-import { type RowKey, rowKey, splitRowKey } from "../../actors/records.ts";
+import { type RowKey, type RowKeyParts, rowKey, splitRowKey } from "../../actors/records.ts";
 import { assert } from "../../src/index.ts";
 import { Chance, mix, streams } from "./chance.ts";
 import { driverLimits } from "./limits.ts";
@@ -36,6 +36,12 @@ export interface Unit {
   readonly group: number;
 }
 
+/** A row and where it belongs. */
+export interface Place {
+  readonly row: RowNumber;
+  readonly unit: Unit;
+}
+
 const blockedMax = 6;
 const groupMembersMax = 24;
 const keysMin = 6;
@@ -58,6 +64,7 @@ export class Population {
   readonly #offsets: Uint32Array;
   readonly #uploaded = new Map<number, RowNumber[]>();
   readonly #uploadedUsers: number[] = [];
+  #lastUnit: Unit | undefined;
 
   /**
    * Deterministic from `seed` and `users` (at least `driverLimits.usersMin`). Only rows of `backends`
@@ -165,9 +172,15 @@ export class Population {
 
   /** The row with this key, or undefined if the population has no place for it. */
   rowOf(key: RowKey): RowNumber | undefined {
-    const parts = splitRowKey(key);
-    const unit = this.#unitOfKey(parts.backend, parts.key);
-    return unit === undefined ? undefined : this.rowOfSub(unit, parts.sub);
+    return this.placeOf(splitRowKey(key))?.row;
+  }
+
+  /** As `rowOf`, with the row's unit. */
+  placeOf({ backend, key, sub }: RowKeyParts): Place | undefined {
+    const unit = this.#unitOfKey(backend, key);
+    if (unit === undefined) return undefined;
+    const row = this.rowOfSub(unit, sub);
+    return row === undefined ? undefined : { row, unit };
   }
 
   /** The row of a unit with this sub, or undefined. */
@@ -295,6 +308,14 @@ export class Population {
   }
 
   #unitOfKey(backend: string, key: string): Unit | undefined {
+    // Whoever reads a store in the order of its keys asks for the rows of one unit after another.
+    const last = this.#lastUnit;
+    if (last !== undefined && last.key === key && last.backend === backend) return last;
+    this.#lastUnit = this.#findUnit(backend, key);
+    return this.#lastUnit;
+  }
+
+  #findUnit(backend: string, key: string): Unit | undefined {
     const known = backendNames.find((name) => name === backend);
     if (known === undefined || !this.has(known)) return undefined;
     const dash = known === "groups" ? key.indexOf("-") : -1;

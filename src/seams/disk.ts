@@ -6,7 +6,7 @@ export interface AppendFile {
   readonly path: string;
   /** Bytes appended so far, synced or not. */
   readonly size: number;
-  /** Appends; resolves when the operating system has the bytes (they survive the process, not the machine). */
+  /** Appends; resolves when the bytes survive the process, and the machine too if the file was opened `synced`. */
   append(bytes: Uint8Array): Promise<void>;
   /** Resolves when all bytes appended before the call survive the machine. */
   sync(): Promise<void>;
@@ -19,8 +19,11 @@ export interface Disk {
   /** File names (not paths) in the folder, sorted; [] if the folder does not exist. */
   list(path: string): Promise<string[]>;
   read(path: string): Promise<Uint8Array>;
-  /** Opens for appending, creating the file (and syncing its folder) if needed. */
-  openAppend(path: string): Promise<AppendFile>;
+  /**
+   * Opens for appending, creating the file (and syncing its folder) if needed. `synced`: each append resolves only
+   * when its bytes survive the machine, in one step instead of an append and a sync.
+   */
+  openAppend(path: string, options: { readonly synced: boolean }): Promise<AppendFile>;
   /** Cuts the file to `size` bytes, durably. */
   truncate(path: string, size: number): Promise<void>;
   /** Removes the file durably; no error if it does not exist. */
