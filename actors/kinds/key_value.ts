@@ -6,6 +6,7 @@ import { bytesOf, expiryOf, fieldsOf, type Kind, keyOf } from "./kind.ts";
 export const keyValue: Kind = {
   name: "key_value",
   affinity: "key",
+  reads: ["get"],
   indexed: false,
   operations: {
     /** `{ key }` -> the value's bytes, or null. */

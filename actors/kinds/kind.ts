@@ -43,6 +43,8 @@ export type Operation = (backend: BackendLimits, message: unknown) => Plan;
 export interface Kind {
   readonly name: string;
   readonly operations: Readonly<Record<string, Operation>>;
+  /** The operations that change nothing: they need no order, so a hot key's may run side by side. */
+  readonly reads: readonly string[];
   /** Whether the operations of one key must run in the order they were sent. */
   readonly affinity: "key" | "none";
   /** Rows are indexed by sub, so that `lookup` works. */

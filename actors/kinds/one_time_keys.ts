@@ -117,6 +117,7 @@ export const oneTimeKeyAmends: Readonly<Record<string, AmendFunction>> = {
 export const oneTimeKeys: Kind = {
   name: "one_time_keys",
   affinity: "none",
+  reads: ["count"],
   indexed: false,
   operations: {
     /** `{ key, keys: [{ id, value }] }` -> how many were new. */

@@ -10,6 +10,7 @@ import { bytesOf, fieldsOf, type Kind, keyOf, textOf } from "./kind.ts";
 export const relationship: Kind = {
   name: "relationship",
   affinity: "key",
+  reads: ["has", "list", "of"],
   indexed: true,
   operations: {
     /** `{ key, member, value }` */

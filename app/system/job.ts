@@ -37,8 +37,9 @@ import { type JobResources, type SetupOptions, setup } from "./thread_setup.ts";
 /** A short run rechecks sooner and gives up sooner than daily life would. */
 const jobTuning: Partial<Tuning> = { recheckMs: [50, 100, 200], backoffMaxMs: 1_000, peerTimeoutMs: 1_000 };
 
-/** Operations of one backend that run at once; each waits for a group commit, so there are many. */
-const workersPerBackend = 128;
+/** Writes of one backend that run at once; each waits for a group commit, so there are many. */
+const writersPerBackend = 128;
+const readersPerBackend = 32;
 
 const routings: Readonly<Record<string, () => Routing>> = {
   consistent_hash: consistentHash,
@@ -81,12 +82,12 @@ export async function startJob(settings: JobSettings, poison: readonly RowKey[])
   );
   await writeCohorts(resources.control, cohorts, sites[0]);
   await startSites(system, settings, poison);
-  const factories = await startModules(system, settings);
+  const modules = await startModules(system, settings);
   return {
     system,
     resources,
     migration: migrationRef(system),
-    run: (backend, operation, message) => runOn(factories, backend, operation, message),
+    run: (backend, operation, message) => runOn(modules, backend, operation, message),
     accounted: (keys) => accounted(system, resources, settings, keys),
     stop: async () => {
       await system.stop();
@@ -163,11 +164,16 @@ function otherLogs(dataDirectory: string, site: Site, threads: readonly number[]
   return names.map(({ name }) => join(folder, name)).filter((path) => !own.has(path));
 }
 
-async function startModules(
-  system: System,
-  settings: JobSettings,
-): Promise<Map<string, Factory<typeof db_module>>> {
-  const factories = new Map<string, Factory<typeof db_module>>();
+/** The ways into one backend. */
+interface Modules {
+  readonly writers: Factory<typeof db_module>;
+  /** Reads need no order: whoever is free, so that a hot key's do not wait for each other. */
+  readonly readers: Factory<typeof db_module>;
+  readonly reads: ReadonlySet<string>;
+}
+
+async function startModules(system: System, settings: JobSettings): Promise<Map<string, Modules>> {
+  const modules = new Map<string, Modules>();
   for (const name of settings.backends) {
     const routing = routings[settings.routing[name] ?? "sticky_queue"];
     const backend = backends[name];
@@ -176,24 +182,38 @@ async function startModules(
         field: "routing",
       });
     }
+    const { affinity, reads } = backend.kind;
     const args = { backend: name, shards: settings.shards, prefixes: settings.prefixes, sites };
-    const options = { args, workers: workersPerBackend, routing: routing(), affinity: backend.kind.affinity };
-    factories.set(name, await system.startFactory(`db_module ${name}`, db_module, options));
+    modules.set(name, {
+      writers: await system.startFactory(`${name} writers`, db_module, {
+        args,
+        workers: writersPerBackend,
+        routing: routing(),
+        affinity,
+      }),
+      readers: await system.startFactory(`${name} readers`, db_module, {
+        args,
+        workers: readersPerBackend,
+        routing: queue(),
+      }),
+      reads: new Set(reads),
+    });
   }
-  return factories;
+  return modules;
 }
 
 async function runOn(
-  factories: ReadonlyMap<string, Factory<typeof db_module>>,
+  modules: ReadonlyMap<string, Modules>,
   backend: string,
   operation: string,
   message: unknown,
 ): Promise<unknown> {
-  const factory = factories.get(backend);
-  if (factory === undefined)
+  const found = modules.get(backend);
+  if (found === undefined)
     throw new NanoError("bad_argument", `no backend ${backend} here`, { field: "backend" });
   const fields = message as { readonly key?: unknown; readonly member?: unknown } | null;
   const key = String(fields?.key ?? fields?.member ?? "");
+  const factory = found.reads.has(operation) ? found.readers : found.writers;
   return factory.at(key).call.run({ key, operation, message });
 }
 

@@ -31,8 +31,12 @@ export class Backlog<Job extends Waiting> {
   readonly #routing: Routing;
   #table: Uint16Array;
   readonly #lanes = new Map<string, Lane<Job>>();
+  /** Ready lanes that any worker may run. */
   readonly #anyone = new RingBuffer<Lane<Job>>();
+  /** Ready lanes of each worker. */
   #bound: RingBuffer<Lane<Job>>[];
+  /** Workers with a ready lane of their own. */
+  readonly #called = new Set<number>();
   #serial = 0;
   #length = 0;
   #bytes = 0;
@@ -64,9 +68,18 @@ export class Backlog<Job extends Waiting> {
     if (lane.waiting.length === 1 && !lane.running) this.#ready(lane);
   }
 
+  /** One of the idle workers that could take a job now. */
+  wanted(idle: ReadonlySet<number>): number | undefined {
+    if (this.#anyone.length > 0) for (const worker of idle) return worker;
+    for (const worker of this.#called) if (idle.has(worker)) return worker;
+    return undefined;
+  }
+
   /** The next job for a free worker, and the lane to hand back when it has run. */
   take(worker: number): { readonly job: Job; readonly lane: string } | undefined {
-    const lane = this.#bound[worker]?.shift() ?? this.#anyone.shift();
+    const bound = this.#bound[worker];
+    const lane = bound?.shift() ?? this.#anyone.shift();
+    if (bound?.length === 0) this.#called.delete(worker);
     const job = lane?.waiting.shift();
     if (lane === undefined || job === undefined) return undefined;
     lane.running = true;
@@ -88,6 +101,7 @@ export class Backlog<Job extends Waiting> {
   resize(workers: number): void {
     this.#table = routingTable(workers);
     const ready = [...this.#bound.flatMap((lanes) => lanes.clear())];
+    this.#called.clear();
     this.#bound = Array.from({ length: workers }, () => new RingBuffer());
     for (const lane of this.#lanes.values())
       if (lane.worker !== undefined) lane.worker = this.#table[Number(lane.id)];
@@ -130,7 +144,11 @@ export class Backlog<Job extends Waiting> {
   }
 
   #ready(lane: Lane<Job>): void {
-    if (lane.worker === undefined) this.#anyone.push(lane);
-    else this.#bound[lane.worker]?.push(lane);
+    if (lane.worker === undefined) {
+      this.#anyone.push(lane);
+      return;
+    }
+    this.#bound[lane.worker]?.push(lane);
+    this.#called.add(lane.worker);
   }
 }

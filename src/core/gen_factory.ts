@@ -77,6 +77,7 @@ interface Job extends Waiting, JobRequest {
 }
 
 interface Worker {
+  readonly index: number;
   pid: Pid | undefined;
   lane: string | undefined;
 }
@@ -87,6 +88,8 @@ interface State {
   readonly limits: Required<Omit<JobLimits, "onDiscard">>;
   readonly backlog: Backlog<Job>;
   workers: Worker[];
+  /** Indexes of workers that are there and have no job. */
+  readonly idle: Set<number>;
   /** Workers beyond the wanted number end after the job in hand. */
   leaving: Worker[];
   done: number;
@@ -110,13 +113,13 @@ export const factory_dispatcher = genServer(import.meta.url, "factory_dispatcher
       limits: { max, bytesMax, ageMaxMs },
       backlog: new Backlog(options.routing, options.workers),
       workers: [],
+      idle: new Set(),
       leaving: [],
       done: 0,
       crashed: 0,
       discarded: { overflow: 0, expired: 0, shutdown: 0 },
     };
-    for (let i = 0; i < options.workers; i++)
-      state.workers.push({ pid: await startWorker(state), lane: undefined });
+    await addWorkers(state, options.workers);
     return state;
   },
 
@@ -143,9 +146,9 @@ export const factory_dispatcher = genServer(import.meta.url, "factory_dispatcher
     /** From now on this many workers. Errors: `bad_argument`. */
     resize: async (state, workers: number): Promise<void> => {
       checkWorkers(workers);
-      while (state.workers.length < workers)
-        state.workers.push({ pid: await startWorker(state), lane: undefined });
+      await addWorkers(state, workers);
       for (const worker of state.workers.splice(workers)) {
+        state.idle.delete(worker.index);
         state.leaving.push(worker);
         if (worker.lane === undefined) release(state, worker);
       }
@@ -187,12 +190,13 @@ export const factory_dispatcher = genServer(import.meta.url, "factory_dispatcher
       worker.lane = undefined;
       if (lane !== undefined) state.backlog.finished(lane);
       if (state.leaving.includes(worker)) release(state, worker);
+      else if (worker.pid !== undefined) state.idle.add(worker.index);
       dispatch(state);
     },
 
     restarted: (state, { context: worker, ...result }: Piped<Worker, Pid>) => {
-      if (result.ok) worker.pid = result.value;
-      else state.self.castAfter(coreLimits.restartRetryMs, "restart", state.workers.indexOf(worker));
+      if (result.ok) arrived(state, worker, result.value);
+      else state.self.castAfter(coreLimits.restartRetryMs, "restart", worker.index);
       dispatch(state);
     },
 
@@ -209,6 +213,7 @@ export const factory_dispatcher = genServer(import.meta.url, "factory_dispatcher
     if (worker === undefined) return;
     state.self.log.warn({ reason: info.reason }, "a worker ended; starting another");
     worker.pid = undefined;
+    state.idle.delete(worker.index);
     restart(state, worker);
   },
 
@@ -231,6 +236,22 @@ function checkWorkers(workers: number): void {
   });
 }
 
+async function addWorkers(state: State, wanted: number): Promise<void> {
+  while (state.workers.length < wanted) {
+    const worker: Worker = { index: state.workers.length, pid: undefined, lane: undefined };
+    const pid = await startWorker(state);
+    state.workers.push(worker);
+    arrived(state, worker, pid);
+  }
+}
+
+/** A worker that was resized away while it started is stopped. */
+function arrived(state: State, worker: Worker, pid: Pid): void {
+  worker.pid = pid;
+  if (state.workers[worker.index] !== worker) release(state, worker);
+  else if (worker.lane === undefined) state.idle.add(worker.index);
+}
+
 function startWorker({ self, options }: State): Promise<Pid> {
   const placed = options.thread === undefined ? {} : { thread: options.thread };
   return self.spawn(options.definition, options.args, { link: true, ...placed });
@@ -247,24 +268,33 @@ function release(state: State, worker: Worker): void {
   state.self.exit(worker.pid, "shutdown");
 }
 
-/** Gives every free worker its next job. */
+/** Gives idle workers what waits, as far as the routing lets them. */
 function dispatch(state: State): void {
-  state.workers.forEach((worker, index) => {
-    while (worker.lane === undefined && worker.pid !== undefined) {
-      const next = state.backlog.take(index);
-      if (next === undefined) return;
-      const { job, lane } = next;
-      if (expired(state, job)) {
-        state.backlog.finished(lane);
-        discard(state, job, "expired");
-        continue;
-      }
-      worker.lane = lane;
-      const { kind, method, message } = job;
-      const ran = state.self.ask(worker.pid, { kind, method, message, deadlineMs: job.from.deadlineMs });
-      state.self.pipe(ran, "ran", { job, worker });
+  for (;;) {
+    const index = state.backlog.wanted(state.idle);
+    const worker = index === undefined ? undefined : state.workers[index];
+    if (worker === undefined) return;
+    give(state, worker);
+  }
+}
+
+/** Jobs that expired while they waited are discarded on the way. */
+function give(state: State, worker: Worker): void {
+  while (worker.lane === undefined && worker.pid !== undefined) {
+    const next = state.backlog.take(worker.index);
+    if (next === undefined) return;
+    const { job, lane } = next;
+    if (expired(state, job)) {
+      state.backlog.finished(lane);
+      discard(state, job, "expired");
+      continue;
     }
-  });
+    worker.lane = lane;
+    state.idle.delete(worker.index);
+    const { kind, method, message } = job;
+    const ran = state.self.ask(worker.pid, { kind, method, message, deadlineMs: job.from.deadlineMs });
+    state.self.pipe(ran, "ran", { job, worker });
+  }
 }
 
 function expired(state: State, job: Job): boolean {
