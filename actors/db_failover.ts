@@ -169,15 +169,24 @@ class MoveInWork {
   async run(): Promise<MoveReport> {
     await this.#check();
     try {
-      await this.#announce();
-      await this.#block();
-      await this.#drainAndVerify();
-      await this.#carryHeld();
+      await this.#timed("announce", this.#announce());
+      await this.#timed("block", this.#block());
+      await this.#timed("drain and verify", this.#drainAndVerify());
+      await this.#timed("carry held", this.#carryHeld());
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       return await this.#abort(reason);
     }
-    return await this.#swap();
+    return await this.#timed("swap and unblock", this.#swap());
+  }
+
+  /** How long each step took is in the log. */
+  async #timed<T>(step: string, work: Promise<T>): Promise<T> {
+    const startedAtMs = this.#self.clock.monotonicMs();
+    const result = await work;
+    const ms = Math.round(this.#self.clock.monotonicMs() - startedAtMs);
+    this.#self.log.info({ prefix: this.#move.prefix, step, ms }, "failover step");
+    return result;
   }
 
   /** Gates, in words: what is missing, and how much. */

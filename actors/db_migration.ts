@@ -10,7 +10,7 @@
 
 import { genServer, NanoError, type Piped, type Ref, type Self } from "../src/index.ts";
 import { type CohortRecord, type ControlStore, controlKeys, type DecisionRecord } from "./control_store.ts";
-import { db_failover, type MoveReport, readDecisions } from "./db_failover.ts";
+import { db_failover, type Move, type MoveReport, readDecisions } from "./db_failover.ts";
 import { dataLimits } from "./limits.ts";
 import type { CohortId, Site } from "./records.ts";
 import { type SiteOptions, SiteShards } from "./site_shards.ts";
@@ -35,8 +35,8 @@ export interface MigrationPlan {
   readonly prefixes: readonly PrefixPlan[];
   /** No prefix moves before this, wall-clock ms since 1970; 0: at once. */
   readonly movesFromMs?: number;
-  /** Pause between two moves, ms: how fast an operator wants it. */
-  readonly movePauseMs: number;
+  /** The moves are spread over the time until then, wall-clock ms; when it is late they follow each other at once. */
+  readonly movesUntilMs?: number;
 }
 
 export interface MigrationProgress {
@@ -180,25 +180,32 @@ async function goLive(control: ControlStore): Promise<void> {
   if (left.length > 0) throw new NanoError("conflict", `${left.length} cohorts changed while they went live`);
 }
 
-/** The first prefix that has not walked its path to the end takes its next move. */
+/** The next move, then a pause as long as the plan leaves time for. */
 async function moveNext(state: State, plan: MigrationPlan): Promise<Phase> {
-  const decisions = await readDecisions(state.control);
-  // Round by round, so that a reversal happens after the other prefixes have moved once.
+  const [next, ...later] = movesLeft(plan, await readDecisions(state.control));
+  if (next === undefined) return "swapped";
+  const startedAtMs = state.self.clock.now();
+  const report = await state.failover.call.move(next, { timeoutMs: dataLimits.moveTimeoutMs });
+  state.moves.push(report);
+  if (report.outcome === "aborted") throw new NanoError("conflict", `${next.prefix}: ${report.reason}`);
+  const now = state.self.clock.now();
+  const shareMs = ((plan.movesUntilMs ?? 0) - startedAtMs) / (later.length + 1);
+  if (later.length > 0) await state.shards.pause(Math.max(0, shareMs - (now - startedAtMs)));
+  return "failing_over";
+}
+
+/** Round by round, so that a reversal happens after the other prefixes have moved once. */
+function movesLeft(plan: MigrationPlan, decisions: readonly DecisionRecord[]): Move[] {
+  const moves: Move[] = [];
   const rounds = Math.max(...plan.prefixes.map(({ path }) => path.length));
   for (let round = 0; round < rounds; round++) {
-    for (const prefix of plan.prefixes) {
-      const to = prefix.path[round];
-      if (to === undefined || swaps(decisions, prefix.prefix).length > round) continue;
-      const from = to === plan.to ? plan.from : plan.to;
-      const move = { prefix: prefix.prefix, cohorts: prefix.cohorts, from, to };
-      const report = await state.failover.call.move(move, { timeoutMs: dataLimits.moveTimeoutMs });
-      state.moves.push(report);
-      if (report.outcome === "aborted") throw new NanoError("conflict", `${prefix.prefix}: ${report.reason}`);
-      await state.shards.pause(plan.movePauseMs);
-      return "failing_over";
+    for (const { prefix, cohorts, path } of plan.prefixes) {
+      const to = path[round];
+      if (to === undefined || swaps(decisions, prefix).length > round) continue;
+      moves.push({ prefix, cohorts, from: to === plan.to ? plan.from : plan.to, to });
     }
   }
-  return "swapped";
+  return moves;
 }
 
 /** The decisions that moved a prefix, in order. */

@@ -99,15 +99,15 @@ export async function startJob(settings: JobSettings, poison: readonly RowKey[])
 /** Where each prefix goes: all once, the reversed one there, back and there again. */
 export function migrationPlan(
   settings: JobSettings,
-  movePauseMs: number,
   movesFromMs: number,
+  movesUntilMs: number,
 ): MigrationPlan {
   const [from, to] = sites;
   return {
     from,
     to,
-    movePauseMs,
     movesFromMs,
+    movesUntilMs,
     prefixes: settings.prefixes.map((prefix) => ({
       prefix,
       cohorts: settings.backends.map((name) => cohortId(name, prefix)),

@@ -33,6 +33,10 @@ export interface SystemArgument {
 const progressMs = 500;
 const settlePollMs = 50;
 
+/** Shares of the traffic's time: the moves, with a reserve for those that come late. */
+const movesFromWithoutFaults = 0.2;
+const movesUntil = 0.95;
+
 /** Writes in flight when the traffic ends are answered within this; what is left then is a defect. */
 const settleMsMax = 30_000;
 
@@ -84,12 +88,9 @@ function serve(job: Job, backend: string, operation: string, message: unknown): 
 }
 
 async function run(job: Job, settings: JobSettings): Promise<void> {
-  const ms = settings.seconds * 1_000;
-  const movesMs = settings.faults ? ms * movesFrom : ms * 0.2;
-  // The moves are spread over what is left of the traffic's time, with a reserve for their own length.
-  const moves = settings.prefixes.length + 2;
-  const pauseMs = Math.max(1, ((ms - movesMs) * 0.6) / moves);
-  await job.migration.call.run(migrationPlan(settings, pauseMs, Date.now() + movesMs));
+  const from = settings.faults ? movesFrom : movesFromWithoutFaults;
+  const atShare = (share: number): number => Date.now() + share * settings.seconds * 1_000;
+  await job.migration.call.run(migrationPlan(settings, atShare(from), atShare(movesUntil)));
 }
 
 /** Tells the command about phases and progress. */

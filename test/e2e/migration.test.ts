@@ -19,7 +19,6 @@ it("a written value is read back, migrated, failed over by prefix, reversed, and
     const plan = {
       from: "A",
       to: "B",
-      movePauseMs: 1,
       prefixes: prefixes.map((prefix) => ({
         prefix,
         cohorts: Object.keys(backends).map((name) => cohortId(name, prefix)),
@@ -29,7 +28,7 @@ it("a written value is read back, migrated, failed over by prefix, reversed, and
     await sites.migration.call.run(plan);
     for (;;) {
       const { phase, stopped } = await sites.migration.call.progress();
-      if (stopped !== "") console.log(phase, stopped);
+      expect(stopped).toBe("");
       if (phase === "swapped") break;
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
@@ -42,7 +41,6 @@ it("a written value is read back, migrated, failed over by prefix, reversed, and
       "+33 swapped",
     ]);
     expect(Buffer.from((await pictures.call.run(get)) as Uint8Array).toString()).toBe("picture");
-    console.log(moves.map(({ readOnlyMs, predictedReadOnlyMs }) => [readOnlyMs, predictedReadOnlyMs]));
   } finally {
     await sites.remove();
   }
