@@ -55,7 +55,7 @@ export const defaultTuning: Tuning = {
   peerTimeoutMs: 2_000,
   repairsPerSecond: 5_000,
   crawlRowsPerSecond: 20_000,
-  crawlBatchMax: 256,
+  crawlBatchMax: 512,
   backoffMinMs: 50,
   backoffMaxMs: 30_000,
   rejectionsMax: 3,

@@ -26,7 +26,7 @@ function whole(least: number, most: number) {
 
 const fileSchema = z.strictObject({
   users: whole(100, 1_000_000).default(20_000),
-  seconds: whole(10, 86_400).default(72),
+  seconds: whole(10, 86_400).default(80),
   seed: whole(0, 2 ** 31 - 1).default(0),
   threads: whole(0, 64).default(2),
   shards: whole(1, 256).default(2),
