@@ -36,7 +36,7 @@ program
     "move five live backends from one site to another under traffic and faults, and prove that nothing was lost",
   )
   .option("--users <n>", "how many users the population has (default 20000)", wholeNumber)
-  .option("--seconds <n>", "how long traffic runs (default 72)", wholeNumber)
+  .option("--seconds <n>", "how long traffic runs (default 80)", wholeNumber)
   .option("--seed <n>", "makes population, traffic and faults repeatable (default 0)", wholeNumber)
   .option("--threads <n>", "worker threads; 0 runs all on the main one (default 2)", wholeNumber)
   .option("--shards <n>", "shards of each site (default 2)", wholeNumber)

@@ -70,6 +70,8 @@ export interface SystemResult {
   readonly prefixes: readonly PrefixReport[];
   readonly faults: readonly FaultReport[];
   readonly perror: readonly { readonly key: string; readonly reason: string; readonly site: Site }[];
+  /** Keys and ranges that were still dirty when the wait for them ended; 0 if all is well. */
+  readonly dirty: number;
   readonly rssAnonBytesMax: number;
 }
 
@@ -84,7 +86,7 @@ export type FromSystem =
   | { readonly type: "progress"; readonly progress: SystemProgress }
   /** All prefixes have reached their final state; traffic may end. */
   | { readonly type: "migrated" }
-  /** After `settle`: ledgers hold nothing but db_perror's marks. */
+  /** After `settle`: the ledgers hold nothing but db_perror's marks, or `dirty` says how much. */
   | { readonly type: "settled"; readonly result: SystemResult }
   | { readonly type: "failed"; readonly code: string; readonly message: string };
 
@@ -102,6 +104,7 @@ export interface DriverProgress {
   readonly acknowledgedWrites: number;
   readonly inFlight: number;
   readonly unaccounted: number;
+  readonly lost: number;
   readonly auditedKeys: number;
 }
 

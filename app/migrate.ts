@@ -13,11 +13,16 @@ import { makeReport, type Report } from "./report.ts";
 const driverModule = new URL("./driver/main.js", import.meta.url);
 const systemModule = new URL("./system/main.js", import.meta.url);
 
+/** A migration that says for so long why it can't go on is judged as it stands; its retries take fractions of it. */
+const stuckMsMax = 30_000;
+
 /** Both children end by themselves well within this. */
 const endGraceMs = 10_000;
 
 export interface MigrateOptions {
   readonly quiet: boolean;
+  /** Ends the traffic once a key is lost or unaccounted for: more would prove nothing new. */
+  readonly untilDisproved?: boolean;
   /** A system's module that stands for the product's: to prove that the proof can fail. */
   readonly system?: URL;
 }
@@ -42,7 +47,7 @@ export async function migrate(settings: JobSettings, options: MigrateOptions): P
     children.push(system);
     writePids(settings, driver, system);
     const { driverResult, systemResult } = await Promise.race([
-      conduct(settings, driver, system, view),
+      conduct(settings, driver, system, { view, untilDisproved: options.untilDisproved ?? false }),
       driver.failed,
       system.failed,
     ]);
@@ -54,16 +59,21 @@ export async function migrate(settings: JobSettings, options: MigrateOptions): P
   }
 }
 
-async function conduct(settings: JobSettings, driver: Driver, system: System, view: ProgressView) {
-  relay(driver, system, view);
+interface Watching {
+  readonly view: ProgressView;
+  readonly untilDisproved: boolean;
+}
+
+async function conduct(settings: JobSettings, driver: Driver, system: System, watching: Watching) {
+  const { view } = watching;
+  const hopeless = relay(driver, system, watching);
   const { port, resumed } = await system.next("ready");
   if (resumed) view.note("going on from where an earlier run was");
   driver.send({ type: "connect", port });
   await driver.next("traffic_started");
   system.send({ type: "traffic_started" });
   const trafficEnds = new Promise((resolve) => setTimeout(resolve, settings.seconds * 1_000));
-  await system.next("migrated");
-  await trafficEnds;
+  await Promise.race([system.next("migrated").then(() => trafficEnds), hopeless]);
   driver.send({ type: "finish" });
   await driver.next("idle");
   system.send({ type: "settle" });
@@ -77,16 +87,33 @@ async function conduct(settings: JobSettings, driver: Driver, system: System, vi
   return { driverResult, systemResult };
 }
 
-/** Phases go to the driver, which audits every key at each; progress of both goes to the view. */
-function relay(driver: Driver, system: System, view: ProgressView): void {
-  system.onMessage((message) => {
-    if (message.type === "phase") {
-      view.note(`phase ${message.phase}`);
-      driver.send({ type: "phase", phase: message.phase });
-    } else if (message.type === "progress") view.system(message.progress);
-  });
-  driver.onMessage((message) => {
-    if (message.type === "progress") view.driver(message.progress);
+/**
+ * Phases go to the driver, which audits every key at each; progress of both goes to the view. Resolves when there is
+ * nothing more to wait for: the migration has been stuck for too long, or is disproved.
+ */
+function relay(driver: Driver, system: System, { view, untilDisproved }: Watching): Promise<void> {
+  let stuckSinceMs: number | undefined;
+  return new Promise((resolve) => {
+    system.onMessage((message) => {
+      if (message.type === "phase") {
+        view.note(`phase ${message.phase}`);
+        driver.send({ type: "phase", phase: message.phase });
+      } else if (message.type === "progress") {
+        view.system(message.progress);
+        const { detail } = message.progress;
+        if (detail === "") stuckSinceMs = undefined;
+        else if (stuckSinceMs === undefined) {
+          stuckSinceMs = performance.now();
+          view.note(`the migration waits: ${detail}`);
+        } else if (performance.now() - stuckSinceMs > stuckMsMax) resolve();
+      }
+    });
+    driver.onMessage((message) => {
+      if (message.type !== "progress") return;
+      const { progress } = message;
+      view.driver(progress);
+      if (untilDisproved && progress.lost + progress.unaccounted > 0) resolve();
+    });
   });
 }
 

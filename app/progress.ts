@@ -37,6 +37,7 @@ class Latest {
       `perror ${system?.perror ?? 0}`,
       `audited ${driver?.auditedKeys ?? 0}`,
       `unaccounted ${driver?.unaccounted ?? 0}`,
+      `lost ${driver?.lost ?? 0}`,
     ];
     return `${phase}${detail} | ${counts.join(" | ")}`;
   }

@@ -29,17 +29,16 @@ function failuresOf(settings: JobSettings, driver: DriverResult, system: SystemR
   const failures: string[] = [];
   const { acknowledged, unaccounted, unequal } = driver;
   if (acknowledged.lost > 0) {
-    failures.push(`${acknowledged.lost} acknowledged writes lost: ${acknowledged.lostKeys.join(", ")}`);
+    failures.push(`${acknowledged.lost} acknowledged writes lost: ${some(acknowledged.lostKeys)}`);
   }
   if (unaccounted.max > 0) {
-    failures.push(`${unaccounted.max} keys unaccounted for: ${unaccounted.examples.join(", ")}`);
+    failures.push(`${unaccounted.max} keys unaccounted for: ${some(unaccounted.examples)}`);
   }
-  if (unequal.count > 0)
-    failures.push(`${unequal.count} rows differ at the end: ${unequal.examples.join(", ")}`);
+  if (unequal.count > 0) failures.push(`${unequal.count} rows differ at the end: ${some(unequal.examples)}`);
   if (unaccounted.samples === 0) failures.push("no key was audited: nothing is known");
-  for (const { prefix, state } of system.prefixes) {
-    if (state !== "swapped") failures.push(`prefix ${prefix} is ${state} at the end`);
-  }
+  if (system.dirty > 0) failures.push(`${system.dirty} keys or ranges are still dirty at the end`);
+  const unmoved = system.prefixes.filter(({ state }) => state !== "swapped").map(({ prefix }) => prefix);
+  if (unmoved.length > 0) failures.push(`${unmoved.length} prefixes have not moved: ${some(unmoved)}`);
   if (settings.faults) {
     for (const { name, fired } of system.faults) {
       if (fired === 0) failures.push(`the fault ${name} never fired`);
@@ -47,6 +46,14 @@ function failuresOf(settings: JobSettings, driver: DriverResult, system: SystemR
   }
   return failures;
 }
+
+/** The first few of a list; the report's other fields have more. */
+function some(examples: readonly string[]): string {
+  const shown = examples.slice(0, examplesShown).join(", ");
+  return examples.length > examplesShown ? `${shown}, ...` : shown;
+}
+
+const examplesShown = 5;
 
 /** Writes report.json; returns its path. */
 export function writeReport(report: Report, directory: string): string {

@@ -229,6 +229,7 @@ export class Driver {
         acknowledgedWrites: this.#model.acknowledgedWrites,
         inFlight: this.#traffic.inFlight,
         unaccounted: this.#findings.unaccountedMax,
+        lost: this.#findings.lostCount,
         auditedKeys: this.#findings.auditedKeys,
       },
     });

@@ -13,11 +13,12 @@ interface Spell {
   readonly mode: FaultMode;
 }
 
-/** While everything is copied: slow first, then unreliable, then gone. */
+/** While everything is copied: slow first, then unreliable, then gone. And slow again while prefixes move. */
 const spells: readonly Spell[] = [
   { name: "slow", from: 0.08, to: 0.16, mode: { ...calm, delayMs: 60 } },
   { name: "errors", from: 0.18, to: 0.28, mode: { ...calm, failShare: 0.1 } },
   { name: "down", from: 0.3, to: 0.36, mode: { ...calm, down: true } },
+  { name: "slow", from: 0.62, to: 0.72, mode: { ...calm, delayMs: 150 } },
 ];
 
 /** A store thread dies after the copy and before the moves. */

@@ -15,7 +15,7 @@ import { db_module } from "../../actors/db_module.ts";
 import { db_perror } from "../../actors/db_perror.ts";
 import { cohortId, type RowKey, type Site, shardOf, splitRowKey } from "../../actors/records.ts";
 import { shardProcess, type Tuning } from "../../actors/shard_options.ts";
-import { coordinators, migrationProcess, siteChildren } from "../../actors/site.ts";
+import { coordinators, migrationProcess, type SitePlan, siteChildren } from "../../actors/site.ts";
 import {
   child,
   consistentHash,
@@ -47,6 +47,11 @@ const routings: Readonly<Record<string, () => Routing>> = {
   sticky_queue: stickyQueue,
 };
 
+/** Behaviours that stand for the product's own, by name. */
+export interface JobReplacements {
+  readonly shard?: NonNullable<SitePlan["replaced"]>;
+}
+
 export interface Job {
   readonly system: System;
   readonly resources: JobResources;
@@ -57,7 +62,11 @@ export interface Job {
   stop(): Promise<void>;
 }
 
-export async function startJob(settings: JobSettings, poison: readonly RowKey[]): Promise<Job> {
+export async function startJob(
+  settings: JobSettings,
+  poison: readonly RowKey[],
+  replaced: JobReplacements = {},
+): Promise<Job> {
   const setupOptions: SetupOptions = settings;
   const resources = setup(setupOptions);
   const system = await startSystem({
@@ -81,7 +90,7 @@ export async function startJob(settings: JobSettings, poison: readonly RowKey[])
     [...settings.prefixes, restPrefix].map((prefix) => cohortId(name, prefix)),
   );
   await writeCohorts(resources.control, cohorts, sites[0]);
-  await startSites(system, settings, poison);
+  await startSites(system, settings, poison, replaced);
   const modules = await startModules(system, settings);
   return {
     system,
@@ -127,7 +136,12 @@ function migrationRef(system: System): Ref<typeof db_migration> {
   return system.ref(db_migration, migrationProcess(sites[0]));
 }
 
-async function startSites(system: System, settings: JobSettings, poison: readonly RowKey[]): Promise<void> {
+async function startSites(
+  system: System,
+  settings: JobSettings,
+  poison: readonly RowKey[],
+  replaced: JobReplacements,
+): Promise<void> {
   const threads = settings.threads === 0 ? [0] : Array.from({ length: settings.threads }, (_, i) => i + 1);
   const { shards, prefixes, durability, dataDirectory } = settings;
   for (const site of sites) {
@@ -143,6 +157,7 @@ async function startSites(system: System, settings: JobSettings, poison: readonl
       tuning: jobTuning,
       logFolder: (thread: number) => layout.log(dataDirectory, site, thread),
       olderLogFolders: otherLogs(dataDirectory, site, threads),
+      replaced: replaced.shard ?? {},
     };
     const link = (shard: number) => {
       const options = { peer: shardProcess(peerSite, shard, "db_store"), poison };

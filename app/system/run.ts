@@ -1,0 +1,230 @@
+/**
+ * The life of the system's process: started by the command with settings and poison keys as its argument, speaks
+ * app/messages.ts over IPC, ends when the command does.
+ */
+
+import { readFileSync } from "node:fs";
+import { db_dirty_keys } from "../../actors/db_dirty_keys.ts";
+import { readDecisions } from "../../actors/db_failover.ts";
+import { readPhase } from "../../actors/db_migration.ts";
+import { db_queuer } from "../../actors/db_queuer.ts";
+import type { RowKey, Site } from "../../actors/records.ts";
+import { shardProcess } from "../../actors/shard_options.ts";
+import { toErrorData } from "../../src/index.ts";
+import { sites } from "../layout.ts";
+import type {
+  FromSystem,
+  JobSettings,
+  MigrationPhase,
+  PrefixReport,
+  SystemProgress,
+  SystemResult,
+  ToSystem,
+} from "../messages.ts";
+import { Faults, movesFrom } from "./faults.ts";
+import { startFrontEnd } from "./front_end.ts";
+import { type Job, type JobReplacements, migrationPlan, perrorEntries, startJob } from "./job.ts";
+
+export interface SystemArgument {
+  readonly settings: JobSettings;
+  readonly poison: readonly RowKey[];
+}
+
+const progressMs = 500;
+const settlePollMs = 50;
+
+/** Shares of the traffic's time: the moves, with a reserve for those that come late. */
+const movesFromWithoutFaults = 0.2;
+const movesUntil = 0.95;
+
+/** Writes in flight when the traffic ends are answered within this; what is left then is a defect. */
+const settleMsMax = 30_000;
+
+function say(message: FromSystem): void {
+  process.send?.(message);
+}
+
+/** Never returns an error: it is said to the command. `replaced`: see SitePlan. */
+export function runSystem(replaced: JobReplacements = {}): void {
+  process.on("disconnect", () => process.exit(1));
+  // Ctrl-C reaches the whole group; this process ends with the command, by its disconnection.
+  process.on("SIGINT", () => undefined);
+  run(JSON.parse(process.argv[2] ?? "{}") as SystemArgument, replaced).catch((error) => {
+    fail(error);
+    process.exit(1);
+  });
+}
+
+async function run({ settings, poison }: SystemArgument, replaced: JobReplacements): Promise<void> {
+  const job = await startJob(settings, poison, replaced);
+  const resumed = (await readPhase(job.resources.control)) !== "off";
+  const faults = new Faults(job.system, settings.shards);
+  const frontEnd = await startFrontEnd((backend, operation, message) =>
+    serve(job, backend, operation, message),
+  );
+  const watch = new Watch(job, settings);
+  let rssAnonBytesMax = 0;
+  const timer = setInterval(() => {
+    rssAnonBytesMax = Math.max(rssAnonBytesMax, rssAnonBytes());
+    watch.look().catch((error) => process.stderr.write(`progress: ${toErrorData(error).message}\n`));
+  }, progressMs);
+  const stop = async (): Promise<void> => {
+    clearInterval(timer);
+    faults.stop();
+    await frontEnd.close();
+    await job.stop();
+    process.exit(0);
+  };
+  process.on("message", (message: ToSystem) => {
+    switch (message.type) {
+      case "traffic_started":
+        if (settings.faults) faults.start(settings.seconds);
+        migrate(job, settings).catch(fail);
+        return;
+      case "settle":
+        settle(job, settings, faults)
+          .then((result) => say({ type: "settled", result: { ...result, rssAnonBytesMax } }))
+          .catch(fail);
+        return;
+      case "stop":
+        stop().catch(fail);
+    }
+  });
+  say({ type: "ready", port: frontEnd.port, resumed });
+}
+
+function serve(job: Job, backend: string, operation: string, message: unknown): Promise<unknown> {
+  if (backend !== "admin") return job.run(backend, operation, message);
+  return job.accounted((message as { readonly keys: readonly RowKey[] }).keys);
+}
+
+async function migrate(job: Job, settings: JobSettings): Promise<void> {
+  const from = settings.faults ? movesFrom : movesFromWithoutFaults;
+  const atShare = (share: number): number => Date.now() + share * settings.seconds * 1_000;
+  await job.migration.call.run(migrationPlan(settings, atShare(from), atShare(movesUntil)));
+}
+
+/** Tells the command about phases and progress. */
+class Watch {
+  readonly #job: Job;
+  readonly #settings: JobSettings;
+  #phase: MigrationPhase | undefined;
+  #migrated = false;
+
+  constructor(job: Job, settings: JobSettings) {
+    this.#job = job;
+    this.#settings = settings;
+  }
+
+  async look(): Promise<void> {
+    const { phase, moves, stopped } = await this.#job.migration.call.progress();
+    if (phase !== this.#phase) {
+      this.#phase = phase;
+      say({ type: "phase", phase });
+    }
+    if (phase === "swapped" && !this.#migrated) {
+      this.#migrated = true;
+      say({ type: "migrated" });
+    }
+    const total = this.#settings.prefixes.length + 2;
+    const sums = await this.#sums();
+    const progress: SystemProgress = {
+      phase,
+      detail: stopped,
+      share: phase === "failing_over" ? moves.length / total : phase === "swapped" ? 1 : 0,
+      swappedPrefixes: moves.filter(({ outcome }) => outcome === "swapped").length,
+      ...sums,
+    };
+    say({ type: "progress", progress });
+  }
+
+  async #sums() {
+    const sums = { dirty: 0, inFlight: 0, perror: 0, queued: 0, lagMs: 0 };
+    const each = async (site: Site, shard: number): Promise<void> => {
+      const { system } = this.#job;
+      const counts = await system
+        .ref(db_dirty_keys, shardProcess(site, shard, "db_dirty_keys"))
+        .call.counts();
+      const queued = await system.ref(db_queuer, shardProcess(site, shard, "db_queuer")).call.statistics();
+      sums.dirty += counts.marks - counts.perror;
+      sums.inFlight += counts.lanes;
+      sums.perror += counts.perror;
+      sums.queued += queued.waiting;
+      sums.lagMs = Math.max(sums.lagMs, counts.lagMs);
+    };
+    const all = sites.flatMap((site) =>
+      Array.from({ length: this.#settings.shards }, (_, shard) => each(site, shard)),
+    );
+    await Promise.allSettled(all);
+    return sums;
+  }
+}
+
+/** Waits until nothing is dirty but what db_perror holds, on both sites, or says what is still dirty. */
+async function settle(
+  job: Job,
+  settings: JobSettings,
+  faults: Faults,
+): Promise<Omit<SystemResult, "rssAnonBytesMax">> {
+  const deadline = performance.now() + settleMsMax;
+  let dirty = await unsettled(job, settings);
+  while (dirty > 0 && performance.now() < deadline) {
+    await new Promise((resolve) => setTimeout(resolve, settlePollMs));
+    dirty = await unsettled(job, settings);
+  }
+  const perror: { key: string; reason: string; site: Site }[] = [];
+  for (const site of sites) {
+    const entries = await perrorEntries(job.system, settings.shards, site);
+    perror.push(...entries.map(({ key, reason }) => ({ key, reason, site })));
+  }
+  const report = await faults.report();
+  return { prefixes: await prefixReports(job, settings), faults: report, perror, dirty };
+}
+
+async function unsettled(job: Job, settings: JobSettings): Promise<number> {
+  let left = 0;
+  for (const site of sites) {
+    for (let shard = 0; shard < settings.shards; shard++) {
+      const ledger = job.system.ref(db_dirty_keys, shardProcess(site, shard, "db_dirty_keys"));
+      const { marks, perror, ranges } = await ledger.call.counts();
+      left += marks - perror + ranges;
+    }
+  }
+  return left;
+}
+
+/** From the decisions, which outlive every restart; the times of moves before a restart are not known. */
+async function prefixReports(job: Job, settings: JobSettings): Promise<PrefixReport[]> {
+  const decisions = await readDecisions(job.resources.control);
+  const { moves } = await job.migration.call.progress();
+  return settings.prefixes.map((prefix) => {
+    const own = decisions.filter((decision) => decision.prefix === prefix);
+    const timed = moves.filter((move) => move.prefix === prefix && move.outcome === "swapped");
+    const last = own.filter(({ state }) => state === "swapped").at(-1);
+    return {
+      prefix,
+      state: last?.to === sites[1] ? "swapped" : "local",
+      history: own.map(({ state, to }) =>
+        state !== "swapped" ? state : to === sites[1] ? "swapped" : "reversed",
+      ),
+      readOnlyMs: timed.map(({ readOnlyMs }) => Math.round(readOnlyMs)),
+      predictedReadOnlyMs: timed.map(({ predictedReadOnlyMs }) => predictedReadOnlyMs),
+    };
+  });
+}
+
+/** Anonymous memory of this process: what is not a mapped file. 0 where the platform does not tell. */
+function rssAnonBytes(): number {
+  try {
+    const found = /^RssAnon:\s+(\d+) kB$/m.exec(readFileSync("/proc/self/status", "utf8"));
+    return Number(found?.[1] ?? 0) * 1_024;
+  } catch {
+    return 0;
+  }
+}
+
+function fail(error: unknown): void {
+  const { code, message } = toErrorData(error);
+  say({ type: "failed", code, message });
+  process.exitCode = 1;
+}
