@@ -8,7 +8,6 @@
 
 import { assert } from "../base/assert.ts";
 import { NanoError } from "../base/errors.ts";
-import { RingBuffer } from "../base/ring_buffer.ts";
 import type { Clock } from "../seams/clock.ts";
 import type { Executor } from "../seams/executor.ts";
 import type { Logger } from "../seams/log.ts";
@@ -24,6 +23,7 @@ import { formatPid, type Pid, type Target } from "./pid.ts";
 import { isCrash, Process } from "./process.ts";
 import { ProcessSelf } from "./process_self.ts";
 import { Registry } from "./registry.ts";
+import { RunQueue } from "./run_queue.ts";
 import type { ForwardedRequest, Self, SpawnOptions } from "./self.ts";
 
 export interface HostOptions {
@@ -69,16 +69,12 @@ export class Host {
   /** Who asks when no process does. */
   readonly client: Pid;
   readonly #transport: Transport<Envelope>;
-  readonly #executor: Executor;
+  readonly #queue: RunQueue;
   readonly #processes = new Map<number, Process>();
   readonly #peers = new Map<number, number>();
-  readonly #ready = new RingBuffer<Process>();
   /** Deferred calls: caller -> the process that owes the answer. */
   readonly #deferred = new Map<number, { readonly from: From; readonly process: Process }>();
   #deferredSweepAt: number = coreLimits.deferredSweepAt;
-  #running = false;
-  #runSinceYield = 0;
-  #nowMs = 0;
   readonly #loadDefinition: HostOptions["loadDefinition"];
   #nextId = 1;
   #nextAny = 0;
@@ -96,7 +92,7 @@ export class Host {
     this.incarnation = options.transport.incarnation;
     this.clock = options.clock;
     this.random = options.random;
-    this.#executor = options.executor;
+    this.#queue = new RunQueue(options.executor, options.clock);
     this.log = options.log;
     this.resources = options.resources;
     this.client = { node: this.node, thread: this.thread, incarnation: this.incarnation, id: clientId };
@@ -105,7 +101,6 @@ export class Host {
     this.links = new Links(this);
     this.requests = new HostRequests(this, options.loadDefinition);
     for (const { thread, incarnation } of options.peers) this.#peers.set(thread, incarnation);
-    this.#nowMs = options.clock.now();
     options.transport.onMessages((envelopes) => {
       for (const envelope of envelopes) this.#receive(envelope);
     });
@@ -201,52 +196,13 @@ export class Host {
     this.links.processEnded(process, reason);
   }
 
-  // --- the run queue -------------------------------------------------------------------------------------------
-
   /** Wall-clock ms, read once for each run of the queue: a deadline needs no more. */
   nowMs(): number {
-    return this.#nowMs;
+    return this.#queue.nowMs;
   }
 
   wake(process: Process): void {
-    if (process.queued || !process.runnable) return;
-    process.queued = true;
-    this.#ready.push(process);
-    if (this.#running) return;
-    this.#running = true;
-    this.#executor.soon(() => this.#run());
-  }
-
-  #run(): void {
-    this.#nowMs = this.clock.now();
-    for (let process = this.#ready.shift(); process !== undefined; process = this.#ready.shift()) {
-      process.queued = false;
-      this.#runSinceYield += process.run();
-      if (process.runnable) {
-        process.queued = true;
-        this.#ready.push(process);
-      }
-      if (this.#runSinceYield >= coreLimits.threadBudget) break;
-    }
-    if (this.#ready.length === 0) {
-      this.#running = false;
-      // Microtasks may wake us again at once: only the event loop's turn resets the budget.
-      if (this.#runSinceYield >= coreLimits.threadBudget / 2) this.#resetBudgetLater();
-      return;
-    }
-    this.#executor.later(() => {
-      this.#runSinceYield = 0;
-      this.#run();
-    });
-  }
-
-  #resetBudgetLater(): void {
-    this.#running = true;
-    this.#executor.later(() => {
-      this.#runSinceYield = 0;
-      this.#running = false;
-      if (this.#ready.length > 0) this.#run();
-    });
+    this.#queue.wake(process);
   }
 
   // --- messages ------------------------------------------------------------------------------------------------

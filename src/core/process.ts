@@ -10,7 +10,6 @@ import { RingBuffer } from "../base/ring_buffer.ts";
 import type { Envelope, ExitReason, From } from "./envelope.ts";
 import { type Definition, type Info, isNoReply, Stop } from "./gen_server.ts";
 import type { Host } from "./host.ts";
-import { coreLimits } from "./limits.ts";
 import { formatPid, type Pid } from "./pid.ts";
 import type { MailboxLimits } from "./self.ts";
 
@@ -95,10 +94,10 @@ export class Process {
     return this.status === "ready" && (this.#mailbox.length > 0 || this.#exitWanted !== undefined);
   }
 
-  /** Takes messages until the budget is used, nothing waits, or a handler is pending. Returns how many it took. */
-  run(): number {
+  /** Takes messages until `budget` are taken, nothing waits, or a handler is pending. Returns how many it took. */
+  run(budget: number): number {
     let taken = 0;
-    while (taken < coreLimits.processBudget && this.status === "ready") {
+    while (taken < budget && this.status === "ready") {
       if (this.#exitWanted !== undefined) {
         this.#terminate(this.#exitWanted);
         break;

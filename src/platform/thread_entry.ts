@@ -2,8 +2,8 @@
 
 import type { Envelope } from "../core/envelope.ts";
 import { Host } from "../core/host.ts";
+import { importDefinition } from "../core/import_definition.ts";
 import { nodeExecutor } from "./executor.ts";
-import { importDefinition } from "./import_definition.ts";
 import type { HostContext, HostHandle } from "./thread_task.ts";
 
 export interface EntryOptions {

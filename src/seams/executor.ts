@@ -4,4 +4,9 @@ export interface Executor {
   soon(task: () => void): void;
   /** Runs `task` after pending I/O and timers had their turn. */
   later(task: () => void): void;
+  /**
+   * Simulated only: which of `count` ready processes has the next turn, from 0. The host then lets it take one
+   * message and asks again by `soon`, so that anything may come between two turns.
+   */
+  choose?(count: number): number;
 }

@@ -1,7 +1,7 @@
 /** Finds a behaviour by its module's URL and export; a module is evaluated once for each thread. */
 
 import { NanoError } from "../base/errors.ts";
-import type { Definition, DefinitionName } from "../core/gen_server.ts";
+import type { Definition, DefinitionName } from "./gen_server.ts";
 
 /** Errors: `undef` when the module has no such export; what the module throws when it is evaluated. */
 export async function importDefinition({ module, name }: DefinitionName): Promise<Definition> {

@@ -1,0 +1,19 @@
+/** Bounds of one simulation, each with its reason. */
+export const simulationLimits = {
+  /** A run that needs more is a loop, or wants to be several runs: at 300,000 events/s this is half a minute. */
+  eventsMax: 10_000_000,
+  /** Events without time moving on: production would starve its timers and I/O. */
+  eventsPerInstantMax: 1_000_000,
+  /** Virtual time: whoever waits longer waits for something that can't come. */
+  virtualMsMax: 7 * 24 * 60 * 60 * 1_000,
+  /** Lines of the trace that are kept for the report of a failure. */
+  traceLinesMax: 60,
+  /** Log records that are kept, the newest. */
+  logRecordsMax: 1_000,
+  /** Between two threads of one process, ms: a wake-up of a sleeping thread at least, a busy one's turn at most. */
+  linkDelayMs: [0.03, 1] as readonly [number, number],
+  /** One write or sync of a file, ms: an SSD's fdatasync, p50 to far beyond p99. */
+  diskDelayMs: [0.1, 2] as readonly [number, number],
+  /** A dead thread is back after this, ms: what production takes to start one. */
+  threadRestartMs: 50,
+} as const;

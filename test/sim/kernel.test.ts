@@ -1,0 +1,213 @@
+import { describe, expect, it } from "vitest";
+import { child, type Disk } from "../../src/index.ts";
+import { SimulatedDisk, SimulationError, simulate, type World } from "../../src/simulation/index.ts";
+import { counter } from "./echo.ts";
+
+async function startCounter(world: World, threads = 0) {
+  const node = await world.node("n", { threads });
+  const placed = threads === 0 ? {} : { thread: 1 };
+  const spec = child("counter", counter, { from: 0 }, { name: "counter", ...placed });
+  await node.system.supervise({ children: [spec], intensity: 10 });
+  return { node, ref: node.system.ref(counter, "counter") };
+}
+
+/** The disk as the main thread of a new node has it. */
+async function mount(world: World, simulated: SimulatedDisk): Promise<Disk> {
+  const mounted: Disk[] = [];
+  await world.node("n", {
+    resources: (thread) => {
+      mounted.push(simulated.mounted(thread));
+      return {};
+    },
+  });
+  const [disk] = mounted;
+  if (disk === undefined) throw new Error("a node has a main thread");
+  return disk;
+}
+
+/** Calls, casts, timers, a crash and a restart, over two threads. */
+async function busy(world: World): Promise<number> {
+  const { node, ref } = await startCounter(world, 1);
+  ref.cast.tick(7);
+  for (let i = 0; i < 20; i++) {
+    await Promise.all([
+      ref.call.add(i),
+      ref.call.addLater({ amount: 1, delayMs: 1 + world.chance("pause") * 10 }),
+    ]);
+  }
+  await ref.call.crash().catch(() => undefined);
+  await world.eventually("the counter is back", () => node.stateOf("counter") !== undefined, 1_000);
+  return ref.call.add(1);
+}
+
+describe("the simulation kernel", () => {
+  it("runs a gen_server's timers in virtual time, not in real time", async () => {
+    const report = await simulate({ seed: 1 }, async (world) => {
+      const { ref } = await startCounter(world);
+      const value = await ref.call.addLater({ amount: 5, delayMs: 3_600_000 }, { timeoutMs: 4_000_000 });
+      return { value, atMs: world.nowMs };
+    });
+    expect(report.result).toEqual({ value: 5, atMs: 3_600_000 });
+  });
+
+  it.each(["fifo", "random"] as const)("gives equal hashes for equal seeds, %s order", async (order) => {
+    const [first, second, other] = [
+      await simulate({ seed: 7, order }, busy),
+      await simulate({ seed: 7, order }, busy),
+      await simulate({ seed: 8, order }, busy),
+    ];
+    expect(second).toEqual(first);
+    expect(other.hash).not.toBe(first.hash);
+  });
+
+  it("a call times out at its deadline in virtual time", async () => {
+    await simulate({ seed: 1 }, async (world) => {
+      const { ref } = await startCounter(world);
+      await expect(ref.call.never(undefined, { timeoutMs: 2_000 })).rejects.toMatchObject({
+        code: "timeout",
+      });
+      expect(world.nowMs).toBeGreaterThanOrEqual(2_000);
+      expect(world.nowMs).toBeLessThan(2_100);
+    });
+  });
+
+  it("a draw at one site leaves the draws of another site as they were", async () => {
+    const draws = async (others: number): Promise<number[]> => {
+      const report = await simulate({ seed: 3 }, async (world) => {
+        const { ref } = await startCounter(world);
+        for (let i = 0; i < others; i++) world.chance("another site");
+        return [await ref.call.draw(), await ref.call.draw()];
+      });
+      return report.result;
+    };
+    expect(await draws(5)).toEqual(await draws(0));
+  });
+
+  it("each node has its own wall clock, which may jump; monotonic time does not", async () => {
+    await simulate({ seed: 1, startMs: 1_000_000 }, async (world) => {
+      const [one, other] = [await world.node("a"), await world.node("b", { skewMs: -3_600_000 })];
+      const start = (node: typeof one) => node.system.spawn(counter, { from: 0 }, { name: "counter" });
+      await Promise.all([start(one), start(other)]);
+      const timesOf = (node: typeof one) => node.system.ref(counter, "counter").call.times();
+      const before = await timesOf(one);
+      expect(before.now - (await timesOf(other)).now).toBe(3_600_000);
+      one.wallClock.skewMs = 500;
+      const after = await timesOf(one);
+      expect(after.now - before.now).toBe(500);
+      expect(after.monotonicMs).toBe(before.monotonicMs);
+    });
+  });
+
+  it("a scenario that waits for what can't come fails instead of hanging", async () => {
+    await expect(simulate({ seed: 1 }, () => new Promise(() => undefined))).rejects.toThrow(SimulationError);
+    const starved = simulate({ seed: 1 }, async (world) => {
+      await startCounter(world);
+      await world.eventually("pigs fly", () => false, 500);
+    });
+    await expect(starved).rejects.toThrow("after 500 ms still not: pigs fly");
+  });
+
+  it("idle comes when nothing is left to happen", async () => {
+    await simulate({ seed: 1 }, async (world) => {
+      const { ref } = await startCounter(world);
+      const answer = ref.call.addLater({ amount: 1, delayMs: 50 });
+      await world.idle();
+      // The deadline of the call is the last thing that could happen.
+      expect(world.nowMs).toBeGreaterThanOrEqual(50);
+      expect(await answer).toBe(1);
+    });
+  });
+});
+
+describe("simulated threads", () => {
+  it("a thread that dies takes its processes along, and its supervisor starts them on the next life", async () => {
+    await simulate({ seed: 1 }, async (world) => {
+      const { node, ref } = await startCounter(world, 1);
+      await ref.call.add(41);
+      const asked = ref.call.never();
+      await world.sleep(5);
+      node.crashThread(1);
+      await expect(asked).rejects.toMatchObject({ code: "crashed" });
+      await world.eventually("the counter is back", () => node.stateOf("counter") !== undefined, 1_000);
+      expect(await ref.call.add(1)).toBe(1);
+      expect(node.process("counter")?.pid.incarnation).toBe(2);
+    });
+  });
+
+  it("messages of one thread arrive in their order, whatever each one's delay", async () => {
+    await simulate({ seed: 5, order: "random" }, async (world) => {
+      const { ref } = await startCounter(world, 1);
+      const sums = await Promise.all(Array.from({ length: 200 }, () => ref.call.add(1)));
+      expect(sums).toEqual(Array.from({ length: 200 }, (_, i) => i + 1));
+    });
+  });
+
+  it("a held way keeps its messages until it is released", async () => {
+    await simulate({ seed: 5 }, async (world) => {
+      const { node, ref } = await startCounter(world, 1);
+      node.mesh.hold(0, 1);
+      const answer = ref.call.add(1);
+      await world.sleep(1_000);
+      expect(node.stateOf("counter")).toMatchObject({ value: 0 });
+      node.mesh.release(0, 1);
+      expect(await answer).toBe(1);
+    });
+  });
+
+  it("after a node's crash nothing of its old life happens", async () => {
+    await simulate({ seed: 5 }, async (world) => {
+      const { node, ref } = await startCounter(world, 1);
+      ref.cast.tick(10);
+      await world.sleep(100);
+      node.crash();
+      await world.idle();
+      const events = world.timeline.events;
+      await world.sleep(1_000);
+      expect(world.timeline.events).toBe(events + 1);
+      await node.restart();
+      expect(node.system.whereis("counter")).toBeUndefined();
+    });
+  });
+});
+
+describe("the simulated disk", () => {
+  /** Appends ten bytes of 1 and syncs, then ten of 2 without; returns what crashes leave. */
+  async function leftAfterCrash(seed: number): Promise<number> {
+    const report = await simulate({ seed }, async (world) => {
+      const simulated = new SimulatedDisk("d", { next: (site) => world.chance(site) });
+      const disk = await mount(world, simulated);
+      const file = await disk.openAppend("log/1", { synced: false });
+      await file.append(new Uint8Array(10).fill(1));
+      await file.sync();
+      await file.append(new Uint8Array(10).fill(2));
+      simulated.crash();
+      return simulated.read("log/1").byteLength;
+    });
+    return report.result;
+  }
+
+  it("keeps what was synced, and of the rest all, nothing or a part", async () => {
+    const left = new Set<number>();
+    for (let seed = 0; seed < 60; seed++) left.add(await leftAfterCrash(seed));
+    expect(Math.min(...left)).toBe(10);
+    expect(Math.max(...left)).toBe(20);
+    expect([...left].some((size) => size > 10 && size < 20)).toBe(true);
+  });
+
+  it("a sync that fails makes nothing durable, a full disk takes what fits", async () => {
+    await simulate({ seed: 1 }, async (world) => {
+      const simulated = new SimulatedDisk("d", { next: () => 0.5 });
+      const disk = await mount(world, simulated);
+      const file = await disk.openAppend("log/1", { synced: true });
+      await file.append(new Uint8Array(10));
+      simulated.faults.failingSyncs = 1;
+      await expect(file.append(new Uint8Array(10))).rejects.toMatchObject({ details: { errno: "EIO" } });
+      expect(simulated.read("log/1", true).byteLength).toBe(10);
+      simulated.faults.bytesMax = 25;
+      await expect(file.append(new Uint8Array(10))).rejects.toMatchObject({ details: { errno: "ENOSPC" } });
+      expect(simulated.read("log/1").byteLength).toBe(25);
+      simulated.crash();
+      expect(simulated.read("log/1").byteLength).toBe(10);
+    });
+  });
+});
