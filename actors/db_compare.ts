@@ -13,6 +13,7 @@ import { type From, genServer, Heap, noReply, type Piped, type Ref, type Self } 
 import { compareRows, type Pair, stoodStill } from "./compare.ts";
 import { db_dirty_keys } from "./db_dirty_keys.ts";
 import { db_perror } from "./db_perror.ts";
+import type { Account } from "./ledger.ts";
 import { dataLimits } from "./limits.ts";
 import { RangeReader } from "./range_reader.ts";
 import type { Row, RowKey } from "./records.ts";
@@ -175,7 +176,7 @@ export const db_compare = genServer(import.meta.url, "db_compare", {
 
 interface Reread {
   readonly pairs: readonly Pair[];
-  readonly accounts: readonly ("mark" | "perror" | "range" | "none")[];
+  readonly accounts: readonly Account[];
   /** Read once more after the ledger answered: what stood still across it was so at that moment. */
   readonly after: readonly Pair[];
 }

@@ -13,7 +13,15 @@
 import { assert, type From, genServer, noReply, type Piped, type Ref, type Self } from "../src/index.ts";
 import { type CohortFinder, cohortFinder } from "./cohorts.ts";
 import { db_dirty_log } from "./db_dirty_log.ts";
-import { type CohortCounts, Ledger, type Outcome, type Released, type Sender, type Taken } from "./ledger.ts";
+import {
+  type Account,
+  type CohortCounts,
+  Ledger,
+  type Outcome,
+  type Released,
+  type Sender,
+  type Taken,
+} from "./ledger.ts";
 import { dataLimits } from "./limits.ts";
 import type { LogRecord } from "./log_records.ts";
 import {
@@ -275,7 +283,7 @@ export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
       };
     },
 
-    account: (state, keys: readonly RowKey[]) =>
+    account: (state, keys: readonly RowKey[]): Account[] =>
       keys.map((key) => (state.held.has(key) ? "perror" : state.ledger.account(key))),
 
     /** From now on remembers which keys of these cohorts are admitted. */

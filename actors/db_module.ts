@@ -10,7 +10,6 @@
 
 import { type From, genServer, hasCode, NanoError, type Ref, type Self } from "../src/index.ts";
 import type { Backend } from "./backends/backend.ts";
-import { backends } from "./backends/index.ts";
 import { type CohortFinder, cohortFinder } from "./cohorts.ts";
 import { db_store } from "./db_store.ts";
 import { db_switch } from "./db_switch.ts";
@@ -43,11 +42,13 @@ interface State {
 
 export const db_module = genServer(import.meta.url, "db_module", {
   init: (options: ModuleOptions, self): State => {
-    const backend = backends[options.backend];
+    const backends = self.resource<readonly Backend[]>("backends");
+    const backend = backends.find(({ name }) => name === options.backend);
     if (backend === undefined) {
-      const known = Object.keys(backends).join(", ");
+      const known = backends.map(({ name }) => name).join(", ");
       throw new NanoError("config", `no backend named ${options.backend}; known: ${known}`, {
         field: "backend",
+        cure: "add its declaration to the thread's resource `backends`",
       });
     }
     return { self, options, backend, cohortOf: cohortFinder(options.prefixes), sites: new Map() };
@@ -70,14 +71,14 @@ export const db_module = genServer(import.meta.url, "db_module", {
 
 function planOf(backend: Backend, operation: string, message: unknown): Plan {
   const { operations, name } = backend.kind;
-  const plan = Object.hasOwn(operations, operation) ? operations[operation] : undefined;
-  if (plan === undefined) {
+  const found = Object.hasOwn(operations, operation) ? operations[operation] : undefined;
+  if (found === undefined) {
     const known = Object.keys(operations).join(", ");
     throw new NanoError("bad_argument", `${backend.name} (${name}) has no ${operation}; it has ${known}`, {
       field: "operation",
     });
   }
-  return plan(backend, message);
+  return found.plan(backend, message);
 }
 
 type KeyedPlan = Exclude<Plan, { readonly type: "lookup" }>;

@@ -49,6 +49,9 @@ interface Entry {
   readonly sinceMs: number;
 }
 
+/** What stands for a key: a mark, db_perror's mark, a range, or nothing. */
+export type Account = "mark" | "perror" | "range" | "none";
+
 export interface CohortCounts {
   marks: number;
   pending: number;
@@ -303,8 +306,7 @@ export class Ledger {
     return this.#rangePending.get(id) ?? 0;
   }
 
-  /** What stands for the key: a mark, db_perror's mark, a range, or nothing. */
-  account(key: RowKey): "mark" | "perror" | "range" | "none" {
+  account(key: RowKey): Account {
     const entry = this.#marks.get(key);
     if (entry !== undefined) return entry.owner === "perror" ? "perror" : "mark";
     for (const range of this.#ranges.values()) if (covers(range, key)) return "range";

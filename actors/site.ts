@@ -38,10 +38,8 @@ export interface SitePlan {
   readonly logFolder: (thread: number) => string;
   /** Folders of earlier runs with more threads; read, not written. */
   readonly olderLogFolders?: readonly string[];
-  /** What speaks the store contract for the peer's shard. Default: the peer's db_store itself. */
-  readonly peer?: (shard: number) => string;
-  /** A process between this shard and its peer, e.g. one that makes faults. */
-  readonly link?: (shard: number) => ChildSpec;
+  /** A named process that stands for the peer's db_store, e.g. one that makes faults. Default: none. */
+  readonly link?: (shard: number) => ChildSpec | undefined;
   readonly tuning?: Partial<Tuning>;
   /** Behaviours that stand for a shard's own, by name: how a test plants a broken twin. */
   readonly replaced?: Partial<Record<ShardProcess, Definition<ShardOptions>>>;
@@ -71,12 +69,13 @@ export function siteChildren(plan: SitePlan): ChildSpec[] {
 /** The shard's processes in start order. */
 function shardTree(plan: SitePlan, shard: number, thread: number) {
   const { site, peerSite, prefixes } = plan;
+  const link = plan.link?.(shard);
   const options: ShardOptions = {
     site,
     peerSite,
     shard,
     shards: plan.shards,
-    peer: plan.peer?.(shard) ?? shardProcess(peerSite, shard, "db_store"),
+    peer: link?.name ?? shardProcess(peerSite, shard, "db_store"),
     log: logProcess(site, thread),
     prefixes,
     tuning: { ...defaultTuning, ...plan.tuning },
@@ -95,7 +94,7 @@ function shardTree(plan: SitePlan, shard: number, thread: number) {
   const children = Object.entries(behaviours).map(([name, behaviour]) =>
     child(name, behaviour, options, { name: `${site}/${shard}/${name}` }),
   );
-  if (plan.link !== undefined) children.unshift(plan.link(shard));
+  if (link !== undefined) children.unshift(link);
   return supervisorSpec({ strategy: "rest_for_one", ...intensity, children });
 }
 

@@ -10,7 +10,7 @@ import { z } from "zod";
 import { backends } from "../actors/backends/index.ts";
 import { hasCode, NanoError } from "../src/index.ts";
 import { callingCodes } from "./driver/numbering_plans.ts";
-import { layout } from "./layout.ts";
+import { jobFiles } from "./layout.ts";
 import type { JobSettings } from "./messages.ts";
 
 const backendNames = Object.keys(backends) as [string, ...string[]];
@@ -95,7 +95,7 @@ export function prepareData(config: Config, directory: string | undefined): JobS
   const dataDirectory = directory === undefined ? freshDirectory() : resolve(directory);
   mkdirSync(dataDirectory, { recursive: true });
   const fixed = { users: config.users, seed: config.seed, shards: config.shards, backends: config.backends };
-  checkFixed(layout.settings(dataDirectory), fixed);
+  checkFixed(jobFiles.settings(dataDirectory), fixed);
   const prefixes = callingCodes.map(({ prefix }) => prefix);
   const perBackend = typeof config.routing === "string" ? {} : config.routing;
   const common = typeof config.routing === "string" ? config.routing : "sticky_queue";

@@ -3,14 +3,14 @@
 import { NanoError } from "../../src/index.ts";
 import type { BackendLimits, Kind } from "../kinds/kind.ts";
 
-export interface Backend extends BackendLimits {
-  readonly kind: Kind;
+export interface Backend<K extends Kind = Kind> extends BackendLimits {
+  readonly kind: K;
 }
 
 const nameFormat = /^[a-z][a-z0-9_]{0,63}$/;
 
 /** Errors: `config` naming the field. */
-export function defineBackend(backend: Backend): Backend {
+export function defineBackend<K extends Kind>(backend: Backend<K>): Backend<K> {
   if (!nameFormat.test(backend.name)) {
     const cure = "use lower-case letters, digits and _, beginning with a letter";
     throw new NanoError("config", `backend name ${JSON.stringify(backend.name)}: ${cure}`, {

@@ -1,4 +1,4 @@
-/** The backends of the main job, by name. */
+/** The backends of the main job. */
 
 import type { Backend } from "./backend.ts";
 import { blocklist } from "./blocklist.ts";
@@ -7,6 +7,15 @@ import { groups } from "./groups.ts";
 import { profilePicture } from "./profile_picture.ts";
 import { publicKeys } from "./public_keys.ts";
 
+export const builtInBackends: readonly Backend[] = [
+  devicePlatform,
+  profilePicture,
+  blocklist,
+  groups,
+  publicKeys,
+];
+
+/** The same by name. */
 export const backends: Readonly<Record<string, Backend>> = Object.fromEntries(
-  [devicePlatform, profilePicture, blocklist, groups, publicKeys].map((backend) => [backend.name, backend]),
+  builtInBackends.map((backend) => [backend.name, backend]),
 );

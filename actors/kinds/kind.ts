@@ -38,7 +38,20 @@ export type Plan =
 
 type Shown = readonly (LiveRow | undefined)[];
 
-export type Operation = (backend: BackendLimits, message: unknown) => Plan;
+type PlanFunction = (backend: BackendLimits, message: unknown) => Plan;
+
+/** A plan, and the types of what it is asked and of what it answers. */
+export interface Operation<Message = never, Answer = unknown> {
+  readonly plan: PlanFunction;
+  /** Never set: they carry types. */
+  readonly messageType?: (message: Message) => void;
+  readonly answerType?: Answer;
+}
+
+/** `Message` says what callers must give; the plan checks what they gave. */
+export function operation<Message, Answer>(plan: PlanFunction): Operation<Message, Answer> {
+  return { plan };
+}
 
 export interface Kind {
   readonly name: string;

@@ -17,6 +17,7 @@ import {
   fieldsOf,
   type Kind,
   keyOf,
+  operation,
   textOf,
   wrong,
 } from "./kind.ts";
@@ -114,28 +115,32 @@ export const oneTimeKeyAmends: Readonly<Record<string, AmendFunction>> = {
   "one_time_keys.upload": upload,
 };
 
-export const oneTimeKeys: Kind = {
+export const oneTimeKeys = {
   name: "one_time_keys",
   affinity: "none",
   reads: ["count"],
   indexed: false,
   operations: {
-    /** `{ key, keys: [{ id, value }] }` -> how many were new. */
-    upload: (backend, message) => {
-      const fields = fieldsOf(backend, message);
-      const key = keyOf(backend, fields);
-      const keys = uploadedKeys(backend, fields);
-      return { type: "amend", key, operation: "one_time_keys.upload", message: { keys } };
-    },
-    /** `{ key, requestId }` -> `{ id, value }`, or null when none is left. */
-    take: (backend, message) => {
-      const fields = fieldsOf(backend, message);
-      const key = keyOf(backend, fields);
-      const requestId = textOf(backend, fields, "requestId");
-      return { type: "amend", key, operation: "one_time_keys.take", message: { requestId } };
-    },
-    /** `{ key }` -> how many are free. */
-    count: (backend, message) => {
+    /** How many of the keys were new. */
+    upload: operation<{ readonly key: string; readonly keys: readonly OneTimeKey[] }, number>(
+      (backend, message) => {
+        const fields = fieldsOf(backend, message);
+        const key = keyOf(backend, fields);
+        const keys = uploadedKeys(backend, fields);
+        return { type: "amend", key, operation: "one_time_keys.upload", message: { keys } };
+      },
+    ),
+    /** The key that this request has from now on, or null when none is left. */
+    take: operation<{ readonly key: string; readonly requestId: string }, OneTimeKey | null>(
+      (backend, message) => {
+        const fields = fieldsOf(backend, message);
+        const key = keyOf(backend, fields);
+        const requestId = textOf(backend, fields, "requestId");
+        return { type: "amend", key, operation: "one_time_keys.take", message: { requestId } };
+      },
+    ),
+    /** How many are free. */
+    count: operation<{ readonly key: string }, number>((backend, message) => {
       const key = keyOf(backend, fieldsOf(backend, message));
       const from = rowKey(backend.name, key);
       return {
@@ -145,9 +150,9 @@ export const oneTimeKeys: Kind = {
         limit: dataLimits.rowsPerKeyMax,
         answer: (rows) => rows.filter(({ value }) => !isTaken(value)).length,
       };
-    },
+    }),
   },
-};
+} as const satisfies Kind;
 
 function uploadedKeys(backend: BackendLimits, fields: Fields): OneTimeKey[] {
   const { keys } = fields;

@@ -5,16 +5,25 @@
 
 import { dataLimits } from "../limits.ts";
 import { rowKey, splitRowKey } from "../records.ts";
-import { bytesOf, fieldsOf, type Kind, keyOf, textOf } from "./kind.ts";
+import { bytesOf, fieldsOf, type Kind, keyOf, operation, textOf } from "./kind.ts";
 
-export const relationship: Kind = {
+export interface Edge {
+  readonly key: string;
+  readonly member: string;
+}
+
+export interface Member {
+  readonly member: string;
+  readonly value: Uint8Array;
+}
+
+export const relationship = {
   name: "relationship",
   affinity: "key",
   reads: ["has", "list", "of"],
   indexed: true,
   operations: {
-    /** `{ key, member, value }` */
-    add: (backend, message) => {
+    add: operation<Edge & Member, null>((backend, message) => {
       const fields = fieldsOf(backend, message);
       const key = keyOf(backend, fields);
       const row = rowKey(backend.name, key, textOf(backend, fields, "member"));
@@ -23,23 +32,22 @@ export const relationship: Kind = {
         key,
         rows: [{ key: row, value: bytesOf(backend, fields, "value"), expiresAtMs: 0 }],
       };
-    },
-    /** `{ key, member }` */
-    remove: (backend, message) => {
+    }),
+    remove: operation<Edge, null>((backend, message) => {
       const fields = fieldsOf(backend, message);
       const key = keyOf(backend, fields);
       const row = rowKey(backend.name, key, textOf(backend, fields, "member"));
       return { type: "write", key, rows: [{ key: row, value: null, expiresAtMs: 0 }] };
-    },
-    /** `{ key, member }` -> the edge's bytes, or null. */
-    has: (backend, message) => {
+    }),
+    /** The edge's bytes, or null. */
+    has: operation<Edge, Uint8Array | null>((backend, message) => {
       const fields = fieldsOf(backend, message);
       const key = keyOf(backend, fields);
       const row = rowKey(backend.name, key, textOf(backend, fields, "member"));
       return { type: "get", key, rows: [row], answer: ([found]) => found?.value ?? null };
-    },
-    /** `{ key }` -> `[{ member, value }]` in order of members. */
-    list: (backend, message) => {
+    }),
+    /** All edges of the key, in order of members. */
+    list: operation<{ readonly key: string }, Member[]>((backend, message) => {
       const key = keyOf(backend, fieldsOf(backend, message));
       const from = rowKey(backend.name, key);
       return {
@@ -49,11 +57,11 @@ export const relationship: Kind = {
         limit: dataLimits.rowsPerKeyMax,
         answer: (rows) => rows.map((row) => ({ member: splitRowKey(row.key).sub, value: row.value })),
       };
-    },
-    /** `{ member }` -> the keys that have an edge to it. */
-    of: (backend, message) => {
+    }),
+    /** The keys that have an edge to the member, in order. */
+    of: operation<{ readonly member: string }, string[]>((backend, message) => {
       const sub = textOf(backend, fieldsOf(backend, message), "member");
       return { type: "lookup", sub, limit: dataLimits.rowsPerKeyMax };
-    },
+    }),
   },
-};
+} as const satisfies Kind;

@@ -156,6 +156,7 @@ class LmdbStore implements Store {
       const before = this.#fences.get(scope) ?? 0;
       if (term <= before) return before;
       await this.#environment.fences.put(scope, term);
+      await this.#environment.root.flushed;
       this.#fences.set(scope, term);
       return term;
     });
@@ -173,6 +174,7 @@ class LmdbStore implements Store {
       if (stored === undefined || stored.value !== null) return false;
       if (!stored.version.every((part, i) => part === version[i])) return false;
       await rows.remove(key);
+      await this.#environment.root.flushed;
       return true;
     });
   }

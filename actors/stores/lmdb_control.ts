@@ -20,7 +20,9 @@ const mapBytes = 256 * 1024 ** 2;
 export function openLmdbControl(path: string, options: { readonly readOnly?: boolean } = {}): ControlStore {
   try {
     if (options.readOnly !== true) mkdirSync(path, { recursive: true });
-    const root = open({ path, mapSize: mapBytes, maxDbs: 4, readOnly: options.readOnly === true });
+    const readOnly = options.readOnly === true;
+    // Without overlapping syncs a transaction is on the disk when it returns.
+    const root = open({ path, mapSize: mapBytes, maxDbs: 4, readOnly, overlappingSync: false });
     return new LmdbControl(root);
   } catch (error) {
     throw new NanoError("unavailable", `${path}: ${error instanceof Error ? error.message : String(error)}`, {

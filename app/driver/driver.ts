@@ -9,7 +9,7 @@ import { existsSync, mkdirSync, renameSync } from "node:fs";
 import { dirname } from "node:path";
 import type { ControlStore } from "../../actors/control_store.ts";
 import { unreachable } from "../../src/index.ts";
-import { layout } from "../layout.ts";
+import { jobFiles } from "../layout.ts";
 import type { DriverResult, FromDriver, JobSettings, MigrationPhase, ToDriver } from "../messages.ts";
 import { Audit } from "./audit.ts";
 import { Authorities } from "./authorities.ts";
@@ -102,7 +102,7 @@ export class Driver {
   static async prepare(settings: JobSettings, world: DriverWorld, pace: TrafficSettings): Promise<Driver> {
     const { seed, users, shards, backends, dataDirectory } = settings;
     const model = new Model(new Population(seed, users, backends));
-    const path = layout.journal(dataDirectory);
+    const path = jobFiles.journal(dataDirectory);
     const header = Buffer.from(JSON.stringify({ format: 1, seed, users, shards, backends }));
     if (!existsSync(path)) {
       mkdirSync(dirname(path), { recursive: true });

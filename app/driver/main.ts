@@ -5,9 +5,10 @@
 
 import { randomUUID } from "node:crypto";
 import { backends } from "../../actors/backends/index.ts";
+import { layout } from "../../actors/stores/data_directory.ts";
 import { openLmdbReader, openLmdbStore } from "../../actors/stores/lmdb.ts";
 import { openLmdbControl } from "../../actors/stores/lmdb_control.ts";
-import { layout, sites } from "../layout.ts";
+import { sites } from "../layout.ts";
 import type { FromDriver, JobSettings, ToDriver } from "../messages.ts";
 import { Driver, type DriverWorld } from "./driver.ts";
 import { defaultTraffic } from "./limits.ts";

@@ -4,12 +4,9 @@
  */
 
 import { readFileSync } from "node:fs";
-import { db_dirty_keys } from "../../actors/db_dirty_keys.ts";
 import { readDecisions } from "../../actors/db_failover.ts";
 import { readPhase } from "../../actors/db_migration.ts";
-import { db_queuer } from "../../actors/db_queuer.ts";
 import type { RowKey, Site } from "../../actors/records.ts";
-import { shardProcess } from "../../actors/shard_options.ts";
 import { toErrorData } from "../../src/index.ts";
 import { sites } from "../layout.ts";
 import type {
@@ -23,7 +20,7 @@ import type {
 } from "../messages.ts";
 import { Faults, movesFrom } from "./faults.ts";
 import { startFrontEnd } from "./front_end.ts";
-import { type Job, type JobReplacements, migrationPlan, perrorEntries, startJob } from "./job.ts";
+import { type Job, type JobReplacements, migrationPlan, startJob } from "./job.ts";
 
 export interface SystemArgument {
   readonly settings: JobSettings;
@@ -57,8 +54,8 @@ export function runSystem(replaced: JobReplacements = {}): void {
 
 async function run({ settings, poison }: SystemArgument, replaced: JobReplacements): Promise<void> {
   const job = await startJob(settings, poison, replaced);
-  const resumed = (await readPhase(job.resources.control)) !== "off";
-  const faults = new Faults(job.system, settings.shards);
+  const resumed = (await readPhase(job.control)) !== "off";
+  const faults = new Faults(job.sites.system, settings.shards);
   const frontEnd = await startFrontEnd((backend, operation, message) =>
     serve(job, backend, operation, message),
   );
@@ -95,13 +92,14 @@ async function run({ settings, poison }: SystemArgument, replaced: JobReplacemen
 
 function serve(job: Job, backend: string, operation: string, message: unknown): Promise<unknown> {
   if (backend !== "admin") return job.run(backend, operation, message);
-  return job.accounted((message as { readonly keys: readonly RowKey[] }).keys);
+  return job.sites.accounts((message as { readonly keys: readonly RowKey[] }).keys);
 }
 
 async function migrate(job: Job, settings: JobSettings): Promise<void> {
   const from = settings.faults ? movesFrom : movesFromWithoutFaults;
   const atShare = (share: number): number => Date.now() + share * settings.seconds * 1_000;
-  await job.migration.call.run(migrationPlan(settings, atShare(from), atShare(movesUntil)));
+  const times = { movesFromMs: atShare(from), movesUntilMs: atShare(movesUntil) };
+  await job.sites.migration.call.run(migrationPlan(job, settings, times));
 }
 
 /** Tells the command about phases and progress. */
@@ -117,7 +115,7 @@ class Watch {
   }
 
   async look(): Promise<void> {
-    const { phase, moves, stopped } = await this.#job.migration.call.progress();
+    const { phase, moves, stopped } = await this.#job.sites.migration.call.progress();
     if (phase !== this.#phase) {
       this.#phase = phase;
       say({ type: "phase", phase });
@@ -127,7 +125,7 @@ class Watch {
       say({ type: "migrated" });
     }
     const total = this.#settings.prefixes.length + 2;
-    const sums = await this.#sums();
+    const sums = await this.#job.sites.counts();
     const progress: SystemProgress = {
       phase,
       detail: stopped,
@@ -136,27 +134,6 @@ class Watch {
       ...sums,
     };
     say({ type: "progress", progress });
-  }
-
-  async #sums() {
-    const sums = { dirty: 0, inFlight: 0, perror: 0, queued: 0, lagMs: 0 };
-    const each = async (site: Site, shard: number): Promise<void> => {
-      const { system } = this.#job;
-      const counts = await system
-        .ref(db_dirty_keys, shardProcess(site, shard, "db_dirty_keys"))
-        .call.counts();
-      const queued = await system.ref(db_queuer, shardProcess(site, shard, "db_queuer")).call.statistics();
-      sums.dirty += counts.marks - counts.perror;
-      sums.inFlight += counts.lanes;
-      sums.perror += counts.perror;
-      sums.queued += queued.waiting;
-      sums.lagMs = Math.max(sums.lagMs, counts.lagMs);
-    };
-    const all = sites.flatMap((site) =>
-      Array.from({ length: this.#settings.shards }, (_, shard) => each(site, shard)),
-    );
-    await Promise.allSettled(all);
-    return sums;
   }
 }
 
@@ -167,36 +144,25 @@ async function settle(
   faults: Faults,
 ): Promise<Omit<SystemResult, "rssAnonBytesMax">> {
   const deadline = performance.now() + settleMsMax;
-  let dirty = await unsettled(job, settings);
-  while (dirty > 0 && performance.now() < deadline) {
+  let settled = await job.sites.settled();
+  while (!settled && performance.now() < deadline) {
     await new Promise((resolve) => setTimeout(resolve, settlePollMs));
-    dirty = await unsettled(job, settings);
+    settled = await job.sites.settled();
   }
+  const dirty = settled ? 0 : (await job.sites.counts()).dirty;
   const perror: { key: string; reason: string; site: Site }[] = [];
   for (const site of sites) {
-    const entries = await perrorEntries(job.system, settings.shards, site);
+    const entries = await job.sites.perror(site);
     perror.push(...entries.map(({ key, reason }) => ({ key, reason, site })));
   }
   const report = await faults.report();
   return { prefixes: await prefixReports(job, settings), faults: report, perror, dirty };
 }
 
-async function unsettled(job: Job, settings: JobSettings): Promise<number> {
-  let left = 0;
-  for (const site of sites) {
-    for (let shard = 0; shard < settings.shards; shard++) {
-      const ledger = job.system.ref(db_dirty_keys, shardProcess(site, shard, "db_dirty_keys"));
-      const { marks, perror, ranges } = await ledger.call.counts();
-      left += marks - perror + ranges;
-    }
-  }
-  return left;
-}
-
 /** From the decisions, which outlive every restart; the times of moves before a restart are not known. */
 async function prefixReports(job: Job, settings: JobSettings): Promise<PrefixReport[]> {
-  const decisions = await readDecisions(job.resources.control);
-  const { moves } = await job.migration.call.progress();
+  const decisions = await readDecisions(job.control);
+  const { moves } = await job.sites.migration.call.progress();
   return settings.prefixes.map((prefix) => {
     const own = decisions.filter((decision) => decision.prefix === prefix);
     const timed = moves.filter((move) => move.prefix === prefix && move.outcome === "swapped");

@@ -6,16 +6,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { backends } from "../../actors/backends/index.ts";
-import { cohortFinder } from "../../actors/cohorts.ts";
-import {
-  authorityOf,
-  type CohortRecord,
-  controlKeys,
-  type DecisionRecord,
-} from "../../actors/control_store.ts";
-import { db_dirty_keys } from "../../actors/db_dirty_keys.ts";
-import { type RowKey, shardOf, splitRowKey } from "../../actors/records.ts";
-import { shardProcess } from "../../actors/shard_options.ts";
+import type { RowKey } from "../../actors/records.ts";
 import type { FromDriver, JobSettings, ToDriver } from "../../app/messages.ts";
 import { startFrontEnd } from "../../app/system/front_end.ts";
 import { isOfType } from "./driver_run.ts";
@@ -104,7 +95,8 @@ export async function serveSites(folder: string): Promise<Served> {
     await Promise.all(Object.keys(backends).map(async (name) => [name, await sites.module(name)] as const)),
   );
   const front = await startFrontEnd(async (backend, operation, message) => {
-    if (backend === "admin") return accounts(sites, (message as { readonly keys: readonly RowKey[] }).keys);
+    if (backend === "admin")
+      return sites.sites.accounts((message as { readonly keys: readonly RowKey[] }).keys);
     const module = modules.get(backend);
     if (module === undefined) throw new Error(`no backend ${backend}`);
     const { key } = message as { readonly key?: string };
@@ -118,30 +110,4 @@ export async function serveSites(folder: string): Promise<Served> {
       await sites.stop();
     },
   };
-}
-
-/** What the ledgers of the keys' authorities hold for them. */
-async function accounts({ control, system }: TwoSites, keys: readonly RowKey[]): Promise<string[]> {
-  const cohorts = await control.list(controlKeys.cohort(""));
-  const decisions = (await control.list(controlKeys.decision(""))).map(
-    ({ value }) => value as DecisionRecord,
-  );
-  const sites = new Map(
-    cohorts.map(({ value }) => {
-      const cohort = value as CohortRecord;
-      return [cohort.cohort, authorityOf(cohort, decisions).site];
-    }),
-  );
-  const cohortOf = cohortFinder(prefixes);
-  return Promise.all(
-    keys.map(async (row) => {
-      const { backend, key } = splitRowKey(row);
-      const site = sites.get(cohortOf(backend, key)) ?? "A";
-      const ledger = system.ref(
-        db_dirty_keys,
-        shardProcess(site, shardOf(backend, key, shards), "db_dirty_keys"),
-      );
-      return (await ledger.call.account([row]))[0] ?? "none";
-    }),
-  );
 }

@@ -1,31 +1,18 @@
 import { expect, it } from "vitest";
-import { backends } from "../../actors/backends/index.ts";
-import { cohortId } from "../../actors/records.ts";
-import { prefixes, startTwoSites } from "./two_sites.ts";
+import { profilePicture } from "../../actors/backends/profile_picture.ts";
+import { startTwoSites } from "./two_sites.ts";
 
 it("a written value is read back, migrated, failed over by prefix, reversed, and read from where it lives", async () => {
-  const sites = await startTwoSites({ recheckMs: [5, 10] });
+  const two = await startTwoSites({ recheckMs: [5, 10] });
+  const { sites } = two;
   try {
-    const pictures = await sites.module("profile_picture");
-    const value = Buffer.from("picture");
-    await pictures.call.run({
-      key: "+4915112345678",
-      operation: "put",
-      message: { key: "+4915112345678", value },
-    });
-    const get = { key: "+4915112345678", operation: "get", message: { key: "+4915112345678" } };
-    expect(Buffer.from((await pictures.call.run(get)) as Uint8Array).toString()).toBe("picture");
+    const pictures = await sites.access(profilePicture);
+    const key = "+4915112345678";
+    await pictures.call.put({ key, value: Buffer.from("picture") });
+    const shown = async () => Buffer.from((await pictures.call.get({ key })) ?? []).toString();
+    expect(await shown()).toBe("picture");
 
-    const plan = {
-      from: "A",
-      to: "B",
-      prefixes: prefixes.map((prefix) => ({
-        prefix,
-        cohorts: Object.keys(backends).map((name) => cohortId(name, prefix)),
-        path: prefix === "+33" ? ["B", "A", "B"] : ["B"],
-      })),
-    };
-    await sites.migration.call.run(plan);
+    await sites.migration.call.run(sites.migrationPlan({ "+33": ["B", "A", "B"] }));
     for (;;) {
       const { phase, stopped } = await sites.migration.call.progress();
       expect(stopped).toBe("");
@@ -40,8 +27,8 @@ it("a written value is read back, migrated, failed over by prefix, reversed, and
       "+33 swapped",
       "+33 swapped",
     ]);
-    expect(Buffer.from((await pictures.call.run(get)) as Uint8Array).toString()).toBe("picture");
+    expect(await shown()).toBe("picture");
   } finally {
-    await sites.remove();
+    await two.remove();
   }
 });

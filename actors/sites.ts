@@ -1,0 +1,201 @@
+/**
+ * Both sites of a migration on one system, and the ways to them: what an embedder starts and holds. The trees are in
+ * site.ts; what runs in them are the db_* actors.
+ *
+ * Holds no state of its own: every answer comes from the actors or from the control store.
+ */
+
+import { type ChildSpec, type Ref, type System, supervisorSpec } from "../src/index.ts";
+import type { Backend } from "./backends/backend.ts";
+import { type CohortFinder, cohortFinder, restPrefix } from "./cohorts.ts";
+import { authorityOf, type CohortRecord, type ControlStore, controlKeys } from "./control_store.ts";
+import { DataAccess, type DataAccessOptions } from "./data_access.ts";
+import { db_dirty_keys } from "./db_dirty_keys.ts";
+import { db_failover, readDecisions } from "./db_failover.ts";
+import { db_migration, type MigrationPlan, writeCohorts } from "./db_migration.ts";
+import { db_perror, type PerrorEntry } from "./db_perror.ts";
+import { db_queuer } from "./db_queuer.ts";
+import type { Account } from "./ledger.ts";
+import { dataLimits } from "./limits.ts";
+import { cohortId, type RowKey, type Site, shardOf, splitRowKey } from "./records.ts";
+import { shardProcess } from "./shard_options.ts";
+import { coordinators, failoverProcess, migrationProcess, type SitePlan, siteChildren } from "./site.ts";
+
+export interface SitesOptions extends Pick<SitePlan, "shards" | "prefixes" | "durability" | "tuning"> {
+  /** The site that serves at first, and the one that everything moves to. */
+  readonly sites: readonly [from: Site, to: Site];
+  /** The same that the threads find as the resource `control`. */
+  readonly control: ControlStore;
+  /** Backends that are migrated. */
+  readonly backends: readonly Backend[];
+  /** Threads that shards are spread over. Default: all worker threads; the main one in a system without. */
+  readonly threads?: readonly number[];
+  readonly logFolder: (site: Site, thread: number) => string;
+  /** Log folders of earlier runs on other threads; read, not written. */
+  readonly olderLogFolders?: (site: Site, threads: readonly number[]) => readonly string[];
+  /** A named process that stands for the peer's db_store, for the shards of the first site or of both. */
+  readonly link?: (site: Site, shard: number) => ChildSpec | undefined;
+  /** Behaviours that stand for a shard's own: how a test plants a broken twin. */
+  readonly replaced?: NonNullable<SitePlan["replaced"]>;
+}
+
+/** What both sites' ledgers and queues hold. */
+export interface SitesCounts {
+  /** Marks and ranges, but for db_perror's marks. */
+  readonly dirty: number;
+  readonly perror: number;
+  /** Remote operations under way. */
+  readonly inFlight: number;
+  /** Keys that wait for their first send. */
+  readonly queued: number;
+  /** Age of the oldest mark, ms. */
+  readonly lagMs: number;
+}
+
+const siteIntensity = { intensity: 20, periodMs: 10_000 };
+
+/** Starts both sites' trees and the coordinators. Errors: what a process's `init` throws, `unsafe`, `config`. */
+export async function startSites(system: System, options: SitesOptions): Promise<Sites> {
+  const { sites, control, backends, shards, prefixes, link } = options;
+  const cohorts = backends.flatMap(({ name }) =>
+    [...prefixes, restPrefix].map((prefix) => cohortId(name, prefix)),
+  );
+  await writeCohorts(control, cohorts, sites[0]);
+  const workers = system.threads().filter((thread) => thread > 0);
+  const threads = options.threads ?? (workers.length === 0 ? [0] : workers);
+  for (const site of sites) {
+    const linkOf = (shard: number) => link?.(site, shard);
+    const plan: SitePlan = {
+      site,
+      peerSite: site === sites[0] ? sites[1] : sites[0],
+      shards,
+      threads,
+      prefixes,
+      durability: options.durability,
+      logFolder: (thread) => options.logFolder(site, thread),
+      olderLogFolders: options.olderLogFolders?.(site, threads) ?? [],
+      link: linkOf,
+      replaced: options.replaced ?? {},
+      tuning: options.tuning ?? {},
+    };
+    const spec = supervisorSpec({ ...siteIntensity, children: siteChildren(plan) });
+    await system.supervise(spec, { name: `site ${site}` });
+  }
+  const children = [coordinators(sites[0], { sites, shards, prefixes })];
+  await system.supervise({ children }, { name: "coordinators" });
+  return new Sites(system, options);
+}
+
+export class Sites {
+  readonly system: System;
+  readonly migration: Ref<typeof db_migration>;
+  readonly failover: Ref<typeof db_failover>;
+  readonly #options: SitesOptions;
+  readonly #cohortOf: CohortFinder;
+
+  constructor(system: System, options: SitesOptions) {
+    this.system = system;
+    this.#options = options;
+    this.#cohortOf = cohortFinder(options.prefixes);
+    const [from] = options.sites;
+    this.migration = system.ref(db_migration, migrationProcess(from));
+    this.failover = system.ref(db_failover, failoverProcess(from));
+  }
+
+  /** The typed operations of one backend. Errors: `unsafe` naming the routing, `config`. */
+  access<B extends Backend>(backend: B, options: DataAccessOptions = {}): Promise<DataAccess<B>> {
+    const { shards, prefixes, sites } = this.#options;
+    return DataAccess.open(this.system, backend, { shards, prefixes, sites }, options);
+  }
+
+  /**
+   * What `migration.call.run` takes: every prefix to the second site. `paths` names prefixes that go another way, e.g.
+   * there, back, and there again.
+   */
+  migrationPlan(
+    paths: Readonly<Record<string, readonly Site[]>> = {},
+    times: Pick<MigrationPlan, "movesFromMs" | "movesUntilMs"> = {},
+  ): MigrationPlan {
+    const { sites, backends, prefixes } = this.#options;
+    const [from, to] = sites;
+    const moves = prefixes.map((prefix) => ({
+      prefix,
+      cohorts: backends.map(({ name }) => cohortId(name, prefix)),
+      path: paths[prefix] ?? [to],
+    }));
+    return { from, to, prefixes: moves, ...times };
+  }
+
+  /** What stands for each of these keys in the ledger of its authority. */
+  async accounts(keys: readonly RowKey[]): Promise<Account[]> {
+    const { control, shards } = this.#options;
+    const decisions = await readDecisions(control);
+    const records = await control.list("cohort/");
+    const cohorts = new Map(records.map(({ key, value }) => [key, value as CohortRecord]));
+    const answers = new Array<Account>(keys.length).fill("none");
+    const asked = new Map<string, number[]>();
+    keys.forEach((row, i) => {
+      const { backend, key } = splitRowKey(row);
+      const cohort = cohorts.get(controlKeys.cohort(this.#cohortOf(backend, key)));
+      if (cohort === undefined) return;
+      const { site } = authorityOf(cohort, decisions);
+      const ledger = shardProcess(site, shardOf(backend, key, shards), "db_dirty_keys");
+      const indexes = asked.get(ledger);
+      if (indexes === undefined) asked.set(ledger, [i]);
+      else indexes.push(i);
+    });
+    const answered = [...asked].map(async ([ledger, indexes]) => {
+      const rows = indexes.map((i) => keys[i] ?? "");
+      const found = await this.system.ref(db_dirty_keys, ledger).call.account(rows);
+      indexes.forEach((index, i) => {
+        answers[index] = found[i] ?? "none";
+      });
+    });
+    await Promise.all(answered);
+    return answers;
+  }
+
+  /** The sums over all shards that answer: one that restarts right now is missing in them. */
+  async counts(): Promise<SitesCounts> {
+    const sum = { dirty: 0, perror: 0, inFlight: 0, queued: 0, lagMs: 0 };
+    const counted = this.#everyShard(async (site, shard) => {
+      const ledger = this.system.ref(db_dirty_keys, shardProcess(site, shard, "db_dirty_keys"));
+      const { marks, perror, ranges, lanes, lagMs } = await ledger.call.counts();
+      const queuer = this.system.ref(db_queuer, shardProcess(site, shard, "db_queuer"));
+      const { waiting } = await queuer.call.statistics();
+      sum.dirty += marks - perror + ranges;
+      sum.perror += perror;
+      sum.inFlight += lanes;
+      sum.queued += waiting;
+      sum.lagMs = Math.max(sum.lagMs, lagMs);
+    });
+    await Promise.allSettled(counted);
+    return sum;
+  }
+
+  /** Nothing is dirty on either site but what db_perror holds. Errors: those of a shard that does not answer. */
+  async settled(): Promise<boolean> {
+    const dirty = await Promise.all(
+      this.#everyShard(async (site, shard) => {
+        const ledger = this.system.ref(db_dirty_keys, shardProcess(site, shard, "db_dirty_keys"));
+        const { marks, perror, ranges } = await ledger.call.counts();
+        return marks - perror + ranges;
+      }),
+    );
+    return dirty.every((count) => count === 0);
+  }
+
+  /** What waits in a site's quarantine. */
+  async perror(site: Site): Promise<PerrorEntry[]> {
+    const request = { prefix: "", limit: dataLimits.perrorPerShardMax };
+    const all = Array.from({ length: this.#options.shards }, (_, shard) =>
+      this.system.ref(db_perror, shardProcess(site, shard, "db_perror")).call.list(request),
+    );
+    return (await Promise.all(all)).flat();
+  }
+
+  #everyShard<T>(ask: (site: Site, shard: number) => Promise<T>): Promise<T>[] {
+    const { sites, shards } = this.#options;
+    return sites.flatMap((site) => Array.from({ length: shards }, (_, shard) => ask(site, shard)));
+  }
+}

@@ -1,0 +1,83 @@
+/**
+ * A data directory: both sites' stores and logs and the control store of one migration on one machine, in LMDB.
+ * `openDataDirectory` gives a thread what the db_* actors look for under `self.resource(name)`; a set-up module of a
+ * system's threads (`threadSetup`, or a module of one's own with more backends) calls it in each thread.
+ */
+
+import { randomUUID } from "node:crypto";
+import { mkdirSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import { type Disk, nodeDisk } from "../../src/index.ts";
+import type { Backend } from "../backends/backend.ts";
+import { builtInBackends } from "../backends/index.ts";
+import type { ControlStore } from "../control_store.ts";
+import type { StoreOpener } from "../db_store.ts";
+import type { Site } from "../records.ts";
+import type { StoreOptions } from "./contract.ts";
+import { openLmdbStore } from "./lmdb.ts";
+import { openLmdbControl } from "./lmdb_control.ts";
+
+/** Where things lie in a data directory. */
+export const layout = {
+  store: (data: string, site: Site, shard: number): string => join(data, site, `store-${shard}`),
+  log: (data: string, site: Site, thread: number): string => join(data, site, `log-${thread}`),
+  control: (data: string): string => join(data, "control"),
+} as const;
+
+export interface DataDirectoryOptions {
+  readonly directory: string;
+  /** Default: `group`. */
+  readonly durability?: StoreOptions["durability"];
+  /** Default: the five of `nanoactor/db`. */
+  readonly backends?: readonly Backend[];
+}
+
+/** The resources of one thread. */
+export interface DataResources extends Readonly<Record<string, unknown>> {
+  readonly stores: StoreOpener;
+  readonly control: ControlStore;
+  readonly disk: Disk;
+  readonly backends: readonly Backend[];
+}
+
+/** Errors: `unavailable` when the control store can't be opened. */
+export function openDataDirectory({
+  directory,
+  durability = "group",
+  backends = builtInBackends,
+}: DataDirectoryOptions): DataResources {
+  const indexedBackends = backends.filter(({ kind }) => kind.indexed).map(({ name }) => name);
+  const open: StoreOpener["open"] = (site, shard) => {
+    const path = layout.store(directory, site, shard);
+    return openLmdbStore({ path, indexedBackends, durability, newStoreId: randomUUID() });
+  };
+  return {
+    stores: { open },
+    control: openLmdbControl(layout.control(directory)),
+    disk: nodeDisk(),
+    backends,
+  };
+}
+
+export async function closeDataDirectory({ control }: DataResources): Promise<void> {
+  await control.close();
+}
+
+/** What `startSystem` takes as `setup`: each worker thread opens the directory with the five backends. */
+export function threadSetup(options: Pick<DataDirectoryOptions, "directory" | "durability">) {
+  return {
+    module: import.meta.url,
+    export: "openDataDirectory",
+    teardown: "closeDataDirectory",
+    options,
+  } as const;
+}
+
+/** Log folders of earlier runs on threads that this run does not have: to be read, not written. */
+export function olderLogFolders(directory: string, site: Site, threads: readonly number[]): string[] {
+  const own = new Set(threads.map((thread) => layout.log(directory, site, thread)));
+  const folder = join(directory, site);
+  mkdirSync(folder, { recursive: true });
+  const names = readdirSync(folder, { withFileTypes: true }).filter(({ name }) => name.startsWith("log-"));
+  return names.map(({ name }) => join(folder, name)).filter((path) => !own.has(path));
+}
