@@ -10,7 +10,16 @@
  * happened, so a crash can only bring a mark back, never lose one.
  */
 
-import { assert, type From, genServer, noReply, type Piped, type Ref, type Self } from "../src/index.ts";
+import {
+  assert,
+  type From,
+  genServer,
+  NanoError,
+  noReply,
+  type Piped,
+  type Ref,
+  type Self,
+} from "../src/index.ts";
 import { type CohortFinder, cohortFinder } from "./cohorts.ts";
 import { db_dirty_log } from "./db_dirty_log.ts";
 import {
@@ -77,6 +86,10 @@ interface State {
   /** The highest term that the log knows for this shard; 0 if it knows nothing of it. */
   readonly loggedTerm: number;
   terms: SendTerms;
+  /** The terms are those of this shard term: false from a start until db_switch has read control. */
+  termsKnown: boolean;
+  /** Keys of replay that were ready while their cohort had no term here. */
+  readonly ungranted: Set<RowKey>;
   /** Every write of this shard makes a mark, so that what a scan misses is marked. */
   mayScan: boolean;
   /** Distinguishes marks that no admission made. */
@@ -109,6 +122,8 @@ export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
       cohortOf,
       loggedTerm: recovered.shardTerm,
       terms: { shardTerm: 0, cohorts: {} },
+      termsKnown: false,
+      ungranted: new Set(),
       mayScan: false,
       serial: 1,
       waiting: undefined,
@@ -128,6 +143,8 @@ export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
      */
     start: async (state, { shardTerm, logLost }: { shardTerm: number; logLost: boolean }): Promise<void> => {
       state.terms = { shardTerm, cohorts: {} };
+      state.termsKnown = false;
+      state.mayScan = false;
       const records: LogRecord[] = [];
       if (logLost) newRange(state, everyCohort, "", "", "log_lost");
       for (const mark of [...state.ledger.marks()]) {
@@ -146,6 +163,9 @@ export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
     /** Under which terms rows may be sent from now on. */
     sendUnder: (state, terms: SendTerms) => {
       state.terms = terms;
+      state.termsKnown = true;
+      for (const key of state.ungranted) state.ledger.unpark(key);
+      state.ungranted.clear();
       answerWaiting(state);
     },
 
@@ -170,12 +190,15 @@ export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
       return noReply;
     },
 
-    /** Lanes and grants for a crawl: only keys that have neither mark nor lane. */
-    takeUnmarked: (state, { sender, keys }: { sender: "crawler" | "compare"; keys: readonly RowKey[] }) =>
-      withGrants(
-        state,
-        state.ledger.takeUnmarked(sender, keys).map((key) => unmarked(state, key)),
-      ),
+    /**
+     * Lanes and grants for a crawl: only keys that have neither mark nor lane, and whose cohort is served here.
+     * Errors: `unavailable` until that is known; a crawl that took nothing then would pass by what it must send.
+     */
+    takeUnmarked: (state, { sender, keys }: { sender: "crawler" | "compare"; keys: readonly RowKey[] }) => {
+      if (!state.termsKnown) throw new NanoError("unavailable", "db_switch has not read control yet");
+      const taken = state.ledger.takeUnmarked(sender, keys).map((key) => unmarked(state, key));
+      return withGrants(state, taken);
+    },
 
     release: (state, results: readonly { taken: Taken; outcome: Outcome }[]): Released => {
       const released = state.ledger.release(results);
@@ -406,15 +429,21 @@ function answerWaiting(state: State): void {
   state.self.reply(waiting.from, taken);
 }
 
-/** Leaves out what may not be sent: its cohort's authority is elsewhere, or not yet known. Its lane is given back. */
+/**
+ * Leaves out what may not be sent: its cohort's authority is elsewhere, or not yet known. Its lane is given back, its
+ * mark goes to replay and waits until its cohort has a term.
+ */
 function withGrants(state: State, taken: readonly Taken[]): TakenWithGrants[] {
   const { site, shard } = state.options;
   const shardGrant = { scope: shardScope(site, shard), term: state.terms.shardTerm };
   const granted: TakenWithGrants[] = [];
   for (const each of taken) {
     const term = state.terms.cohorts[each.cohort];
-    if (term === undefined) state.ledger.release([{ taken: each, outcome: "parked" }]);
-    else granted.push({ ...each, grants: [{ scope: each.cohort, term }, shardGrant] });
+    if (term === undefined) {
+      state.ledger.own(each.key, "replay");
+      state.ledger.release([{ taken: each, outcome: "parked" }]);
+      state.ungranted.add(each.key);
+    } else granted.push({ ...each, grants: [{ scope: each.cohort, term }, shardGrant] });
   }
   return granted;
 }

@@ -11,6 +11,11 @@ export class MemoryControl implements ControlStore {
   }
 
   async list(prefix: string): Promise<ControlRecord[]> {
+    return this.listNow(prefix);
+  }
+
+  /** The same at this instant: for oracles. */
+  listNow(prefix: string): ControlRecord[] {
     const keys = [...this.#records.keys()].filter((key) => key.startsWith(prefix)).sort();
     return keys.map((key) => this.#records.get(key)).filter((record) => record !== undefined);
   }

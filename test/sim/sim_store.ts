@@ -1,0 +1,70 @@
+/**
+ * The memory store with the time and the accidents of a real one: each call takes a while before and after its
+ * effect, so a thread that dies loses the call or its answer; a scenario parks calls at pause points (`A store apply`
+ * before the effect, `A store applied` after it). Whoever watches hears which keys changed.
+ */
+
+import type { Row, RowKey, Site } from "../../actors/records.ts";
+import type { Store } from "../../actors/stores/contract.ts";
+import { type MemoryFiles, openMemoryStore } from "../../actors/stores/memory.ts";
+import type { PausePoints, SimulatedThread } from "../../src/simulation/index.ts";
+
+/** Ms, of one half of a call: LMDB's batches take 0.5 to 3 ms with their sync. */
+const storeDelayMs = [0.1, 1] as const;
+
+export interface StoreWatch {
+  readonly points: PausePoints;
+  /** These rows may have changed. */
+  readonly onApplied: (site: Site, keys: readonly RowKey[]) => void;
+}
+
+export async function openSimStore(
+  site: Site,
+  files: MemoryFiles,
+  thread: SimulatedThread,
+  { points, onApplied }: StoreWatch,
+  options: { readonly newStoreId: string; readonly indexedBackends: readonly string[] },
+): Promise<Store> {
+  const store = await openMemoryStore(files, options);
+  const half = (): Promise<void> => thread.sleep(thread.delayMs("sim_store", storeDelayMs), `store ${site}`);
+  const slow = async <T>(work: () => Promise<T>): Promise<T> => {
+    await half();
+    const result = await work();
+    await half();
+    return result;
+  };
+  /** Changes happen in the order of their calls, as in one writer's transactions. */
+  let last: Promise<unknown> = Promise.resolve();
+  const serially = <T>(work: () => Promise<T>): Promise<T> => {
+    const result = last.then(() => slow(work));
+    last = result.catch(() => undefined);
+    return result;
+  };
+  return {
+    capabilities: store.capabilities,
+    identity: () => store.identity(),
+    get: (keys) => slow(() => store.get(keys)),
+    apply: async (groups) => {
+      const rows: Row[] = groups.flatMap((group) => group.rows);
+      await points.pass(`${site} store apply`, { groups, rows });
+      const results = await serially(async () => {
+        const applied = await store.apply(groups);
+        onApplied(
+          site,
+          rows.map(({ key }) => key),
+        );
+        return applied;
+      });
+      await points.pass(`${site} store applied`, { groups, rows });
+      return results;
+    },
+    fence: (scope, term) => serially(() => store.fence(scope, term)),
+    fences: (scopes) => store.fences(scopes),
+    collect: (key, version) => serially(() => store.collect(key, version)),
+    scan: (range, limit) => slow(() => store.scan(range, limit)),
+    lookup: (backend, sub, limit) => slow(() => store.lookup(backend, sub, limit)),
+    rebuildIndex: () => store.rebuildIndex(),
+    sync: () => store.sync(),
+    close: () => store.close(),
+  };
+}
