@@ -88,8 +88,6 @@ interface State {
   terms: SendTerms;
   /** The terms are those of this shard term: false from a start until db_switch has read control. */
   termsKnown: boolean;
-  /** Keys of replay that were ready while their cohort had no term here. */
-  readonly ungranted: Set<RowKey>;
   /** Every write of this shard makes a mark, so that what a scan misses is marked. */
   mayScan: boolean;
   /** Distinguishes marks that no admission made. */
@@ -123,7 +121,6 @@ export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
       loggedTerm: recovered.shardTerm,
       terms: { shardTerm: 0, cohorts: {} },
       termsKnown: false,
-      ungranted: new Set(),
       mayScan: false,
       serial: 1,
       waiting: undefined,
@@ -154,6 +151,7 @@ export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
         if (mark.owner === "queuer") state.ledger.own(mark.key, "replay");
         records.push(markRecord(state, mark.key, version, mark.owner));
       }
+      state.ledger.settleRanges();
       for (const range of state.ledger.ranges()) records.push(rangeRecord(state, range));
       for (const [key, decision] of state.held) records.push(heldRecord(state, key, decision));
       records.push({ type: "start", shard: state.options.shard, shardTerm });
@@ -164,8 +162,7 @@ export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
     sendUnder: (state, terms: SendTerms) => {
       state.terms = terms;
       state.termsKnown = true;
-      for (const key of state.ungranted) state.ledger.unpark(key);
-      state.ungranted.clear();
+      dropForeign(state);
       answerWaiting(state);
     },
 
@@ -178,7 +175,8 @@ export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
     },
 
     /** Lanes and grants for the queuer's keys. `busy`: somebody else has the lane now. */
-    take: (state, keys: readonly RowKey[]): { taken: TakenWithGrants[]; busy: RowKey[] } => {
+    take: (state, keys: readonly RowKey[]): { taken: TakenWithGrants[]; busy: readonly RowKey[] } => {
+      if (!state.termsKnown) return { taken: [], busy: keys };
       const { taken, busy } = state.ledger.take("queuer", keys);
       return { taken: withGrants(state, taken), busy };
     },
@@ -195,7 +193,7 @@ export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
      * Errors: `unavailable` until that is known; a crawl that took nothing then would pass by what it must send.
      */
     takeUnmarked: (state, { sender, keys }: { sender: "crawler" | "compare"; keys: readonly RowKey[] }) => {
-      if (!state.termsKnown) throw new NanoError("unavailable", "db_switch has not read control yet");
+      knowTerms(state);
       const taken = state.ledger.takeUnmarked(sender, keys).map((key) => unmarked(state, key));
       return withGrants(state, taken);
     },
@@ -214,10 +212,15 @@ export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
       return again;
     },
 
-    /** Marks for keys that a comparison or a crawl could not settle; durable when answered. */
+    /**
+     * Marks for keys that a comparison or a crawl could not settle; durable when answered. Keys that the other site
+     * serves are left to its ledger, held ones to who reconciles them. Errors: `unavailable` until it is known which.
+     */
     suspect: async (state, { keys, owner }: { keys: readonly RowKey[]; owner: MarkOwner }): Promise<void> => {
+      knowTerms(state);
       const records: LogRecord[] = [];
       for (const key of keys) {
+        if (!isServed(state, key) || state.held.has(key)) continue;
         const version: Version = [0, state.terms.shardTerm, state.serial++];
         state.ledger.suspect(key, cohortOfRow(state, key), version, owner, state.self.clock.now());
         records.push(markRecord(state, key, version, owner));
@@ -229,6 +232,18 @@ export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
     own: (state, { keys, owner }: { keys: readonly RowKey[]; owner: MarkOwner }) => {
       for (const key of keys) state.ledger.own(key, owner);
       answerWaiting(state);
+    },
+
+    /** These keys are db_perror's; durable when answered: unlike other owners, this one survives a crash. */
+    quarantine: async (state, keys: readonly RowKey[]): Promise<void> => {
+      const records: LogRecord[] = [];
+      for (const key of keys) {
+        const version = state.ledger.version(key);
+        if (version === undefined) continue;
+        state.ledger.own(key, "perror");
+        records.push(markRecord(state, key, version, "perror"));
+      }
+      await state.log.call.append(records);
     },
 
     /** A sender started: what an earlier one held is free, and the queuer's keys go to replay. */
@@ -422,30 +437,46 @@ function watch(state: State, cohort: CohortId, key: RowKey): void {
 
 function answerWaiting(state: State): void {
   const { waiting, ledger } = state;
-  if (waiting === undefined || ledger.readySize === 0 || state.terms.shardTerm === 0) return;
+  if (waiting === undefined || ledger.readySize === 0 || !state.termsKnown) return;
   const taken = withGrants(state, ledger.takeReady(waiting.limit));
   if (taken.length === 0) return;
   state.waiting = undefined;
   state.self.reply(waiting.from, taken);
 }
 
-/**
- * Leaves out what may not be sent: its cohort's authority is elsewhere, or not yet known. Its lane is given back, its
- * mark goes to replay and waits until its cohort has a term.
- */
+/** Leaves out what the other site serves; its lane is given back. */
 function withGrants(state: State, taken: readonly Taken[]): TakenWithGrants[] {
   const { site, shard } = state.options;
   const shardGrant = { scope: shardScope(site, shard), term: state.terms.shardTerm };
   const granted: TakenWithGrants[] = [];
   for (const each of taken) {
     const term = state.terms.cohorts[each.cohort];
-    if (term === undefined) {
-      state.ledger.own(each.key, "replay");
-      state.ledger.release([{ taken: each, outcome: "parked" }]);
-      state.ungranted.add(each.key);
-    } else granted.push({ ...each, grants: [{ scope: each.cohort, term }, shardGrant] });
+    if (term === undefined) state.ledger.release([{ taken: each, outcome: "parked" }]);
+    else granted.push({ ...each, grants: [{ scope: each.cohort, term }, shardGrant] });
   }
   return granted;
+}
+
+function knowTerms({ termsKnown }: State): void {
+  if (!termsKnown) throw new NanoError("unavailable", "db_switch has not read control yet");
+}
+
+function isServed(state: State, key: RowKey): boolean {
+  return state.terms.cohorts[cohortOfRow(state, key)] !== undefined;
+}
+
+/**
+ * Marks of cohorts that the other site serves: a crash brought them back after the drain, or a crawl made them before
+ * the swap was known here. What differs there is accounted for by the other ledger; db_perror's stay for its operator.
+ */
+function dropForeign(state: State): void {
+  const records: LogRecord[] = [];
+  for (const { key, cohort, version, owner, pending } of [...state.ledger.marks()]) {
+    if (state.terms.cohorts[cohort] !== undefined || owner === "perror" || pending > 0) continue;
+    state.ledger.drop(key);
+    records.push(clearRecord(state, key, version));
+  }
+  if (records.length > 0) state.log.cast.note(records);
 }
 
 function unmarked(state: State, key: RowKey): Taken {

@@ -2,7 +2,7 @@
  * db_module: the typed operations of one backend; the only thing business code calls. A worker of a gen_factory: the
  * factory's routing decides which worker takes a key's next operation, the worker finds shard, cohort and site.
  *
- * State: which site serves each cohort, as far as it has heard. Messages: run.
+ * State: which site serves each cohort at which term, as far as it has heard. Messages: run.
  *
  * Always true: an operation is sent again only when nothing of it was done (moved, blocked, nobody there); an unknown
  * outcome is the caller's to know, as `crashed` or `timeout`.
@@ -37,7 +37,8 @@ interface State {
   readonly options: ModuleOptions;
   readonly backend: Backend;
   readonly cohortOf: CohortFinder;
-  readonly sites: Map<CohortId, Site>;
+  /** Who served each cohort at the latest term that it has heard of. */
+  readonly served: Map<CohortId, { readonly site: Site; readonly term: number }>;
 }
 
 export const db_module = genServer(import.meta.url, "db_module", {
@@ -51,7 +52,7 @@ export const db_module = genServer(import.meta.url, "db_module", {
         cure: "add its declaration to the thread's resource `backends`",
       });
     }
-    return { self, options, backend, cohortOf: cohortFinder(options.prefixes), sites: new Map() };
+    return { self, options, backend, cohortOf: cohortFinder(options.prefixes), served: new Map() };
   },
 
   call: {
@@ -112,19 +113,26 @@ async function followed(
 ): Promise<unknown> {
   for (;;) {
     try {
-      return await attempt(state.sites.get(cohort) ?? state.options.sites[0]);
+      return await attempt(state.served.get(cohort)?.site ?? state.options.sites[0]);
     } catch (error) {
       if (!(error instanceof NanoError)) throw error;
       const now = state.self.clock.now();
       const late = deadlineMs > 0 && now + dataLimits.retryPauseMs > deadlineMs;
-      if (hasCode(error, "moved")) {
-        state.sites.set(cohort, String(error.details.site));
-        if (late) throw error;
-      } else if (nothingDone(error) && !late) {
+      if (late) throw error;
+      if (hasCode(error, "moved") && learn(state, cohort, error)) continue;
+      if (hasCode(error, "moved") || nothingDone(error)) {
         await state.self.sleep(dataLimits.blockedPauseMs);
       } else throw error;
     }
   }
+}
+
+/** False if this is no news: the site that serves has not heard of the swap yet. */
+function learn({ served }: State, cohort: CohortId, { details }: NanoError): boolean {
+  const { site, term } = details as { readonly site: Site; readonly term: number };
+  if (term <= (served.get(cohort)?.term ?? 0)) return false;
+  served.set(cohort, { site, term });
+  return true;
 }
 
 /** Read-only for now, a newer term at the store, or nobody registered under the name: ask again. */

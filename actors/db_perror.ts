@@ -68,7 +68,7 @@ export const db_perror = genServer(import.meta.url, "db_perror", {
       }));
       await state.log.call.append(added.map((entry) => record(state, entry)));
       for (const entry of added) state.entries.set(entry.key, entry);
-      await state.ledger.call.own({ keys: added.map(({ key }) => key), owner: "perror" });
+      await state.ledger.call.quarantine(added.map(({ key }) => key));
     },
 
     /** Entries whose key starts with `prefix` (any backend), at most `limit`, in no order. */

@@ -302,6 +302,11 @@ export class Ledger {
     if (pending !== undefined && pending > 0) this.#rangePending.set(id, pending - 1);
   }
 
+  /** A new shard term: what its ranges had absorbed is settled by the fence. */
+  settleRanges(): void {
+    for (const id of this.#ranges.keys()) this.#rangePending.set(id, 0);
+  }
+
   rangePending(id: string): number {
     return this.#rangePending.get(id) ?? 0;
   }

@@ -9,7 +9,15 @@
 import { hasCode, NanoError, type Ref, type Self } from "../src/index.ts";
 import type { TakenWithGrants } from "./db_dirty_keys.ts";
 import { db_store } from "./db_store.ts";
-import { compareVersions, type Grant, type Row, type RowKey, type Scope } from "./records.ts";
+import {
+  compareVersions,
+  type Grant,
+  type Grants,
+  type Row,
+  type RowKey,
+  type Scope,
+  type Version,
+} from "./records.ts";
 import { type ShardOptions, shardProcess } from "./shard_options.ts";
 import type { ApplyGroup, ApplyResult } from "./store_messages.ts";
 
@@ -92,14 +100,38 @@ export class PeerSender {
         list.map(({ group }) => group),
         options,
       );
+      const behind: Behind[] = [];
       list.forEach(({ rows: groupRows, taken }, g) => {
         taken.forEach((each, i) => {
-          sent.push({ taken: each, outcome: outcomeOf(results[g]?.[i], groupRows[i]) });
+          const result = results[g]?.[i];
+          const row = groupRows[i];
+          if (result?.status === "stale" && row !== undefined && isNewer(result.current, row.version)) {
+            behind.push({ taken: each, peerVersion: result.current });
+          } else sent.push({ taken: each, outcome: outcomeOf(result) });
         });
       });
+      if (behind.length > 0) sent.push(...(await this.#settleBehind(behind)));
     }
     if (absent.length > 0) sent.push(...(await this.#settleAbsent(absent)));
     return sent;
+  }
+
+  /**
+   * The peer has a newer version than the row that was sent: a write of ours that was admitted meanwhile, or one that
+   * is gone here (a tombstone whose mark was lost with a log looks equal, so nothing had to send it).
+   */
+  async #settleBehind(behind: readonly Behind[]): Promise<Sent[]> {
+    const rows = await this.#store.call.get(behind.map(({ taken }) => taken.key));
+    return behind.map(({ taken, peerVersion }, i) => {
+      const row = rows[i];
+      if (row !== undefined && !isNewer(peerVersion, row.version)) {
+        return { taken, outcome: { status: "again" } };
+      }
+      if (isForeign(peerVersion, taken.grants)) {
+        return { taken, outcome: { status: "rejected", code: "foreign" } };
+      }
+      return { taken, outcome: { status: "amend" } };
+    });
   }
 
   /** A marked key without a local row: equal if the peer shows nothing either, else a tombstone must be made. */
@@ -113,8 +145,27 @@ export class PeerSender {
   }
 }
 
-function outcomeOf(result: ApplyResult | undefined, row: Row | undefined): SendOutcome {
-  if (result === undefined || row === undefined) return { status: "unknown" };
+/** A row that was sent, and the newer version that the peer has. */
+interface Behind {
+  readonly taken: TakenWithGrants;
+  readonly peerVersion: Version;
+}
+
+function isNewer(version: Version, than: Version): boolean {
+  return compareVersions(version, than) > 0;
+}
+
+/** Above everything that these grants can admit: a newer version of ours would not be newer. */
+function isForeign([cohortTerm, shardTerm]: Version, grants: Grants): boolean {
+  const [cohort, shard] = grants;
+  if (cohort === undefined || shard === undefined || cohortTerm !== cohort.term) {
+    return cohort === undefined || cohortTerm > cohort.term;
+  }
+  return shardTerm > shard.term;
+}
+
+function outcomeOf(result: ApplyResult | undefined): SendOutcome {
+  if (result === undefined) return { status: "unknown" };
   switch (result.status) {
     case "applied":
     case "same":
@@ -124,7 +175,7 @@ function outcomeOf(result: ApplyResult | undefined, row: Row | undefined): SendO
     case "rejected":
       return { status: "rejected", code: result.code };
     case "stale":
-      // Older than the peer's: a later write of ours was sent meanwhile, or the peer is ahead of us.
-      return { status: compareVersions(result.current, row.version) === 0 ? "amend" : "again" };
+      // One version, other bytes.
+      return { status: "amend" };
   }
 }

@@ -70,6 +70,8 @@ export class TwoSites {
   /** Keys that may differ: only those are looked at after each event. */
   readonly #suspects = new Set<RowKey>();
   readonly #history = new Map<string, History>();
+  /** Who waits for an answer of the node: when it dies, nothing asked of it is ever answered. */
+  readonly #waiting = new Set<(error: NanoError) => void>();
   #node: SimulatedNode | undefined;
   #sites: Sites | undefined;
   #access: DataAccess<typeof devicePlatform> | undefined;
@@ -109,7 +111,7 @@ export class TwoSites {
   }
 
   get sites(): Sites {
-    if (this.#sites === undefined) throw new NanoError("unavailable", "the sites were never started");
+    if (this.#sites === undefined) throw new NanoError("unavailable", "the sites are down");
     return this.#sites;
   }
 
@@ -125,6 +127,10 @@ export class TwoSites {
   /** The whole process dies; `powerLoss`: what the disk had not synced may be gone, too. */
   crash(options: { readonly powerLoss: boolean } = { powerLoss: false }): void {
     this.node.crash();
+    for (const reject of this.#waiting) reject(new NanoError("crashed", "the node died"));
+    this.#waiting.clear();
+    this.#sites = undefined;
+    this.#access = undefined;
     if (options.powerLoss) this.disk.crash();
   }
 
@@ -143,7 +149,7 @@ export class TwoSites {
       tuning: { ...simTuning, ...tuning },
       logFolder: (site, thread) => `${site}/log-${thread}`,
       link: (site, shard) => {
-        const peer = shardProcess(site === "A" ? "B" : "A", shard, "db_store");
+        const peer = shardProcess(otherSite(site), shard, "db_store");
         return child("link", sim_link, { site, peer }, { name: `${site}/${shard}/link` });
       },
       replaced,
@@ -160,6 +166,14 @@ export class TwoSites {
     return this.node.kill(this.name(site, process, shard));
   }
 
+  /** An answer of the node, or `crashed` when it dies first. */
+  alive<T>(answer: Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.add(reject);
+      answer.finally(() => this.#waiting.delete(reject)).then(resolve, reject);
+    });
+  }
+
   // --- clients -------------------------------------------------------------------------------------------------
 
   /** The data access of another backend. */
@@ -169,12 +183,14 @@ export class TwoSites {
 
   /** Writes, or deletes with null; remembers how it ended. True if it was acknowledged, false if refused. */
   async write(key: string, value: string | null, timeoutMs = 5_000): Promise<boolean> {
-    const { call } = this.#opened();
     const history = this.#historyOf(key);
     history.unknown.add(value);
     try {
-      if (value === null) await call.delete({ key }, { timeoutMs });
-      else await call.put({ key, value: new TextEncoder().encode(value) }, { timeoutMs });
+      const { call } = this.#opened();
+      const bytes = new TextEncoder().encode(value ?? "");
+      await this.alive(
+        value === null ? call.delete({ key }, { timeoutMs }) : call.put({ key, value: bytes }, { timeoutMs }),
+      );
     } catch (error) {
       if (!(error instanceof NanoError)) throw error;
       const unknown = ["timeout", "crashed", "noproc", "canceled"].includes(error.code);
@@ -187,7 +203,7 @@ export class TwoSites {
   }
 
   async read(key: string): Promise<string | null> {
-    const bytes = await this.#opened().call.get({ key });
+    const bytes = await this.alive(this.#opened().call.get({ key }));
     return bytes === null ? null : new TextDecoder().decode(bytes);
   }
 
@@ -200,7 +216,7 @@ export class TwoSites {
 
   /** Starts it; it goes on by itself. `paths`: see Sites.migrationPlan. */
   async migrate(paths: Readonly<Record<string, readonly Site[]>> = {}): Promise<void> {
-    await this.sites.migration.call.run(this.sites.migrationPlan(paths));
+    await this.alive(this.sites.migration.call.run(this.sites.migrationPlan(paths)));
   }
 
   /** Every cohort makes marks and everything was copied, but no prefix moves. */
@@ -223,7 +239,7 @@ export class TwoSites {
     const plan = this.sites.migrationPlan().prefixes.find((each) => each.prefix === prefix);
     if (plan === undefined) throw new NanoError("bad_argument", `no prefix ${prefix}`, { field: "prefix" });
     const move = { prefix, cohorts: plan.cohorts, from, to };
-    return this.sites.failover.call.move(move, { timeoutMs: 600_000 });
+    return this.alive(this.sites.failover.call.move(move, { timeoutMs: 600_000 }));
   }
 
   /** Runs the world until nothing is dirty but what db_perror holds. */
@@ -248,8 +264,7 @@ export class TwoSites {
   // --- what stands where ---------------------------------------------------------------------------------------
 
   ledger(site: Site, shard = 0): Ledger | undefined {
-    const state = this.node.stateOf(this.name(site, "db_dirty_keys", shard));
-    return (state as { readonly ledger: Ledger } | undefined)?.ledger;
+    return this.#ledgerState(site, shard)?.ledger;
   }
 
   files(site: Site, shard = 0): MemoryFiles {
@@ -318,19 +333,29 @@ export class TwoSites {
     const { backend, key: plain } = splitRowKey(key);
     const [cohort] = this.control.listNow(`cohort/${this.#cohortOf(backend, plain)}`);
     if ((cohort?.value as CohortRecord | undefined)?.phase !== "live") return false;
-    const shard = shardOf(backend, plain, this.shards);
     const { site } = this.authority(key);
-    const state = this.node.stateOf(this.name(site, "db_dirty_keys", shard)) as
+    const ledger = this.#ledgerState(site, shardOf(backend, plain, this.shards));
+    if (ledger === undefined) return false;
+    return !this.#isHeld(site, key) && ledger.ledger.account(key) === "none";
+  }
+
+  #isHeld(site: Site, key: RowKey): boolean {
+    const { backend, key: plain } = splitRowKey(key);
+    return this.#ledgerState(site, shardOf(backend, plain, this.shards))?.held.has(key) === true;
+  }
+
+  #ledgerState(site: Site, shard: number) {
+    return this.node.stateOf(this.name(site, "db_dirty_keys", shard)) as
       | { readonly ledger: Ledger; readonly held: ReadonlyMap<RowKey, string> }
       | undefined;
-    if (state === undefined) return false;
-    return !state.held.has(key) && state.ledger.account(key) === "none";
   }
 
   #isLost(key: string, { acknowledged, unknown }: History): boolean {
     if (acknowledged === undefined) return false;
     const row = rowKey(devicePlatform.name, key);
-    const shown = this.shown(this.authority(row).site, key);
+    const { site } = this.authority(row);
+    // A held key is refused where it is served now; its value waits on the other side for an operator.
+    const shown = this.shown(this.#isHeld(site, row) ? otherSite(site) : site, key);
     return shown !== acknowledged && !unknown.has(shown);
   }
 
@@ -344,7 +369,7 @@ export class TwoSites {
   }
 
   #opened(): DataAccess<typeof devicePlatform> {
-    if (this.#access === undefined) throw new NanoError("unavailable", "the sites were never started");
+    if (this.#access === undefined) throw new NanoError("unavailable", "the sites are down");
     return this.#access;
   }
 
@@ -370,4 +395,8 @@ export class TwoSites {
       },
     };
   }
+}
+
+function otherSite(site: Site): Site {
+  return site === "A" ? "B" : "A";
 }
