@@ -1,0 +1,102 @@
+/**
+ * The public door of the data layer: `nanoactor/db`. Declare backends, open stores, compose two sites, run the
+ * migration. Nothing else of `actors/` is imported from outside.
+ */
+
+export { type Backend, defineBackend } from "./backends/backend.ts";
+export { blocklist } from "./backends/blocklist.ts";
+export { devicePlatform } from "./backends/device_platform.ts";
+export { groups } from "./backends/groups.ts";
+export { backends } from "./backends/index.ts";
+export { profilePicture } from "./backends/profile_picture.ts";
+export { publicKeys } from "./backends/public_keys.ts";
+export { type CohortFinder, cohortFinder, restPrefix } from "./cohorts.ts";
+export {
+  type Authority,
+  authorityOf,
+  type CohortRecord,
+  type ControlRecord,
+  type ControlStore,
+  controlKeys,
+  type DecisionRecord,
+  type DecisionState,
+  type ShardRecord,
+} from "./control_store.ts";
+export { type CompareStatistics, db_compare, type Validation } from "./db_compare.ts";
+export { type CrawlerStatistics, db_crawler } from "./db_crawler.ts";
+export { db_dirty_keys, type LedgerCounts } from "./db_dirty_keys.ts";
+export { type DirtyLogOptions, type DirtyLogStatistics, db_dirty_log } from "./db_dirty_log.ts";
+export { db_failover, type Move, type MoveReport, readDecisions } from "./db_failover.ts";
+export {
+  db_migration,
+  type MigrationPlan,
+  type MigrationProgress,
+  type MigrationRecord,
+  type Phase,
+  type PrefixPlan,
+  readPhase,
+  writeCohorts,
+} from "./db_migration.ts";
+export { db_module, type ModuleOptions, type ModuleRequest } from "./db_module.ts";
+export { db_perror, type PerrorEntry } from "./db_perror.ts";
+export { db_queuer, type QueuerStatistics } from "./db_queuer.ts";
+export { db_replay, type ReplayStatistics } from "./db_replay.ts";
+export { db_store, type StoreOpener } from "./db_store.ts";
+export { db_switch } from "./db_switch.ts";
+export { keyValue } from "./kinds/key_value.ts";
+export type { BackendLimits, Kind, Operation, Plan } from "./kinds/kind.ts";
+export { type OneTimeKey, oneTimeKeys, takeRetentionMs } from "./kinds/one_time_keys.ts";
+export { relationship } from "./kinds/relationship.ts";
+export { dataLimits } from "./limits.ts";
+export { checkPlan, type PlannedBackend, type PlannedJob, type Refusal } from "./plan.ts";
+export {
+  type CohortId,
+  cohortId,
+  compareKeys,
+  compareVersions,
+  type DirtyRange,
+  everyCohort,
+  type Grant,
+  type Grants,
+  hashKey,
+  type Mark,
+  type MarkOwner,
+  type Row,
+  type RowKey,
+  type RowKeyParts,
+  rowKey,
+  type Scope,
+  type Site,
+  shardOf,
+  shardScope,
+  splitRowKey,
+  type Version,
+  versionZero,
+} from "./records.ts";
+export type {
+  AmendDecision,
+  AmendFunction,
+  AmendRequest,
+  GetRequest,
+  LiveRow,
+  RowWrite,
+  ScanRequest,
+  WriteRequest,
+  WriteResult,
+} from "./shard_messages.ts";
+export {
+  defaultTuning,
+  logProcess,
+  type ShardOptions,
+  type ShardProcess,
+  shardProcess,
+  type Tuning,
+} from "./shard_options.ts";
+export { coordinators, failoverProcess, migrationProcess, type SitePlan, siteChildren } from "./site.ts";
+export type { SiteCounts, SiteOptions } from "./site_shards.ts";
+export type { ApplyGroup, ApplyResult, Identity, ScanRange } from "./store_messages.ts";
+export type { Capabilities, Store, StoreOptions } from "./stores/contract.ts";
+export { openLmdbReader, openLmdbStore, type StoreReader } from "./stores/lmdb.ts";
+export { openLmdbControl } from "./stores/lmdb_control.ts";
+export { MemoryFiles, openMemoryStore } from "./stores/memory.ts";
+export { MemoryControl } from "./stores/memory_control.ts";
