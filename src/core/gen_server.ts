@@ -19,7 +19,7 @@ export type Inferred = any;
 class NoReply {
   readonly #brand = true;
   static is(value: unknown): boolean {
-    return typeof value === "object" && value !== null && #brand in value;
+    return typeof value === "object" && value !== null && #brand in value && value.#brand;
   }
 }
 
@@ -42,7 +42,7 @@ export class Stop {
   }
 
   static is(value: unknown): value is Stop {
-    return typeof value === "object" && value !== null && #brand in value;
+    return typeof value === "object" && value !== null && #brand in value && value.#brand;
   }
 }
 
@@ -81,14 +81,14 @@ export interface Callbacks<
   Casts extends Record<string, CastHandler<State>>,
 > {
   /** Makes the first state. A throw fails the start; NanoError codes reach whoever started it. */
-  init(options: Options, self: Self): MaybePromise<State>;
+  init(this: void, options: Options, self: Self): MaybePromise<State>;
   readonly call?: Calls;
   readonly cast?: Casts;
-  info?(state: State, message: Info): TurnEnd;
+  info?(this: void, state: State, message: Info): TurnEnd;
   /** Runs when the process ends by `stop`, by its supervisor or by a crash; not when it is killed. */
-  terminate?(state: State, reason: ExitReason): MaybePromise<void>;
+  terminate?(this: void, state: State, reason: ExitReason): MaybePromise<void>;
   /** What `sys` and crash reports may show of the state. */
-  formatStatus?(state: State): unknown;
+  formatStatus?(this: void, state: State): unknown;
 }
 
 /** A behaviour: how to find its module from any thread, and its callbacks. */

@@ -217,7 +217,9 @@ export class Host {
     const callee = this.resolve(target);
     if (callee === undefined) {
       return Promise.reject(
-        new NanoError("noproc", `${method}: nobody is registered as ${String(target)}`, { sent: false }),
+        new NanoError("noproc", `${method}: nobody is registered as ${JSON.stringify(target)}`, {
+          sent: false,
+        }),
       );
     }
     const timeoutMs = options.timeoutMs ?? coreLimits.callTimeoutMs;
@@ -393,7 +395,12 @@ export class Host {
       case "system":
         this.requests.handle(envelope);
         return true;
-      default:
+      case "exit":
+      case "down":
+      case "link":
+      case "unlink":
+      case "monitor":
+      case "demonitor":
         this.links.handle(envelope);
         return true;
     }

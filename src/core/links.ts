@@ -3,6 +3,7 @@
  * exits. A monitor is one-way: the watcher hears `down` once. The end of a thread is the end of all its processes.
  */
 
+import { AssertionError } from "../base/assert.ts";
 import type { Envelope, ExitReason } from "./envelope.ts";
 import type { Host } from "./host.ts";
 import { formatPid, type Pid } from "./pid.ts";
@@ -109,8 +110,13 @@ export class Links {
         this.#down(ref, reason);
         return;
       }
-      default:
-        return;
+      case "call":
+      case "cast":
+      case "info":
+      case "reply":
+      case "cancel":
+      case "system":
+        throw new AssertionError(`${envelope.kind} is not about links: the host takes it`);
     }
   }
 

@@ -5,6 +5,7 @@
  * Always true: after `ended` nothing of its state is touched, whatever promises still settle.
  */
 
+import { AssertionError } from "../base/assert.ts";
 import { NanoError, toErrorData } from "../base/errors.ts";
 import { RingBuffer } from "../base/ring_buffer.ts";
 import type { Envelope, ExitReason, From } from "./envelope.ts";
@@ -182,7 +183,7 @@ export class Process {
         return handlerOf(callbacks.call, envelope.method)(this.state, envelope.message, envelope.from);
       case "cast":
         return handlerOf(callbacks.cast, envelope.method)(this.state, envelope.message, undefined);
-      default: {
+      case "info": {
         if (callbacks.info === undefined) {
           this.#host.log.warn(
             { pid: formatPid(this.pid), message: envelope.message },
@@ -192,6 +193,16 @@ export class Process {
         }
         return callbacks.info(this.state, envelope.message as Info);
       }
+      case "reply":
+      case "cancel":
+      case "exit":
+      case "down":
+      case "link":
+      case "unlink":
+      case "monitor":
+      case "demonitor":
+      case "system":
+        throw new AssertionError(`${envelope.kind} is the host's: it never reaches a mailbox`);
     }
   }
 
