@@ -23,7 +23,7 @@ export const counter = genServer(import.meta.url, "counter", {
       );
       return noReply;
     },
-    never: (_state, _: undefined, _from: From<number>) => noReply,
+    never: (_state, _message: undefined, _from: From<number>) => noReply,
     draw: (state) => state.self.random.next("counter.draw"),
     times: (state) => ({ now: state.self.clock.now(), monotonicMs: state.self.clock.monotonicMs() }),
     crash: (): number => {

@@ -123,7 +123,7 @@ describe.each(Object.entries(routings))("gen_factory with %s", (name, routing) =
     const factory = await system.startFactory("factory", recorder, { args: { log }, workers: 2, routing });
     factory.at("a").cast.noted({ key: "a", n: 1 });
     await factory.at("a").call.note({ key: "a", n: 2 });
-    expect(log.map(({ n }) => n).sort()).toEqual([1, 2]);
+    expect(log.map(({ n }) => n).sort((a, b) => a - b)).toEqual([1, 2]);
     await system.stop();
   });
 });
