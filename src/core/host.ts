@@ -121,7 +121,7 @@ export class Host {
     return [this.thread, ...this.#peers.keys()].sort((a, b) => a - b);
   }
 
-  /** Starts a process where `options.thread` says. Errors: what `init` threw, `already_started`, `timeout`, `noproc`. */
+  /** Starts a process where `options.thread` says. Errors: `init`'s own, `already_started`, `timeout`, `noproc`. */
   async spawn(
     definition: Definition | DefinitionName,
     options: unknown,

@@ -147,7 +147,8 @@ export class ProcessSelf implements Self {
 
   resource<T>(name: string): T {
     if (!Object.hasOwn(this.#host.resources, name)) {
-      const text = `no resource named ${name} on this thread; the set-up returned: ${Object.keys(this.#host.resources).join(", ")}`;
+      const found = Object.keys(this.#host.resources).join(", ");
+      const text = `no resource named ${name} on this thread; the set-up returned: ${found}`;
       throw new NanoError("bad_argument", text, { field: name });
     }
     return this.#host.resources[name] as T;

@@ -28,6 +28,7 @@ export function stickyQueue(): Routing {
 /** Errors: `unsafe` when the workers need their keys in order and the routing does not keep it. */
 export function checkRouting(routing: Routing, affinity: "key" | "none", worker: string): void {
   if (routing.type !== "queue" || affinity === "none") return;
-  const text = `${worker} needs the jobs of a key in order, and the routing queue gives them to any free worker; use sticky_queue or consistent_hash`;
-  throw new NanoError("unsafe", text, { field: "routing", cure: "sticky_queue or consistent_hash" });
+  const cure = "sticky_queue or consistent_hash";
+  const hazard = "needs the jobs of a key in order, and the routing queue gives them to any free worker";
+  throw new NanoError("unsafe", `${worker} ${hazard}; use ${cure}`, { field: "routing", cure });
 }
