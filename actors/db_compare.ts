@@ -1,12 +1,13 @@
 /**
  * db_compare: decides whether a difference between the sides is real; answers "how to deal with a flaky compare?".
  * A suspect is looked at again after each pause of `recheckMs`; it is a mismatch only if both versions stood still
- * across the comparison, every time, and no mark or range stands for it. A mismatch goes to db_perror and is counted
- * in `unaccountedFound`; it is never repaired by itself.
+ * across the comparison, every time, and no mark or range stands for it.
  *
  * State: the suspects with their recheck, the validation in work, counters with coverage.
  * Messages: validate (one pass over key ranges, both directions at once), verify (exact keys, one immediate
  * re-read: for a failover under its block), sample (shadow reads, off the request path), statistics.
+ *
+ * Always true: a mismatch goes to db_perror and is counted in `unaccountedFound`; it is never repaired by itself.
  */
 
 import { type From, genServer, Heap, noReply, type Piped, type Ref, type Self } from "../src/index.ts";

@@ -3,7 +3,7 @@ export const dataLimits = {
   /** One frame of the dirty log: far above a commit's records, far below what a torn length could ask for. */
   logFrame: { bytesMax: 16 * 1024 * 1024, depthMax: 8, countMax: 1_000_000, stringBytesMax: 4_096 },
   logRecordsPerFrame: 4_096,
-  /** Bytes after which a log is compacted: what live marks take (200,000 of 60 bytes) is written once for five times that. */
+  /** Bytes after which a log is compacted: live marks (200,000 of 60 bytes) are written once for five times that. */
   logCompactionBytes: 64 * 1024 * 1024,
   /** Keys that a failover remembers as changed in one cohort and shard; beyond it verify reads the whole cohort. */
   watchedKeysMax: 50_000,
@@ -15,7 +15,7 @@ export const dataLimits = {
   rowsPerKeyMax: 10_000,
   /** Suspects that db_compare holds; beyond it a validation waits. */
   suspectsMax: 50_000,
-  /** Batches of a shard between admission and local commit: one in the log, one in the store; more make batches smaller. */
+  /** Batches of a shard between admission and local commit: one in the log, one in the store; more would be smaller. */
   admitBatchesInFlightMax: 2,
   /** db_perror's keys of one move: each is refused on the new side until somebody reconciles it. */
   perrorPerMoveMax: 1_000,

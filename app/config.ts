@@ -98,11 +98,11 @@ export function prepareData(config: Config, directory: string | undefined): JobS
   checkFixed(jobFiles.settings(dataDirectory), fixed);
   const prefixes = callingCodes.map(({ prefix }) => prefix);
   const perBackend = typeof config.routing === "string" ? {} : config.routing;
-  const common = typeof config.routing === "string" ? config.routing : "sticky_queue";
+  const forAll = typeof config.routing === "string" ? config.routing : "sticky_queue";
   return {
     ...config,
     dataDirectory,
-    routing: Object.fromEntries(config.backends.map((name) => [name, perBackend[name] ?? common])),
+    routing: Object.fromEntries(config.backends.map((name) => [name, perBackend[name] ?? forAll])),
     prefixes,
     reversedPrefix: prefixes[1] ?? "",
     poisonKeys: config.faults ? 8 : 0,

@@ -20,7 +20,8 @@ export function planText(config: Config): PlanText {
   });
   const refusals = checkPlan({ backends: planned, durability: config.durability, store: lmdbCapabilities });
   const lines = [
-    `${config.users} users, ${config.backends.length} backends, ${config.shards} shards a site on ${config.threads} threads`,
+    `${config.users} users, ${config.backends.length} backends, ` +
+      `${config.shards} shards a site on ${config.threads} threads`,
     `durability ${config.durability}: ${durabilityText[config.durability]}`,
     `faults ${config.faults ? "on: slow, errors, down, poison keys, a killed thread" : "off"}`,
     ...planned.map(({ name, kind, routing }) => `  ${name} (${kind}) routed by ${routing}`),

@@ -69,14 +69,20 @@ export function summary(report: Report): string {
   const { acknowledged, unaccounted, prefixes, latency, valueBytes, faults } = report;
   const readOnly = prefixes.flatMap(({ readOnlyMs }) => readOnlyMs).sort((a, b) => a - b);
   const median = readOnly[readOnly.length >> 1] ?? 0;
+  const { write, read } = latency;
   const lines = [
     `${report.proven ? "Proven" : "NOT PROVEN"} in ${report.seconds.toFixed(0)} s on Node ${report.node}`,
-    `  users ${count.format(report.users)}, rows ${count.format(report.rows)}, values ${valueBytes.mean.toFixed(0)} B mean, ${count.format(valueBytes.max)} B largest`,
-    `  writes acknowledged ${count.format(acknowledged.writes)}, lost ${acknowledged.lost}; median ${count.format(report.writesPerSecondMedian)}/s`,
-    `  keys audited ${count.format(unaccounted.keys)}, unaccounted ${unaccounted.max}; unequal at the end ${report.unequal.count}`,
+    `  users ${count.format(report.users)}, rows ${count.format(report.rows)}, ` +
+      `values ${valueBytes.mean.toFixed(0)} B mean, ${count.format(valueBytes.max)} B largest`,
+    `  writes acknowledged ${count.format(acknowledged.writes)}, lost ${acknowledged.lost}; ` +
+      `median ${count.format(report.writesPerSecondMedian)}/s`,
+    `  keys audited ${count.format(unaccounted.keys)}, unaccounted ${unaccounted.max}; ` +
+      `unequal at the end ${report.unequal.count}`,
     `  prefixes ${prefixes.length}, read-only ${median} ms median, ${readOnly.at(-1) ?? 0} ms longest`,
-    `  quarantined ${report.perror.length}; faults ${faults.map(({ name, fired }) => `${name} ${count.format(fired)}`).join(", ")}`,
-    `  latency ms, p50/p99: write ${latency.write.p50Ms.toFixed(1)}/${latency.write.p99Ms.toFixed(1)}, read ${latency.read.p50Ms.toFixed(1)}/${latency.read.p99Ms.toFixed(1)}; longest pause ${report.longestPauseMs.toFixed(0)} ms`,
+    `  quarantined ${report.perror.length}; ` +
+      `faults ${faults.map(({ name, fired }) => `${name} ${count.format(fired)}`).join(", ")}`,
+    `  latency ms, p50/p99: write ${write.p50Ms.toFixed(1)}/${write.p99Ms.toFixed(1)}, ` +
+      `read ${read.p50Ms.toFixed(1)}/${read.p99Ms.toFixed(1)}; longest pause ${report.longestPauseMs.toFixed(0)} ms`,
     `  system's anonymous memory ${(report.rssAnonBytesMax / 1024 ** 2).toFixed(0)} MiB at most`,
   ];
   return [...lines, ...report.failures.map((failure) => `  FAILED: ${failure}`)].join("\n");

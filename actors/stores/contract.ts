@@ -29,9 +29,9 @@ export interface Store {
   /**
    * Per group: the grants are checked against the fences, in the transaction that writes its rows; a group below
    * a fence is `fenced` for each row. Per row: `applied` if its version is newer than the stored one (absent =
-   * older than everything, even versionZero), `same` if version and bytes are equal, else `stale` with the stored version (equal
-   * version and unequal bytes is `stale` with an equal version: the caller amends). `rejected` for a row that
-   * the store will never take. One row's result never depends on another row's.
+   * older than everything, even versionZero), `same` if version and bytes are equal, else `stale` with the stored
+   * version (equal version and unequal bytes is `stale` with an equal version: the caller amends). `rejected` for a
+   * row that the store will never take. One row's result never depends on another row's.
    */
   apply(groups: readonly ApplyGroup[]): Promise<ApplyResult[][]>;
   /** Raises the fence of a scope to `term` if it is lower, durably; returns the term then in force. */

@@ -23,7 +23,7 @@ export function encodeRow({ version, value, expiresAtMs }: Omit<Row, "key">): Ui
   return bytes;
 }
 
-/** The value is a part of `bytes`, which the row owns from now on. Errors: `unavailable` for a format that is not known. */
+/** The value is a part of `bytes`, which the row owns from now on. Errors: `unavailable` for an unknown format. */
 export function decodeRow(key: RowKey, bytes: Uint8Array): Row {
   if (bytes[0] !== format || bytes.byteLength < headerBytes) {
     throw new NanoError(

@@ -2,7 +2,7 @@ import { expect, it } from "vitest";
 import { profilePicture } from "../../actors/backends/profile_picture.ts";
 import { startTwoSites } from "./two_sites.ts";
 
-it("a written value is read back, migrated, failed over by prefix, reversed, and read from where it lives", async () => {
+it("a written value is read back, migrated, failed over by prefix, reversed, and read where it lives", async () => {
   const two = await startTwoSites({ recheckMs: [5, 10] });
   const { sites } = two;
   try {

@@ -64,7 +64,9 @@ async function main(flags: Flags): Promise<void> {
     const report = last.report();
     say(last.output.slice(-12).join("\n"));
     say(
-      `${killed} kills, ${inFailover} after the first failover began; ${report.acknowledged.writes} writes acknowledged in the journal, ${report.acknowledged.lost} lost, ${report.unaccounted.max} unaccounted for`,
+      `${killed} kills, ${inFailover} after the first failover began; ` +
+        `${report.acknowledged.writes} writes acknowledged in the journal, ` +
+        `${report.acknowledged.lost} lost, ${report.unaccounted.max} unaccounted for`,
     );
     const enough = killed === flags.rounds && inFailover >= Math.min(5, Math.ceil(flags.rounds / 2));
     if (!enough) say("too few kills: the migration ended before they were drawn");
