@@ -1,0 +1,58 @@
+/**
+ * The suites that take minutes, each at its full length and at a tenth of it: commands of the compiled tests and
+ * product, run one after the other, each with the exit code that is right for it. A new suite is one entry here.
+ */
+
+export interface LongCommand {
+  /** From `dist/`. */
+  readonly script: string;
+  readonly options: readonly string[];
+  readonly exitCode: number;
+}
+
+export interface LongSuite {
+  /** What it proves, as `--list` prints it. */
+  readonly proves: string;
+  readonly full: readonly LongCommand[];
+  readonly tenth: readonly LongCommand[];
+}
+
+/** `<temporary>` in the options becomes a folder that is removed if the command ends as it must. */
+export const temporaryFolder = "<temporary>";
+
+/** What the command and the sabotage runner end with when the proof found a fault. */
+const notProven = 3;
+
+function command(script: string, options: string, exitCode = 0): LongCommand {
+  return { script, options: options.split(" ").filter((option) => option !== ""), exitCode };
+}
+
+function migrate(options: string): LongCommand {
+  return command("app/main.js", `migrate --data ${temporaryFolder} ${options}`);
+}
+
+function sabotage(options: string, exitCode = 0): LongCommand {
+  return command("test/sabotage/run.js", options, exitCode);
+}
+
+export const longSuites: Readonly<Record<string, LongSuite>> = {
+  "main-job": {
+    proves: "five live backends move between two sites under faults, and nothing is lost",
+    full: [migrate("")],
+    tenth: [migrate("--users 2000 --seconds 15")],
+  },
+  sabotage: {
+    proves: "the main job's proof fails for broken twins of the actors, and for them only",
+    full: [sabotage("--all")],
+    tenth: [
+      sabotage("drop-dirty-mark --users 1000 --seconds 10", notProven),
+      sabotage("repair-cached-value --users 1000 --seconds 10", notProven),
+      sabotage("--clean --users 1000 --seconds 10"),
+    ],
+  },
+  kill: {
+    proves: "a migration whose system is killed again and again goes on and loses nothing",
+    full: [command("test/long/kill_rounds.js", "--rounds 20")],
+    tenth: [command("test/long/kill_rounds.js", "--rounds 2 --users 1000 --seconds 12")],
+  },
+};
