@@ -7,7 +7,7 @@ export { type Backend, defineBackend } from "./backends/backend.ts";
 export { blocklist } from "./backends/blocklist.ts";
 export { devicePlatform } from "./backends/device_platform.ts";
 export { groups } from "./backends/groups.ts";
-export { backends } from "./backends/index.ts";
+export { backends, builtInBackends } from "./backends/index.ts";
 export { profilePicture } from "./backends/profile_picture.ts";
 export { publicKeys } from "./backends/public_keys.ts";
 export { type CohortFinder, cohortFinder, restPrefix } from "./cohorts.ts";
@@ -22,6 +22,7 @@ export {
   type DecisionState,
   type ShardRecord,
 } from "./control_store.ts";
+export { DataAccess, type DataAccessOptions, type OperationCalls } from "./data_access.ts";
 export { type CompareStatistics, db_compare, type Validation } from "./db_compare.ts";
 export { type CrawlerStatistics, db_crawler } from "./db_crawler.ts";
 export { db_dirty_keys, type LedgerCounts } from "./db_dirty_keys.ts";
@@ -43,10 +44,10 @@ export { db_queuer, type QueuerStatistics } from "./db_queuer.ts";
 export { db_replay, type ReplayStatistics } from "./db_replay.ts";
 export { db_store, type StoreOpener } from "./db_store.ts";
 export { db_switch } from "./db_switch.ts";
-export { keyValue } from "./kinds/key_value.ts";
-export type { BackendLimits, Kind, Operation, Plan } from "./kinds/kind.ts";
+export { keyValue, type Put } from "./kinds/key_value.ts";
+export { type BackendLimits, type Kind, type Operation, operation, type Plan } from "./kinds/kind.ts";
 export { type OneTimeKey, oneTimeKeys, takeRetentionMs } from "./kinds/one_time_keys.ts";
-export { relationship } from "./kinds/relationship.ts";
+export { type Edge, type Member, relationship } from "./kinds/relationship.ts";
 export { dataLimits } from "./limits.ts";
 export { checkPlan, type PlannedBackend, type PlannedJob, type Refusal } from "./plan.ts";
 export {
@@ -94,8 +95,17 @@ export {
 } from "./shard_options.ts";
 export { coordinators, failoverProcess, migrationProcess, type SitePlan, siteChildren } from "./site.ts";
 export type { SiteCounts, SiteOptions } from "./site_shards.ts";
+export { Sites, type SitesCounts, type SitesOptions, startSites } from "./sites.ts";
 export type { ApplyGroup, ApplyResult, Identity, ScanRange } from "./store_messages.ts";
 export type { Capabilities, Store, StoreOptions } from "./stores/contract.ts";
+export {
+  closeDataDirectory,
+  type DataDirectoryOptions,
+  type DataResources,
+  olderLogFolders,
+  openDataDirectory,
+  threadSetup,
+} from "./stores/data_directory.ts";
 export { openLmdbReader, openLmdbStore, type StoreReader } from "./stores/lmdb.ts";
 export { openLmdbControl } from "./stores/lmdb_control.ts";
 export { MemoryFiles, openMemoryStore } from "./stores/memory.ts";
