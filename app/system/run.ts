@@ -7,7 +7,7 @@ import { readFileSync } from "node:fs";
 import { readDecisions } from "../../actors/db_failover.ts";
 import { readPhase } from "../../actors/db_migration.ts";
 import type { RowKey, Site } from "../../actors/records.ts";
-import { toErrorData } from "../../src/index.ts";
+import { type ErrorCode, hasCode, toErrorData } from "../../src/index.ts";
 import { sites } from "../layout.ts";
 import type {
   FromSystem,
@@ -144,10 +144,10 @@ async function settle(
   faults: Faults,
 ): Promise<Omit<SystemResult, "rssAnonBytesMax">> {
   const deadline = performance.now() + settleMsMax;
-  let settled = await job.sites.settled();
+  let settled = await isSettled(job);
   while (!settled && performance.now() < deadline) {
     await new Promise((resolve) => setTimeout(resolve, settlePollMs));
-    settled = await job.sites.settled();
+    settled = await isSettled(job);
   }
   const dirty = settled ? 0 : (await job.sites.counts()).dirty;
   const perror: { key: string; reason: string; site: Site }[] = [];
@@ -158,6 +158,19 @@ async function settle(
   const report = await faults.report();
   return { prefixes: await prefixReports(job, settings), faults: report, perror, dirty };
 }
+
+/** False as well while a shard restarts: a thread may have been killed just before. */
+async function isSettled(job: Job): Promise<boolean> {
+  try {
+    return await job.sites.settled();
+  } catch (error) {
+    if (restarting.some((code) => hasCode(error, code))) return false;
+    throw error;
+  }
+}
+
+/** What a call to a process that restarts fails with. */
+const restarting: readonly ErrorCode[] = ["noproc", "crashed", "timeout"];
 
 /** From the decisions, which outlive every restart; the times of moves before a restart are not known. */
 async function prefixReports(job: Job, settings: JobSettings): Promise<PrefixReport[]> {
