@@ -13,7 +13,7 @@ import { type Database, open, type RootDatabase } from "lmdb";
 import { NanoError } from "../../src/index.ts";
 import { compareKeys, type Row, type RowKey, type Scope, splitRowKey, type Version } from "../records.ts";
 import type { ApplyGroup, ApplyResult, Identity, ScanRange } from "../store_messages.ts";
-import { decideRow, fencedBy } from "./apply_row.ts";
+import { decideRow, fencedBy, isTooLong } from "./apply_row.ts";
 import type { Capabilities, Store, StoreOptions } from "./contract.ts";
 import { decodeRow, encodeRow } from "./row_codec.ts";
 
@@ -104,6 +104,7 @@ class LmdbStore implements Store {
   readonly #fences = new Map<Scope, number>();
   readonly #identity: Identity;
   #closed = false;
+  #ended: Promise<void> | undefined;
   /** The last call in line, settled or not. */
   #last: Promise<unknown> = Promise.resolve();
 
@@ -129,14 +130,12 @@ class LmdbStore implements Store {
     for (const { key, value } of fences.getRange()) this.#fences.set(key, value);
   }
 
-  async identity(): Promise<Identity> {
-    this.#check();
-    return this.#identity;
+  identity(): Promise<Identity> {
+    return this.#serially(() => this.#identity);
   }
 
-  async get(keys: readonly RowKey[]): Promise<(Row | undefined)[]> {
-    this.#check();
-    return keys.map((key) => readRow(this.#environment.rows, key));
+  get(keys: readonly RowKey[]): Promise<(Row | undefined)[]> {
+    return this.#serially(() => keys.map((key) => readRow(this.#environment.rows, key)));
   }
 
   apply(groups: readonly ApplyGroup[]): Promise<ApplyResult[][]> {
@@ -156,15 +155,15 @@ class LmdbStore implements Store {
       const before = this.#fences.get(scope) ?? 0;
       if (term <= before) return before;
       await this.#environment.fences.put(scope, term);
+      // Visible is not synced: a fence that a loss of power takes back would let an old owner write again.
       await this.#environment.root.flushed;
       this.#fences.set(scope, term);
       return term;
     });
   }
 
-  async fences(scopes: readonly Scope[]): Promise<number[]> {
-    this.#check();
-    return scopes.map((scope) => this.#fences.get(scope) ?? 0);
+  fences(scopes: readonly Scope[]): Promise<number[]> {
+    return this.#serially(() => scopes.map((scope) => this.#fences.get(scope) ?? 0));
   }
 
   collect(key: RowKey, version: Version): Promise<boolean> {
@@ -179,48 +178,54 @@ class LmdbStore implements Store {
     });
   }
 
-  async scan(range: ScanRange, limit: number): Promise<Row[]> {
-    this.#check();
-    return scanRows(this.#environment.rows, range, limit);
+  scan(range: ScanRange, limit: number): Promise<Row[]> {
+    return this.#serially(() => scanRows(this.#environment.rows, range, limit));
   }
 
-  async lookup(backend: string, sub: string, limit: number): Promise<string[]> {
-    this.#check();
-    if (!this.#indexed.has(backend))
-      throw new NanoError("bad_argument", `${backend} has no index`, { field: "backend" });
-    const prefix = `${backend}${separator}${sub}${separator}`;
-    const end = `${prefix.slice(0, -1)}\u0001`;
-    const found: string[] = [];
-    for (const key of this.#environment.index.getKeys({ start: prefix, end, limit })) {
-      found.push(key.slice(prefix.length));
-    }
-    return found;
+  lookup(backend: string, sub: string, limit: number): Promise<string[]> {
+    return this.#serially(() => {
+      if (!this.#indexed.has(backend))
+        throw new NanoError("bad_argument", `${backend} has no index`, { field: "backend" });
+      const prefix = `${backend}${separator}${sub}${separator}`;
+      const end = `${prefix.slice(0, -1)}\u0001`;
+      const found: string[] = [];
+      for (const key of this.#environment.index.getKeys({ start: prefix, end, limit })) {
+        found.push(key.slice(prefix.length));
+      }
+      return found;
+    });
   }
 
+  /** One transaction, so that no crash leaves a part of an index; it holds the thread until it is synced. */
   rebuildIndex(): Promise<void> {
-    return this.#serially(async () => {
-      const { rows, index } = this.#environment;
-      await index.clearAsync();
-      const batch = new Batch(this.#environment, this.#indexed);
-      for (const { key, value } of rows.getRange({ start: firstKey })) batch.index(decodeRow(key, value));
-      await batch.committed();
+    return this.#serially(() => {
+      const { root, rows, index } = this.#environment;
+      root.transactionSync(() => {
+        for (const entry of index.getKeys({ start: firstKey })) index.removeSync(entry);
+        for (const { key, value } of rows.getRange({ start: firstKey })) {
+          const row = decodeRow(key, value);
+          const entry = indexEntry(row.key, this.#indexed);
+          if (entry !== undefined && row.value !== null) index.putSync(entry, emptyValue);
+        }
+      });
     });
   }
 
   /** A commit of this adapter is synced when it returns, unless durability is `os`. */
-  async sync(): Promise<void> {
-    this.#check();
+  sync(): Promise<void> {
+    return this.#serially(() => undefined);
   }
 
-  async close(): Promise<void> {
-    if (this.#closed) return;
-    await this.#last;
-    this.#closed = true;
-    await this.#environment.root.close();
+  close(): Promise<void> {
+    this.#ended ??= this.#serially(async () => {
+      this.#closed = true;
+      await this.#environment.root.close();
+    });
+    return this.#ended;
   }
 
   /** In the order of the calls, one at a time. Errors: `unavailable`: the outcome is unknown. */
-  #serially<T>(work: () => Promise<T>): Promise<T> {
+  #serially<T>(work: () => T | Promise<T>): Promise<T> {
     const result = this.#last.then(async () => {
       this.#check();
       try {
@@ -260,16 +265,15 @@ class Batch {
     if (result.status !== "applied") return result;
     this.#written.set(row.key, encoded);
     this.#committed = rows.put(row.key, Buffer.from(encoded.buffer));
-    this.index(row);
+    this.#index(row);
     return result;
   }
 
-  index(row: Row): void {
-    const { backend, key, sub } = splitRowKey(row.key);
-    if (!this.#indexed.has(backend)) return;
-    const entry = `${backend}${separator}${sub}${separator}${key}`;
+  #index({ key, value }: Row): void {
+    const entry = indexEntry(key, this.#indexed);
+    if (entry === undefined) return;
     const { index } = this.#environment;
-    this.#committed = row.value === null ? index.remove(entry) : index.put(entry, emptyValue);
+    this.#committed = value === null ? index.remove(entry) : index.put(entry, emptyValue);
   }
 
   /** Puts of one turn are one transaction, so the last one's promise is everyone's; then the sync. */
@@ -277,6 +281,12 @@ class Batch {
     await this.#committed;
     if (this.#written.size > 0) await this.#environment.root.flushed;
   }
+}
+
+/** Where an indexed row stands in the reverse index; undefined if its backend has none. */
+function indexEntry(row: RowKey, indexed: ReadonlySet<string>): string | undefined {
+  const { backend, key, sub } = splitRowKey(row);
+  return indexed.has(backend) ? `${backend}${separator}${sub}${separator}${key}` : undefined;
 }
 
 /** Another process's view of a store: each call sees what was committed before it. Nothing is ever written. */
@@ -315,6 +325,7 @@ export function openLmdbReader(path: string): StoreReader {
 }
 
 function readRow(rows: Database<Buffer, string>, key: RowKey): Row | undefined {
+  if (isTooLong(key)) return undefined;
   const bytes = rows.getBinary(key);
   return bytes === undefined ? undefined : decodeRow(key, bytes);
 }
