@@ -23,11 +23,9 @@ export function openLmdbControl(path: string, options: { readonly readOnly?: boo
     const readOnly = options.readOnly === true;
     // Without overlapping syncs a transaction is on the disk when it returns.
     const root = open({ path, mapSize: mapBytes, maxDbs: 4, readOnly, overlappingSync: false });
-    return new LmdbControl(root);
+    return new LmdbControl(root, readOnly);
   } catch (error) {
-    throw new NanoError("unavailable", `${path}: ${error instanceof Error ? error.message : String(error)}`, {
-      path,
-    });
+    throw unavailable(path, error, { path });
   }
 }
 
@@ -36,30 +34,37 @@ class LmdbControl implements ControlStore {
   readonly #records: Database<Stored, string>;
   readonly #counters: Database<number, string>;
 
-  constructor(root: RootDatabase) {
+  readonly #readOnly: boolean;
+
+  constructor(root: RootDatabase, readOnly: boolean) {
     this.#root = root;
+    this.#readOnly = readOnly;
     this.#records = root.openDB<Stored, string>({ name: "records", encoding: "msgpack" });
     this.#counters = root.openDB<number, string>({ name: "counters", encoding: "msgpack" });
   }
 
-  async get(key: string): Promise<ControlRecord | undefined> {
-    this.#root.resetReadTxn();
-    const stored = this.#records.get(key);
-    return stored === undefined ? undefined : { key, value: stored.value, revision: stored.revision };
+  get(key: string): Promise<ControlRecord | undefined> {
+    return this.#guarded(() => {
+      this.#root.resetReadTxn();
+      const stored = this.#records.get(key);
+      return stored === undefined ? undefined : { key, value: stored.value, revision: stored.revision };
+    });
   }
 
-  async list(prefix: string): Promise<ControlRecord[]> {
-    this.#root.resetReadTxn();
-    const found: ControlRecord[] = [];
-    for (const { key, value } of this.#records.getRange({ start: prefix })) {
-      if (!key.startsWith(prefix)) break;
-      found.push({ key, value: value.value, revision: value.revision });
-    }
-    return found;
+  list(prefix: string): Promise<ControlRecord[]> {
+    return this.#guarded(() => {
+      this.#root.resetReadTxn();
+      const found: ControlRecord[] = [];
+      for (const { key, value } of this.#records.getRange({ start: prefix })) {
+        if (!key.startsWith(prefix)) break;
+        found.push({ key, value: value.value, revision: value.revision });
+      }
+      return found;
+    });
   }
 
-  async compareAndSet(key: string, expected: number, value: unknown): Promise<number | undefined> {
-    return this.#root.transactionSync(() => {
+  compareAndSet(key: string, expected: number, value: unknown): Promise<number | undefined> {
+    return this.#changed(() => {
       const revision = this.#records.get(key)?.revision ?? 0;
       if (revision !== expected) return undefined;
       this.#records.putSync(key, { value, revision: revision + 1 });
@@ -67,8 +72,8 @@ class LmdbControl implements ControlStore {
     });
   }
 
-  async nextTerm(): Promise<number> {
-    return this.#root.transactionSync(() => {
+  nextTerm(): Promise<number> {
+    return this.#changed(() => {
       const term = (this.#counters.get("term") ?? 0) + 1;
       this.#counters.putSync("term", term);
       return term;
@@ -78,4 +83,29 @@ class LmdbControl implements ControlStore {
   async close(): Promise<void> {
     await this.#root.close();
   }
+
+  #changed<T>(change: () => T): Promise<T> {
+    return this.#guarded(() => {
+      if (this.#readOnly) throw new Error("it was opened for reading only");
+      return this.#root.transactionSync(change);
+    });
+  }
+
+  /** What LMDB throws (a full disk or map, a closed environment) is an operating error here. */
+  async #guarded<T>(work: () => T): Promise<T> {
+    try {
+      return work();
+    } catch (error) {
+      throw unavailable("the control store", error);
+    }
+  }
+}
+
+function unavailable(
+  what: string,
+  error: unknown,
+  details: Readonly<Record<string, unknown>> = {},
+): NanoError {
+  const text = error instanceof Error ? error.message : String(error);
+  return new NanoError("unavailable", `${what}: ${text}`, details);
 }

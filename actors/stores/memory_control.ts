@@ -1,23 +1,24 @@
 /** The control store in memory: for tests and the simulator. Share one object between everything that uses it. */
 
 import type { ControlRecord, ControlStore } from "../control_store.ts";
+import { compareKeys } from "../records.ts";
 
 export class MemoryControl implements ControlStore {
   readonly #records = new Map<string, ControlRecord>();
   #term = 0;
 
   async get(key: string): Promise<ControlRecord | undefined> {
-    return this.#records.get(key);
+    return structuredClone(this.#records.get(key));
   }
 
   async list(prefix: string): Promise<ControlRecord[]> {
-    return this.listNow(prefix);
+    return structuredClone(this.listNow(prefix));
   }
 
-  /** The same at this instant: for oracles. */
+  /** The same at this instant, not to be changed: for oracles. */
   listNow(prefix: string): ControlRecord[] {
-    const keys = [...this.#records.keys()].filter((key) => key.startsWith(prefix)).sort();
-    return keys.map((key) => this.#records.get(key)).filter((record) => record !== undefined);
+    const found = [...this.#records.values()].filter(({ key }) => key.startsWith(prefix));
+    return found.sort((a, b) => compareKeys(a.key, b.key));
   }
 
   async compareAndSet(key: string, expected: number, value: unknown): Promise<number | undefined> {

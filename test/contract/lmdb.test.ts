@@ -6,8 +6,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Store } from "../../actors/stores/contract.ts";
 import { openLmdbStore } from "../../actors/stores/lmdb.ts";
-import { indexedBackend, type StorePlace } from "./store_checks.ts";
 import { storeContract } from "./store_contract.ts";
+import { indexedBackend, type StorePlace } from "./store_rows.ts";
 
 class LmdbHouse {
   readonly #stores: Store[] = [];

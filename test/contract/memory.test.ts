@@ -5,9 +5,10 @@ import { compareKeys, compareVersions, versionZero } from "../../actors/records.
 import type { ApplyResult } from "../../actors/store_messages.ts";
 import type { Store } from "../../actors/stores/contract.ts";
 import { MemoryFiles, openMemoryStore } from "../../actors/stores/memory.ts";
-import { indexedBackend, type StorePlace, storeChecks } from "./store_checks.ts";
+import { storeChecks } from "./store_checks.ts";
 import { storeContract } from "./store_contract.ts";
 import { answersAsTheModel } from "./store_model.ts";
+import { indexedBackend, type StorePlace } from "./store_rows.ts";
 
 /** Makes a broken store of a good one. */
 type Twin = (store: Store, files: MemoryFiles) => Partial<Store>;

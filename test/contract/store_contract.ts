@@ -1,8 +1,9 @@
 /** The suite that every store adapter passes: each check of the contract, and random operations beside a model. */
 
 import { afterEach, describe, it } from "vitest";
-import { type StorePlace, storeChecks } from "./store_checks.ts";
+import { storeChecks } from "./store_checks.ts";
 import { answersAsTheModel } from "./store_model.ts";
+import type { StorePlace } from "./store_rows.ts";
 
 export interface StoreHouse {
   /** A place where no store was opened yet. */

@@ -8,7 +8,7 @@ import { expect } from "vitest";
 import { type Row, type RowKey, rowKey, splitRowKey, type Version } from "../../actors/records.ts";
 import type { ApplyGroup, ApplyResult } from "../../actors/store_messages.ts";
 import type { Store } from "../../actors/stores/contract.ts";
-import { bytes, indexedBackend, type StorePlace } from "./store_checks.ts";
+import { bytes, indexedBackend, type StorePlace } from "./store_rows.ts";
 
 class StoreModel {
   readonly rows = new Map<RowKey, Row>();
