@@ -50,7 +50,7 @@ export const db_dirty_log = genServer(import.meta.url, "db_dirty_log", {
     let bytes = 0;
     for (const folder of options.folders) {
       const own = folder === options.folder;
-      const read = await readFolder(disk, folder, image, { cutTornTail: own });
+      const read = await readFolder(disk, folder, image, { own });
       damaged += read.damaged;
       if (own) bytes = read.bytes;
     }

@@ -19,6 +19,8 @@ export interface RecoveredShard {
 
 interface ShardImage {
   term: number;
+  /** That term's start was read from another thread's log, which holds the shard's account. */
+  elsewhere: boolean;
   readonly marks: Map<RowKey, RecordOf<"mark">>;
   readonly ranges: Map<string, RecordOf<"range">>;
   readonly perror: Map<RowKey, RecordOf<"perror">>;
@@ -28,11 +30,13 @@ interface ShardImage {
 export class LogImage {
   readonly #shards = new Map<number, ShardImage>();
 
-  apply(record: LogRecord): void {
+  /** `own`: the record is from the log that this image is compacted into. */
+  apply(record: LogRecord, { own } = { own: true }): void {
     const image = this.#imageOf(record.shard);
     if (record.shardTerm < image.term) return;
     switch (record.type) {
       case "start":
+        image.elsewhere = !own && (image.elsewhere || record.shardTerm > image.term);
         image.term = record.shardTerm;
         forget(image);
         return;
@@ -81,9 +85,13 @@ export class LogImage {
     };
   }
 
-  /** Everything that is live, as records: what a compacted log begins with. A shard's start comes last. */
+  /**
+   * Everything that is live and this log's, as records: what a compacted log begins with. A shard's start comes last.
+   * A copy of another log's shard would grow old beside the original, and hide that the original was lost.
+   */
   *records(): IterableIterator<LogRecord> {
     for (const [shard, image] of this.#shards) {
+      if (image.elsewhere) continue;
       yield* image.marks.values();
       yield* image.ranges.values();
       yield* image.perror.values();
@@ -95,7 +103,14 @@ export class LogImage {
   #imageOf(shard: number): ShardImage {
     let image = this.#shards.get(shard);
     if (image === undefined) {
-      image = { term: 0, marks: new Map(), ranges: new Map(), perror: new Map(), held: new Map() };
+      image = {
+        term: 0,
+        elsewhere: false,
+        marks: new Map(),
+        ranges: new Map(),
+        perror: new Map(),
+        held: new Map(),
+      };
       this.#shards.set(shard, image);
     }
     return image;

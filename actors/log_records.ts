@@ -67,12 +67,30 @@ export function decodeFrame(bytes: Uint8Array, offset: number): Frame {
   const view = new DataView(bytes.buffer, bytes.byteOffset + offset, headerBytes);
   const length = view.getUint32(0);
   const next = offset + headerBytes + length;
-  if (length > dataLimits.logFrame.bytesMax || next > bytes.byteLength) return { status: "torn" };
+  // No frame is empty: zeros are what a file system leaves of bytes that it never wrote.
+  if (length === 0 || length > dataLimits.logFrame.bytesMax || next > bytes.byteLength)
+    return { status: "torn" };
   const start = offset + headerBytes;
   if (crc32c(bytes, start, next) !== view.getUint32(4)) return { status: "damaged", next };
   const packed = decodeStrict(bytes.subarray(start, next), dataLimits.logFrame);
   if (!Array.isArray(packed)) throw new NanoError("wire", "a log frame is no list of records");
   return { status: "ok", records: packed.map(unpack), next };
+}
+
+/** Where the next whole frame begins, at `from` or behind it; undefined if there is none. */
+export function findFrame(bytes: Uint8Array, from: number): number | undefined {
+  for (let offset = from; offset + headerBytes < bytes.byteLength; offset++) {
+    // A payload is a list: most offsets are told by one byte, without a checksum.
+    if (isListHeader(bytes[offset + headerBytes] ?? 0) && decodeFrame(bytes, offset).status === "ok") {
+      return offset;
+    }
+  }
+  return undefined;
+}
+
+/** msgpack's fixarray, array 16 and array 32. */
+function isListHeader(byte: number): boolean {
+  return (byte >= 0x90 && byte <= 0x9f) || byte === 0xdc || byte === 0xdd;
 }
 
 function pack(record: LogRecord): unknown {

@@ -7,7 +7,7 @@
 import { type AppendFile, type Disk, NanoError } from "../src/index.ts";
 import { dataLimits } from "./limits.ts";
 import type { LogImage } from "./log_image.ts";
-import { decodeFrame, encodeFrame, type LogRecord } from "./log_records.ts";
+import { decodeFrame, encodeFrame, findFrame, type LogRecord } from "./log_records.ts";
 
 const suffix = ".log";
 
@@ -20,12 +20,15 @@ export interface ReadFolder {
   readonly bytes: number;
 }
 
-/** Feeds every record of a folder's segments to the image. Errors: `config` for a newer format. */
+/**
+ * Feeds every record of a folder's segments to the image. `own`: a torn tail is cut, so that nothing is ever written
+ * behind it. Errors: `config` for a newer format.
+ */
 export async function readFolder(
   disk: Disk,
   folder: string,
   image: LogImage,
-  options: { readonly cutTornTail: boolean },
+  { own }: { readonly own: boolean },
 ): Promise<ReadFolder> {
   let damaged = 0;
   let total = 0;
@@ -33,29 +36,39 @@ export async function readFolder(
   for (const [index, name] of names.entries()) {
     const path = `${folder}/${name}`;
     const bytes = await disk.read(path);
-    const last = index === names.length - 1;
     total += bytes.byteLength;
-    let offset = checkHeader(bytes, path);
-    for (;;) {
-      const frame = decodeFrame(bytes, offset);
-      if (frame.status === "end") break;
-      if (frame.status === "ok") {
-        for (const record of frame.records) image.apply(record);
-        offset = frame.next;
-        continue;
-      }
-      // What follows the last synced byte of the last segment was never acknowledged; anything else was.
-      const tail = last && (frame.status === "torn" || frame.next === bytes.byteLength);
-      if (!tail) damaged++;
-      if (frame.status === "damaged" && !tail) {
-        offset = frame.next;
-        continue;
-      }
-      if (tail && options.cutTornTail) await disk.truncate(path, offset);
-      break;
-    }
+    const { end, gaps } = readSegment(bytes, path, (record) => image.apply(record, { own }));
+    damaged += gaps;
+    if (end === bytes.byteLength) continue;
+    // What follows the last whole frame of the last segment was never acknowledged; anything else was.
+    if (index < names.length - 1) damaged++;
+    else if (own) await disk.truncate(path, end);
   }
   return { damaged, bytes: total };
+}
+
+/** `gaps`: frames that can't be read though whole ones follow them. `end`: where the last whole frame ends. */
+function readSegment(
+  bytes: Uint8Array,
+  path: string,
+  apply: (record: LogRecord) => void,
+): { readonly end: number; readonly gaps: number } {
+  let end = checkHeader(bytes, path);
+  let gaps = 0;
+  for (let offset: number | undefined = end; offset !== undefined; ) {
+    const frame = decodeFrame(bytes, offset);
+    if (frame.status === "end") break;
+    if (frame.status === "ok") {
+      for (const record of frame.records) apply(record);
+      offset = frame.next;
+      end = frame.next;
+    } else {
+      // A length that is damaged says nothing of where the next frame begins, so it is looked for.
+      offset = findFrame(bytes, offset + 1);
+      if (offset !== undefined) gaps++;
+    }
+  }
+  return { end, gaps };
 }
 
 export interface SegmentOptions {
@@ -148,9 +161,9 @@ function header(): Uint8Array {
   return bytes;
 }
 
-/** Returns where the frames begin; an empty or cut header is a segment that was never used. */
+/** Returns where the frames begin; a header that is cut or all zeros is a segment that was never used. */
 function checkHeader(bytes: Uint8Array, path: string): number {
-  if (bytes.byteLength < magic.length + 1) return bytes.byteLength;
+  if (bytes.byteLength < magic.length + 1 || bytes.every((byte) => byte === 0)) return bytes.byteLength;
   const found = new TextDecoder().decode(bytes.subarray(0, magic.length));
   const version = bytes[magic.length] ?? 0;
   if (found !== magic || version > format) {

@@ -1,0 +1,178 @@
+/** db_dirty_log in the simulator: what it acknowledges survives, and it acknowledges nothing else. */
+
+import { describe, expect, it } from "vitest";
+import { db_dirty_log } from "../../../actors/db_dirty_log.ts";
+import { child, type Disk, NanoError, type Ref } from "../../../src/index.ts";
+import {
+  SimulatedDisk,
+  type SimulatedNode,
+  type SimulatedThread,
+  simulate,
+  type World,
+} from "../../../src/simulation/index.ts";
+import { clear, mark, start } from "./log_rows.ts";
+
+interface Started {
+  readonly node: SimulatedNode;
+  readonly disk: SimulatedDisk;
+  /** The disk as the node's last life has it. */
+  readonly mounted: () => Disk;
+  readonly log: () => Ref<typeof db_dirty_log>;
+}
+
+const folders = ["logs/1", "logs/2"];
+
+async function supervised(node: SimulatedNode): Promise<void> {
+  const specs = folders.map((folder) => {
+    const options = { folder, folders, durability: "group" as const };
+    return child(folder, db_dirty_log, options, { name: folder });
+  });
+  await node.system.supervise({ children: specs, intensity: 10 });
+}
+
+async function started(world: World): Promise<Started> {
+  const disk = new SimulatedDisk("d", { next: (site) => world.chance(site) });
+  const mounts: Disk[] = [];
+  const resources = (thread: SimulatedThread) => {
+    mounts.unshift(disk.mounted(thread));
+    return { disk: mounts[0] };
+  };
+  const node = await world.node("n", { resources });
+  await supervised(node);
+  const mounted = (): Disk => {
+    const [last] = mounts;
+    if (last === undefined) throw new Error("a node has a main thread");
+    return last;
+  };
+  return { node, disk, mounted, log: () => node.system.ref(db_dirty_log, "logs/1") };
+}
+
+/** The power goes and comes back. */
+async function powerCycle({ node, disk }: Started): Promise<void> {
+  node.crash();
+  disk.crash();
+  await node.restart();
+  await supervised(node);
+}
+
+/** Does what kills the log, and waits until its supervisor has started another. */
+async function untilRestarted(world: World, { node }: Started, kill: () => Promise<void>): Promise<void> {
+  const before = node.process("logs/1");
+  await kill();
+  const isBack = (): boolean => node.process("logs/1") !== before && node.stateOf("logs/1") !== undefined;
+  await world.eventually("the log is back", isBack, 1_000);
+}
+
+async function namesOf(log: Ref<typeof db_dirty_log>, shard = 0): Promise<string[]> {
+  const { marks } = await log.call.recover({ shard });
+  return marks.map(({ key }) => key.split("\u0000")[1] ?? "").sort((a, b) => (a < b ? -1 : 1));
+}
+
+describe("db_dirty_log", () => {
+  it("appends that wait together are written together", async () => {
+    await simulate({ seed: 1 }, async (world) => {
+      const of = await started(world);
+      const appends = Array.from({ length: 100 }, (_, i) => of.log().call.append([mark(`k${i}`, i)]));
+      await Promise.all(appends);
+      const { commits, records } = await of.log().call.statistics();
+      expect(records).toBe(100);
+      // The first goes at once, the others gather behind it.
+      expect(commits).toBe(2);
+    });
+  });
+
+  it("what was acknowledged before the power went is recovered, and a note with it", async () => {
+    for (let seed = 0; seed < 20; seed++) {
+      await simulate({ seed }, async (world) => {
+        const of = await started(world);
+        const acknowledged: string[] = [];
+        const append = async (name: string): Promise<void> => {
+          await of.log().call.append([mark(name, 1)]);
+          acknowledged.push(name);
+        };
+        await of.log().call.append([mark("noted", 1), start(1)]);
+        of.log().cast.note([clear("noted", 1)]);
+        for (let i = 0; i < 30; i++) append(`k${i}`).catch(() => undefined);
+        await world.sleep(world.chance("when") * 4);
+        const answered = [...acknowledged];
+        await powerCycle(of);
+        const names = await namesOf(of.log());
+        expect(names).toEqual(expect.arrayContaining(answered));
+        if (answered.length > 1) expect(names).not.toContain("noted");
+        expect((await of.log().call.recover({ shard: 0 })).shardTerm).toBe(1);
+      });
+    }
+  });
+
+  it("after a sync that failed nothing is acknowledged until it has started anew, and then from the disk", async () => {
+    await simulate({ seed: 1 }, async (world) => {
+      const of = await started(world);
+      await of.log().call.append([mark("before", 1)]);
+      of.disk.faults.failingSyncs = 1;
+      const append = (name: string): Promise<unknown> =>
+        of
+          .log()
+          .call.append([mark(name, 1)])
+          .then(
+            () => "acknowledged",
+            (error: unknown) => (error instanceof NanoError ? error.code : error),
+          );
+      await untilRestarted(world, of, async () => {
+        const outcomes = await Promise.all(["a", "b", "c"].map(append));
+        expect(outcomes).toEqual(["unavailable", "crashed", "crashed"]);
+      });
+      await of.log().call.append([mark("after", 1)]);
+      await powerCycle(of);
+      expect(await namesOf(of.log())).toEqual(expect.arrayContaining(["before", "after"]));
+    });
+  });
+
+  it("a full disk is the same: nothing is acknowledged that does not fit", async () => {
+    await simulate({ seed: 1 }, async (world) => {
+      const of = await started(world);
+      await of.log().call.append([mark("before", 1)]);
+      of.disk.faults.bytesMax = 150;
+      await untilRestarted(world, of, async () => {
+        const append = of.log().call.append([mark("k".repeat(100), 1)]);
+        await expect(append).rejects.toMatchObject({ code: "unavailable" });
+        of.disk.faults.bytesMax = Number.POSITIVE_INFINITY;
+      });
+      await of.log().call.append([mark("after", 1)]);
+      await powerCycle(of);
+      expect(await namesOf(of.log())).toEqual(["after", "before"]);
+      expect((await of.log().call.statistics()).damaged).toBe(0);
+    });
+  });
+
+  it("a log that is lost knows no term of its shards, those of other logs keep theirs", async () => {
+    await simulate({ seed: 1 }, async (world) => {
+      const of = await started(world);
+      await of.log().call.append([mark("a", 1, 0, 3), start(3, 0)]);
+      await of.node.system.ref(db_dirty_log, "logs/2").call.append([mark("b", 1, 1, 4), start(4, 1)]);
+      of.disk.wipe("logs/1");
+      await powerCycle(of);
+      const empty = { marks: [], ranges: [], perror: [], held: [] };
+      expect(await of.log().call.recover({ shard: 0 })).toEqual({ shardTerm: 0, ...empty });
+      expect((await of.log().call.recover({ shard: 1 })).shardTerm).toBe(4);
+      expect(await namesOf(of.log(), 1)).toEqual(["b"]);
+    });
+  });
+
+  it("a damaged log knows what it can read, and no term: every shard is suspect as a whole", async () => {
+    await simulate({ seed: 1 }, async (world) => {
+      const of = await started(world);
+      for (const name of ["a", "b", "c"]) await of.log().call.append([mark(name, 1), start(1)]);
+      const path = "logs/1/0000000001.log";
+      const bytes = of.disk.read(path);
+      of.node.crash();
+      of.disk.wipe("logs/1");
+      await of.node.restart();
+      const file = await of.mounted().openAppend(path, { synced: true });
+      await file.append(bytes.map((byte, i) => (i === 20 ? byte ^ 1 : byte)));
+      await supervised(of.node);
+      expect((await of.log().call.statistics()).damaged).toBe(1);
+      expect((await of.log().call.recover({ shard: 0 })).shardTerm).toBe(0);
+      expect(await namesOf(of.log())).toEqual(["b", "c"]);
+    });
+  });
+});
