@@ -46,6 +46,8 @@ interface Entry {
   pending: number;
   /** db_perror holds an entry for it. */
   quarantined: boolean;
+  /** Replay's backoff delays it: writes and the end of other senders' lanes leave that alone. */
+  parked: boolean;
   readonly sinceMs: number;
 }
 
@@ -57,6 +59,8 @@ export interface CohortCounts {
   pending: number;
   perror: number;
 }
+
+const fresh = { quarantined: false, parked: false } as const;
 
 /** What one mark costs beside its key: measured on V8, entry, map slots and version. */
 const markBytes = 160;
@@ -104,7 +108,7 @@ export class Ledger {
   admit(key: RowKey, cohort: CohortId, version: Version, nowMs: number): void {
     const entry = this.#marks.get(key);
     if (entry === undefined) {
-      this.#insert({ key, cohort, version, owner: "queuer", pending: 1, quarantined: false, sinceMs: nowMs });
+      this.#insert({ key, cohort, version, owner: "queuer", pending: 1, sinceMs: nowMs, ...fresh });
       return;
     }
     assert(compareVersions(version, entry.version) !== 0, "a version is never admitted twice");
@@ -119,7 +123,7 @@ export class Ledger {
   suspect(key: RowKey, cohort: CohortId, version: Version, owner: MarkOwner, nowMs: number): void {
     if (this.#marks.has(key)) return;
     const quarantined = owner === "perror";
-    this.#insert({ key, cohort, version, owner, pending: 0, quarantined, sinceMs: nowMs });
+    this.#insert({ key, cohort, version, owner, pending: 0, sinceMs: nowMs, ...fresh, quarantined });
   }
 
   /** One admitted version is settled locally: committed, or known not to be. Returns who sends the key. */
@@ -152,13 +156,15 @@ export class Ledger {
     if (entry === undefined) return;
     this.#setOwner(entry, owner);
     if (owner === "perror") entry.quarantined = true;
-    if (owner === "replay" && !this.#lanes.has(key)) this.#makeReady(entry);
+    if (owner === "replay") this.#makeReady(entry);
   }
 
   /** After a backoff: replay may have the key again. */
   unpark(key: RowKey): void {
     const entry = this.#marks.get(key);
-    if (entry !== undefined && entry.owner === "replay" && !this.#lanes.has(key)) this.#makeReady(entry);
+    if (entry === undefined || entry.owner !== "replay") return;
+    entry.parked = false;
+    this.#makeReady(entry);
   }
 
   /** Lanes for those of `keys` that the sender owns and nobody holds; the others come back in `busy`. */
@@ -210,7 +216,10 @@ export class Ledger {
         cleared.push({ key: entry.key, version: entry.version, healed: entry.quarantined });
         this.#remove(entry);
       } else if (entry.owner === "queuer") again.push(entry.key);
-      else if (entry.owner === "replay" && outcome !== "parked") this.#makeReady(entry);
+      else if (entry.owner === "replay") {
+        entry.parked = outcome === "parked";
+        this.#makeReady(entry);
+      }
     }
     return { again, cleared };
   }
@@ -226,12 +235,14 @@ export class Ledger {
     return again;
   }
 
-  /** A sender died: its lanes are free, and what the queuer had waiting belongs to replay. */
+  /** A sender died: its lanes are free, what the queuer had waiting belongs to replay, replay's backoffs are forgotten. */
   disown(sender: Sender): void {
     for (const [key, holder] of this.#lanes) if (holder === sender) this.#lanes.delete(key);
     for (const entry of this.#marks.values()) {
       if (sender === "queuer" && entry.owner === "queuer") this.#setOwner(entry, "replay");
-      if (entry.owner === "replay" && !this.#lanes.has(entry.key)) this.#makeReady(entry);
+      if (entry.owner !== "replay") continue;
+      if (sender === "replay") entry.parked = false;
+      this.#makeReady(entry);
     }
   }
 
@@ -345,11 +356,12 @@ export class Ledger {
     if (entry.owner === "perror") counts.perror--;
     if (owner === "perror") counts.perror++;
     entry.owner = owner;
+    entry.parked = false;
     if (owner !== "replay") this.#ready.delete(entry.key);
   }
 
   #makeReady(entry: Entry): void {
-    if (entry.pending === 0 && !this.#lanes.has(entry.key)) this.#ready.add(entry.key);
+    if (entry.pending === 0 && !entry.parked && !this.#lanes.has(entry.key)) this.#ready.add(entry.key);
   }
 
   #giveLane(entry: Entry, sender: Sender): Taken {
