@@ -40,14 +40,23 @@ function bounds(cohort: CohortId): ScanRange {
   const slash = cohort.indexOf("/");
   const backend = cohort.slice(0, slash);
   const prefix = cohort.slice(slash + 1);
-  return prefix === restPrefix
-    ? { from: after(backend, ""), to: `${backend}\u0001` }
-    : { from: after(backend, prefix), to: after(backend, prefix + lastCharacter) };
+  const from = startOf(backend, prefix === restPrefix ? "" : prefix);
+  return { from, to: endOf(from) };
 }
 
-/** Above every character that a key may go on with. */
-const lastCharacter = "\u{10ffff}";
-
-function after(backend: string, prefix: string): RowKey {
+/** Where the rows of keys with this prefix begin. */
+function startOf(backend: string, prefix: string): RowKey {
   return rowKey(backend, prefix).slice(0, -1);
+}
+
+/** The smallest text above all that begin with `start`: its last character that has a successor, replaced by that. */
+function endOf(start: RowKey): RowKey {
+  const characters = Array.from(start);
+  for (let last = characters.pop(); last !== undefined; last = characters.pop()) {
+    const code = last.codePointAt(0) ?? 0;
+    // No text has a code point between the halves of surrogate pairs.
+    if (code < 0x10ffff)
+      return characters.join("") + String.fromCodePoint(code === 0xd7ff ? 0xe000 : code + 1);
+  }
+  return "";
 }
