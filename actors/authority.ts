@@ -13,7 +13,7 @@ export interface CohortState {
   readonly term: number;
   readonly blocked: boolean;
   readonly live: boolean;
-  /** The later of this and the own clock judges expiry: when the latest decision ended, ms since 1970. */
+  /** The later of this and the own clock judges expiry: when the last decision that ended did so, ms since 1970. */
   readonly decidedAtMs: number;
 }
 
@@ -29,9 +29,11 @@ export class AuthorityTable {
   update(cohorts: readonly CohortRecord[], decisions: readonly DecisionRecord[]): void {
     const next = new Map<CohortId, CohortState>();
     for (const record of cohorts) {
-      const { site, term, blocked, decision } = authorityOf(record, decisions);
+      const { site, term, blocked } = authorityOf(record, decisions);
       const live = record.phase === "live";
-      const decidedAtMs = decision?.endedAtMs ?? 0;
+      // The latest decision may still be open: what an earlier one recorded holds until it ends.
+      const ended = decisions.filter((decision) => decision.cohorts.includes(record.cohort));
+      const decidedAtMs = Math.max(0, ...ended.map(({ endedAtMs }) => endedAtMs));
       next.set(record.cohort, { cohort: record.cohort, site, term, blocked, live, decidedAtMs });
     }
     this.#cohorts = next;
