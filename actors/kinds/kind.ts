@@ -90,12 +90,16 @@ export function keyOf(backend: BackendLimits, fields: Fields): string {
 
 const textMax = 200;
 
-/** A text without NUL, which separates the parts of a row's key. */
+/** As UTF-8 every half of a surrogate pair is the same three bytes. */
+const loneSurrogate = /\p{Surrogate}/u;
+
+/** A text without NUL, which separates the parts of a row's key, and with UTF-8 of its own. */
 export function textOf(backend: BackendLimits, fields: Fields, name: string): string {
   const value = fields[name];
   if (typeof value !== "string" || value === "" || value.length > textMax || value.includes("\u0000")) {
     throw wrong(backend, name, `a text of 1 to ${textMax} characters without NUL`);
   }
+  if (loneSurrogate.test(value)) throw wrong(backend, name, "a text without half a surrogate pair");
   return value;
 }
 
@@ -115,5 +119,6 @@ export function expiryOf(backend: BackendLimits, fields: Fields): number {
 }
 
 export function wrong(backend: BackendLimits, field: string, expected: string): NanoError {
-  return new NanoError("bad_argument", `${backend.name}: ${field} must be ${expected}`, { field });
+  const details = { field, cure: `give ${expected}` };
+  return new NanoError("bad_argument", `${backend.name}: ${field} must be ${expected}`, details);
 }

@@ -90,10 +90,21 @@ const take: AmendFunction = (rows, message, { nowMs }): AmendDecision => {
   return { writes: [write], answer: answerOf(free, value) };
 };
 
-/** Keys whose id exists are left alone: a taken key never becomes free again. Answers how many were added. */
+/**
+ * Keys whose id exists are left alone: a taken key never becomes free again. So no key may have more rows than an amend
+ * reads. Answers how many were added.
+ */
 const upload: AmendFunction = (rows, message, { rowKeyOf }): AmendDecision => {
   const known = new Set(rows.map(({ key }) => splitRowKey(key).sub));
-  const added = (message as { readonly keys: readonly OneTimeKey[] }).keys.filter(({ id }) => !known.has(id));
+  const added = (message as { readonly keys: readonly OneTimeKey[] }).keys.filter(({ id }) => {
+    if (known.has(id)) return false;
+    known.add(id);
+    return true;
+  });
+  if (known.size > dataLimits.rowsPerKeyMax) {
+    const text = `a key has at most ${dataLimits.rowsPerKeyMax} one-time keys, free and taken`;
+    throw new NanoError("conflict", text, { reason: "too_many", have: rows.length });
+  }
   const writes = added.map(({ id, value }) => ({
     key: rowKeyOf(id),
     value: encodeFree(value),
