@@ -25,19 +25,14 @@ export function encodeRow({ version, value, expiresAtMs }: Omit<Row, "key">): Ui
 
 /** The value is a part of `bytes`, which the row owns from now on. Errors: `unavailable` for an unknown format. */
 export function decodeRow(key: RowKey, bytes: Uint8Array): Row {
-  if (bytes[0] !== format || bytes.byteLength < headerBytes) {
-    throw new NanoError(
-      "unavailable",
-      `row ${JSON.stringify(key)} has format ${bytes[0]}; this version reads ${format}`,
-    );
-  }
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const view = viewOf(bytes, JSON.stringify(key));
   const value = bytes[1] === tombstoneFlag ? null : bytes.subarray(headerBytes);
   return { key, version: readVersion(view), value, expiresAtMs: view.getFloat64(18) };
 }
 
+/** Errors: as decodeRow. */
 export function decodeVersion(bytes: Uint8Array): Version {
-  return readVersion(new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength));
+  return readVersion(viewOf(bytes, "to be replaced"));
 }
 
 /** True if the stored bytes are exactly this row's. */
@@ -45,6 +40,14 @@ export function sameRow(stored: Uint8Array, encoded: Uint8Array): boolean {
   if (stored.byteLength !== encoded.byteLength) return false;
   for (let i = 0; i < stored.byteLength; i++) if (stored[i] !== encoded[i]) return false;
   return true;
+}
+
+function viewOf(bytes: Uint8Array, name: string): DataView {
+  if (bytes[0] !== format || bytes.byteLength < headerBytes) {
+    const text = `a row (${name}) has format ${bytes[0]}; this version reads ${format}`;
+    throw new NanoError("unavailable", text);
+  }
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
 function readVersion(view: DataView): Version {
