@@ -24,7 +24,7 @@ export class TokenBucket {
   /** How many whole tokens can be taken now, at most `wanted`. */
   available(wanted: number, nowMs: number): number {
     this.#refill(nowMs);
-    return Math.min(wanted, Math.floor(this.#tokens));
+    return Math.max(0, Math.min(wanted, Math.floor(this.#tokens)));
   }
 
   /** Takes tokens; the bucket may go into debt, which later refills pay first. */
