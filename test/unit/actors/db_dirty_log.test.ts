@@ -2,6 +2,7 @@
 
 import { describe, expect, it } from "vitest";
 import { db_dirty_log } from "../../../actors/db_dirty_log.ts";
+import { dataLimits } from "../../../actors/limits.ts";
 import { child, type Disk, NanoError, type Ref } from "../../../src/index.ts";
 import {
   SimulatedDisk,
@@ -173,6 +174,25 @@ describe("db_dirty_log", () => {
       expect((await of.log().call.statistics()).damaged).toBe(1);
       expect((await of.log().call.recover({ shard: 0 })).shardTerm).toBe(0);
       expect(await namesOf(of.log())).toEqual(["b", "c"]);
+    });
+  });
+
+  it("a log that has grown is compacted while it runs, and what is appended meanwhile is in the new one", async () => {
+    await simulate({ seed: 1 }, async (world) => {
+      const of = await started(world);
+      of.node.crash();
+      of.disk.wipe("logs/1");
+      await of.node.restart();
+      const grown = await of.mounted().openAppend("logs/1/0000000001.log", { synced: true });
+      await grown.append(new Uint8Array(dataLimits.logCompactionBytes + 1));
+      await supervised(of.node);
+      await of.log().call.append([mark("a", 1), mark("b", 1), start(1)]);
+      const later = ["c", "d"].map((name) => of.log().call.append([mark(name, 1), clear("a", 1)]));
+      await Promise.all(later);
+      expect(of.disk.list("logs/1")).toEqual(["0000000003.log"]);
+      await powerCycle(of);
+      expect(await namesOf(of.log())).toEqual(["b", "c", "d"]);
+      expect((await of.log().call.recover({ shard: 0 })).shardTerm).toBe(1);
     });
   });
 });
