@@ -14,8 +14,8 @@ import { Backlog, type Waiting } from "./backlog.ts";
 import type { From } from "./envelope.ts";
 import { type Definition, genServer, type Info, noReply, type OptionsOf, type Piped } from "./gen_server.ts";
 import { coreLimits } from "./limits.ts";
+import { estimateBytes } from "./mailbox.ts";
 import { type Pid, samePid } from "./pid.ts";
-import { estimateBytes } from "./process.ts";
 import { checkRouting, type Routing } from "./routing.ts";
 import type { Self, SpawnOptions } from "./self.ts";
 

@@ -28,6 +28,21 @@ export type { NoReply };
 /** Returned by a call handler that will answer later. */
 export const noReply = new NoReply();
 
+/** Returned by an `init` that does not want its process to run. */
+export class Ignore {
+  readonly #brand = true;
+
+  static is(value: unknown): value is Ignore {
+    return typeof value === "object" && value !== null && #brand in value;
+  }
+}
+
+/**
+ * Returned by `init`: the process ends as `normal`, its starter gets the error `ignored`. A supervisor keeps the
+ * child's spec without a pid (a temporary child's is dropped) and goes on.
+ */
+export const ignore = new Ignore();
+
 /** Returned by a handler to end its process after this turn. */
 export class Stop {
   readonly reason: ExitReason;
@@ -79,12 +94,15 @@ export interface Callbacks<
   State,
   Calls extends Record<string, CallHandler<State>>,
   Casts extends Record<string, CastHandler<State>>,
+  Refusal = never,
 > {
-  /** Makes the first state. A throw fails the start; NanoError codes reach whoever started it. */
-  init(this: void, options: Options, self: Self): MaybePromise<State>;
+  /** Makes the first state, or `ignore`. A throw fails the start; NanoError codes reach whoever started it. */
+  init(options: Options, self: Self): MaybePromise<State | Refusal>;
   readonly call?: Calls;
   readonly cast?: Casts;
-  info?(this: void, state: State, message: Info): TurnEnd;
+  info?(state: State, message: Info): TurnEnd;
+  /** The caller of a call that was taken and deferred gave up (its AbortSignal fired): no answer is awaited. */
+  canceled?(state: State, from: From): TurnEnd;
   /** Runs when the process ends by `stop`, by its supervisor or by a crash; not when it is killed. */
   terminate?(this: void, state: State, reason: ExitReason): MaybePromise<void>;
   /** What `sys` and crash reports may show of the state. */
@@ -119,10 +137,11 @@ export function genServer<
 >(
   module: string,
   name: string,
-  callbacks: Callbacks<Options, State, Calls, Casts>,
+  callbacks: Callbacks<Options, State, Calls, Casts, Ignore>,
 ): Definition<Options, State, Calls, Casts> {
   if (name === "") throw new NanoError("bad_argument", "genServer: name is empty; give the export's name");
-  return { module, name, callbacks };
+  // The process looks for `ignore` before it takes anything for its state.
+  return { module, name, callbacks: callbacks as Callbacks<Options, State, Calls, Casts> };
 }
 
 export interface CallOptions {

@@ -9,47 +9,23 @@
 import { assert } from "../base/assert.ts";
 import { NanoError } from "../base/errors.ts";
 import type { Clock } from "../seams/clock.ts";
-import type { Executor } from "../seams/executor.ts";
 import type { Logger } from "../seams/log.ts";
 import type { Random } from "../seams/random.ts";
 import type { Transport } from "../seams/transport.ts";
+import { DeferredCalls } from "./deferred_calls.ts";
 import type { Envelope, EnvelopeKind, ExitReason, From, Outcome } from "./envelope.ts";
-import type { CallOptions, Definition, DefinitionName } from "./gen_server.ts";
+import type { CallOptions, Definition, DefinitionName, Info } from "./gen_server.ts";
+import type { DeadLetterReason, HostOptions, LocalSpawn } from "./host_options.ts";
 import { HostRequests } from "./host_requests.ts";
 import { coreLimits } from "./limits.ts";
 import { Links } from "./links.ts";
 import { PendingCalls } from "./pending_calls.ts";
 import { formatPid, type Pid, type Target } from "./pid.ts";
-import { isCrash, Process } from "./process.ts";
+import { heldAtEnd, Process } from "./process.ts";
 import { ProcessSelf } from "./process_self.ts";
 import { Registry } from "./registry.ts";
 import { RunQueue } from "./run_queue.ts";
 import type { ForwardedRequest, Self, SpawnOptions } from "./self.ts";
-
-export interface HostOptions {
-  readonly node: string;
-  readonly transport: Transport<Envelope>;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly executor: Executor;
-  readonly log: Logger;
-  /** What the thread's set-up opened, by name. */
-  readonly resources: Readonly<Record<string, unknown>>;
-  readonly loadDefinition: (name: DefinitionName) => Promise<Definition>;
-  /** The other threads that are up. */
-  readonly peers: readonly { readonly thread: number; readonly incarnation: number }[];
-}
-
-export type DeadLetterReason = "noproc" | "refused" | "expired" | "thread_down";
-
-/** How a host starts a process on itself. */
-export interface LocalSpawn {
-  readonly name: string;
-  readonly link: Pid | undefined;
-  readonly mailboxMax: number;
-  readonly mailboxBytesMax: number;
-  readonly initTimeoutMs: number;
-}
 
 /** Process id of code that is no process: the main program of the thread. */
 const clientId = 0;
@@ -72,17 +48,17 @@ export class Host {
   readonly #queue: RunQueue;
   readonly #processes = new Map<number, Process>();
   readonly #peers = new Map<number, number>();
-  /** Deferred calls: caller -> the process that owes the answer. */
-  readonly #deferred = new Map<number, { readonly from: From; readonly process: Process }>();
-  #deferredSweepAt: number = coreLimits.deferredSweepAt;
+  readonly #deferred = new DeferredCalls();
   readonly #loadDefinition: HostOptions["loadDefinition"];
   #nextId = 1;
   #nextAny = 0;
   readonly deadLetters: Record<DeadLetterReason, number> = {
     noproc: 0,
     refused: 0,
+    discarded: 0,
     expired: 0,
     thread_down: 0,
+    unsendable: 0,
   };
 
   constructor(options: HostOptions) {
@@ -104,6 +80,7 @@ export class Host {
     options.transport.onMessages((envelopes) => {
       for (const envelope of envelopes) this.#receive(envelope);
     });
+    options.transport.onUnsendable?.((_thread, envelope, error) => this.#unsendable(envelope, error));
     options.transport.onThread((thread, incarnation, up) => this.#threadChanged(thread, incarnation, up));
   }
 
@@ -131,8 +108,11 @@ export class Host {
     const local: LocalSpawn = {
       name: spawn.name ?? "",
       link: spawn.link === true ? starter?.pid : undefined,
-      mailboxMax: spawn.mailbox?.max ?? coreLimits.mailboxMax,
-      mailboxBytesMax: spawn.mailbox?.bytesMax ?? Number.POSITIVE_INFINITY,
+      mailbox: {
+        max: spawn.mailbox?.max ?? coreLimits.mailboxMax,
+        bytesMax: spawn.mailbox?.bytesMax ?? Number.POSITIVE_INFINITY,
+        whenFull: spawn.mailbox?.whenFull ?? "refuse",
+      },
       initTimeoutMs: spawn.initTimeoutMs ?? coreLimits.initTimeoutMs,
     };
     const thread = this.#place(spawn.thread);
@@ -140,7 +120,7 @@ export class Host {
       const loaded = "callbacks" in definition ? definition : await this.#loadDefinition(definition);
       return this.spawnLocal(loaded, options, local);
     }
-    return this.requests.spawnOn(thread, definition, options, local, starter);
+    return this.requests.spawnOn(thread, definition, options, local);
   }
 
   async spawnLocal(definition: Definition, options: unknown, spawn: LocalSpawn): Promise<Pid> {
@@ -150,8 +130,8 @@ export class Host {
       incarnation: this.incarnation,
       id: this.#nextId++,
     };
-    const limits = { max: spawn.mailboxMax, bytesMax: spawn.mailboxBytesMax };
-    const process = new Process(this, pid, spawn.name, definition, limits);
+    const { name, link: parent, mailbox: limits } = spawn;
+    const process = new Process(this, pid, definition, { name, limits, parent });
     this.#processes.set(pid.id, process);
     if (spawn.name !== "") {
       try {
@@ -162,17 +142,23 @@ export class Host {
       }
     }
     if (spawn.link !== undefined) this.links.link(pid, spawn.link);
-    const timer = this.clock.setTimer(spawn.initTimeoutMs, () => {
-      if (process.status === "starting") {
-        process.end({ crash: { code: "timeout", message: `${definition.name}: init took too long` } });
-      }
-    });
+    const cancel = this.#limitInit(process, spawn.initTimeoutMs);
     try {
       await process.start(options);
     } finally {
-      this.clock.clearTimer(timer);
+      cancel();
     }
     return pid;
+  }
+
+  #limitInit(process: Process, timeoutMs: number): () => void {
+    if (timeoutMs === Number.POSITIVE_INFINITY) return () => undefined;
+    const timer = this.clock.setTimer(timeoutMs, () => {
+      if (process.status !== "starting") return;
+      const message = `${process.definition.name}: init took more than ${timeoutMs} ms`;
+      process.end({ crash: { code: "timeout", message } });
+    });
+    return () => this.clock.clearTimer(timer);
   }
 
   selfOf(process: Process): Self {
@@ -186,12 +172,8 @@ export class Host {
     this.#processes.delete(process.pid.id);
     process.onEnd?.();
     if (process.name !== "") this.requests.unregister(process.name, process.pid);
-    for (const [key, { from, process: owing }] of this.#deferred) {
-      if (owing !== process) continue;
-      this.#deferred.delete(key);
-      const code = isCrash(reason) ? "crashed" : "noproc";
-      const error = { code, message: `${process.definition.name} ended before it answered` };
-      this.#postReply(from, { ok: false, error });
+    for (const from of this.#deferred.takeAll(process)) {
+      this.#postReply(from, heldAtEnd(process.definition.name, reason));
     }
     this.links.processEnded(process, reason);
   }
@@ -235,8 +217,8 @@ export class Host {
       const { thread, incarnation } = callee;
       const ref = this.pending.open({ resolve, reject, thread, incarnation, method }, deadlineMs);
       const from: From = { pid: caller, ref, deadlineMs };
-      this.#dispatch(callee, "call", method, message, from, options.trace ?? "");
       if (options.signal !== undefined) this.#cancelOn(options.signal, callee, method, from);
+      this.#dispatch(callee, "call", method, message, from, options.trace ?? "");
     });
   }
 
@@ -256,7 +238,7 @@ export class Host {
     const incarnation = this.incarnationOf(thread);
     if (incarnation === undefined)
       return Promise.reject(new NanoError("noproc", `${method}: thread ${thread} is down`));
-    const deadlineMs = this.clock.now() + timeoutMs;
+    const deadlineMs = timeoutMs === Number.POSITIVE_INFINITY ? 0 : this.clock.now() + timeoutMs;
     return new Promise((resolve, reject) => {
       const ref = this.pending.open({ resolve, reject, thread, incarnation, method }, deadlineMs);
       const from: From = { pid: this.client, ref, deadlineMs };
@@ -280,16 +262,41 @@ export class Host {
   }
 
   reply(from: From, outcome: Outcome): void {
-    this.#deferred.delete(deferredKey(from));
+    this.#deferred.take(from);
     this.#postReply(from, outcome);
   }
 
   /** Remembers that `process` owes `from` an answer. */
   defer(from: From, process: Process): void {
+    if (process.status === "ended" || !this.pendingHere(from)) return;
+    this.#deferred.add(from, process, this.clock);
+  }
+
+  /** To a process of this thread, from the runtime: never refused. */
+  signal(process: Process, message: Info): void {
     if (process.status === "ended") return;
-    if (this.#deferred.size >= this.#deferredSweepAt) this.#sweepDeferred();
-    const key = deferredKey(from);
-    if (this.pendingHere(from)) this.#deferred.set(key, { from, process });
+    process.accept(this.#ownEnvelope("info", process, "", message));
+    this.wake(process);
+  }
+
+  /** A cast of a process to itself: never refused. */
+  castOwn(process: Process, method: string, message: unknown): void {
+    if (process.status === "ended") return;
+    process.accept(this.#ownEnvelope("cast", process, method, message));
+    this.wake(process);
+  }
+
+  /** The same, before all that waits. */
+  castOwnFirst(process: Process, method: string, message: unknown): void {
+    if (process.status === "ended") return;
+    process.acceptFirst(this.#ownEnvelope("cast", process, method, message));
+    this.wake(process);
+  }
+
+  /** A message was dropped from a full mailbox. */
+  discarded(envelope: Envelope): void {
+    this.countDeadLetter("discarded");
+    this.#refuse(envelope, "overloaded", "dropped from a full mailbox");
   }
 
   /** Hands an envelope to its receiver, here or elsewhere. False: it was dropped, and counted. */
@@ -355,6 +362,12 @@ export class Host {
     trace: string,
   ): void {
     const local = callee.thread === this.thread && callee.incarnation === this.incarnation;
+    if (!local && (this.#transport.pressure?.(callee.thread) ?? 0) >= 1) {
+      this.countDeadLetter("refused");
+      const text = `${method}: the way to thread ${callee.thread} is full`;
+      this.pending.fail(from.ref, new NanoError("overloaded", text));
+      return;
+    }
     const posted = this.post(kind, callee, method, message, from, from.deadlineMs, trace);
     // A local refusal has been answered with its own reason.
     if (posted || local) return;
@@ -362,14 +375,13 @@ export class Host {
   }
 
   #cancelOn(signal: AbortSignal, callee: Pid, method: string, from: From): void {
-    signal.addEventListener(
-      "abort",
-      () => {
-        if (!this.pending.fail(from.ref, new NanoError("canceled", `${method}: the caller gave up`))) return;
-        this.post("cancel", callee, method, undefined, from);
-      },
-      { once: true },
-    );
+    const canceled = (): void => {
+      if (!this.pending.fail(from.ref, new NanoError("canceled", `${method}: the caller gave up`))) return;
+      this.post("cancel", callee, method, undefined, from);
+    };
+    signal.addEventListener("abort", canceled, { once: true });
+    // A signal may outlive a million calls.
+    this.pending.onSettled(from.ref, () => signal.removeEventListener("abort", canceled));
   }
 
   #receive(envelope: Envelope): boolean {
@@ -389,8 +401,7 @@ export class Host {
       case "cancel": {
         const { from } = envelope;
         assert(from !== undefined, "a cancel names its call");
-        this.#deferred.delete(deferredKey(from));
-        return this.#processes.get(envelope.to)?.withdraw(from) ?? false;
+        return this.#cancel(envelope.to, from);
       }
       case "system":
         this.requests.handle(envelope);
@@ -404,6 +415,34 @@ export class Host {
         this.links.handle(envelope);
         return true;
     }
+  }
+
+  /** The caller gave up: the call is withdrawn, or whoever deferred it is told. */
+  #cancel(to: number, from: From): boolean {
+    if (this.#processes.get(to)?.withdraw(from) === true) return true;
+    const owing = this.#deferred.take(from);
+    if (owing?.definition.callbacks.canceled === undefined) return false;
+    owing.accept(this.#ownEnvelope("cancel", owing, "", from));
+    this.wake(owing);
+    return true;
+  }
+
+  #ownEnvelope(kind: EnvelopeKind, process: Process, method: string, message: unknown): Envelope {
+    const { incarnation } = this;
+    const to = process.pid.id;
+    return { kind, to, method, message, from: undefined, deadlineMs: 0, trace: "", sequence: 0, incarnation };
+  }
+
+  /** Dropped on its way out, after `post` had said yes: whoever waits for it must not wait for ever. */
+  #unsendable(envelope: Envelope, error: unknown): void {
+    this.countDeadLetter("unsendable");
+    const { kind, method, from } = envelope;
+    const message = `${method || kind}: the message can't be sent to another thread: ${String(error)}`;
+    this.log.error({ kind, method }, message);
+    if (from === undefined) return;
+    const refused = { code: "bad_argument", message, details: { field: "message" } };
+    if (kind === "reply") this.#postReply(from, { ok: false, error: refused });
+    else this.pending.fail(from.ref, new NanoError(refused.code, message, refused.details));
   }
 
   #deliver(envelope: Envelope): boolean {
@@ -442,14 +481,6 @@ export class Host {
     return this.pending.has(from.ref);
   }
 
-  #sweepDeferred(): void {
-    const now = this.clock.now();
-    for (const [key, { from }] of this.#deferred) {
-      if (from.deadlineMs > 0 && from.deadlineMs < now) this.#deferred.delete(key);
-    }
-    this.#deferredSweepAt = Math.max(coreLimits.deferredSweepAt, this.#deferred.size * 2);
-  }
-
   #threadChanged(thread: number, incarnation: number, up: boolean): void {
     if (up) {
       this.#peers.set(thread, incarnation);
@@ -469,9 +500,4 @@ export class Host {
     const workers = this.threads().filter((candidate) => candidate !== 0);
     return workers[this.#nextAny++ % Math.max(1, workers.length)] ?? 0;
   }
-}
-
-/** Callers of one thread are told apart by reference; 4,096 threads fit beside 2^41 references. */
-function deferredKey(from: From): number {
-  return from.ref * 4_096 + from.pid.thread;
 }

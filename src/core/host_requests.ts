@@ -7,10 +7,10 @@ import { assert } from "../base/assert.ts";
 import { NanoError, toErrorData } from "../base/errors.ts";
 import type { Envelope } from "./envelope.ts";
 import type { Definition, DefinitionName } from "./gen_server.ts";
-import type { Host, LocalSpawn } from "./host.ts";
+import type { Host } from "./host.ts";
+import type { LocalSpawn } from "./host_options.ts";
 import { coreLimits } from "./limits.ts";
 import type { Pid } from "./pid.ts";
-import type { Process } from "./process.ts";
 
 /** What `sys` can do with a process. */
 export type SysOperation = "state" | "statistics" | "suspend" | "resume";
@@ -35,18 +35,18 @@ export class HostRequests {
     this.#loadDefinition = loadDefinition;
   }
 
-  /** Starts a process on another thread and, if asked, links `starter` with it before it can be heard of again. */
+  /**
+   * Starts a process on another thread. If it is to be linked, that thread links it before `init` runs, and says so
+   * on the same way as the answer: the starter is linked when it hears of the pid.
+   */
   async spawnOn(
     thread: number,
     { module, name }: DefinitionName,
     options: unknown,
     spawn: LocalSpawn,
-    starter: Process | undefined,
   ): Promise<Pid> {
     const request: SpawnRequest = { definition: { module, name }, options, spawn };
-    const pid = (await this.#host.request(thread, "spawn", request, spawn.initTimeoutMs * 2)) as Pid;
-    if (spawn.link !== undefined && starter !== undefined) this.#host.links.link(starter.pid, pid);
-    return pid;
+    return (await this.#host.request(thread, "spawn", request, spawn.initTimeoutMs * 2)) as Pid;
   }
 
   /** Errors: `already_started` with `details.pid`. */
@@ -114,7 +114,9 @@ export class HostRequests {
     switch (envelope.method) {
       case "spawn": {
         const { definition, options, spawn } = envelope.message as SpawnRequest;
-        return this.#host.spawnLocal(await this.#loadDefinition(definition), options, spawn);
+        const pid = await this.#host.spawnLocal(await this.#loadDefinition(definition), options, spawn);
+        this.#endIfLate(pid, envelope);
+        return pid;
       }
       case "register": {
         const { name, pid } = envelope.message as NameRequest;
@@ -128,6 +130,12 @@ export class HostRequests {
       default:
         throw new NanoError("undef", `no request named ${envelope.method}`);
     }
+  }
+
+  /** Nobody waits for a process that started too late: it would live beside the one that is started instead. */
+  #endIfLate(pid: Pid, { from }: Envelope): void {
+    if (from === undefined || from.deadlineMs === 0 || this.#host.clock.now() <= from.deadlineMs) return;
+    this.#host.process(pid.id)?.requestExit("killed");
   }
 
   #claim(name: string, pid: Pid): void {

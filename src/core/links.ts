@@ -6,8 +6,8 @@
 import { AssertionError } from "../base/assert.ts";
 import type { Envelope, ExitReason } from "./envelope.ts";
 import type { Host } from "./host.ts";
-import { formatPid, type Pid } from "./pid.ts";
-import { isCrash, type Process } from "./process.ts";
+import { formatPid, type Pid, samePid } from "./pid.ts";
+import type { Process } from "./process.ts";
 
 interface Watch {
   readonly watcher: number;
@@ -32,11 +32,6 @@ export class Links {
     if (!this.#host.post("link", other, "", own, undefined)) this.#exitSignal(own, other, "noproc");
   }
 
-  /** One side of a link whose other side is known to stand. */
-  addHalf(own: Pid, other: Pid): void {
-    this.#host.process(own.id)?.links.set(formatPid(other), other);
-  }
-
   unlink(own: Pid, other: Pid): void {
     this.#host.process(own.id)?.links.delete(formatPid(other));
     this.#host.post("unlink", other, "", own, undefined);
@@ -44,6 +39,10 @@ export class Links {
 
   monitor(own: Pid, target: Pid): number {
     const ref = this.#nextRef++;
+    const watcher = this.#host.process(own.id);
+    if (watcher === undefined) return ref;
+    watcher.monitors ??= new Set();
+    watcher.monitors.add(ref);
     this.#watches.set(ref, { watcher: own.id, target, ended: undefined });
     if (!this.#host.post("monitor", target, "", { ref, pid: own }, undefined)) this.#down(ref, "noproc");
     return ref;
@@ -53,11 +52,12 @@ export class Links {
     const watch = this.#watches.get(ref);
     if (watch === undefined || watch.watcher !== own.id) return;
     this.#watches.delete(ref);
+    this.#host.process(own.id)?.monitors?.delete(ref);
     this.#host.post("demonitor", watch.target, "", { ref, pid: own }, undefined);
   }
 
-  /** Asks `target` to end and resolves when it has; after `timeoutMs` it is killed. */
-  stop(target: Pid, asker: Pid, reason: ExitReason, timeoutMs: number): Promise<void> {
+  /** Asks `target` to end and resolves with its reason when it has; after `timeoutMs` it is killed. */
+  stop(target: Pid, asker: Pid, reason: ExitReason, timeoutMs: number): Promise<ExitReason> {
     return new Promise((resolve) => {
       const { clock, client } = this.#host;
       const ref = this.#nextRef++;
@@ -65,9 +65,9 @@ export class Links {
         timeoutMs === Number.POSITIVE_INFINITY
           ? undefined
           : clock.setTimer(timeoutMs, () => this.exit(target, asker, "killed"));
-      const ended = (): void => {
+      const ended = (why: ExitReason): void => {
         if (timer !== undefined) clock.clearTimer(timer);
-        resolve();
+        resolve(why);
       };
       this.#watches.set(ref, { watcher: client.id, target, ended });
       if (!this.#host.post("monitor", target, "", { ref, pid: client }, undefined)) this.#down(ref, "noproc");
@@ -128,7 +128,14 @@ export class Links {
   processEnded(process: Process, reason: ExitReason): void {
     for (const other of process.links.values()) this.#sendExit(other, process.pid, reason);
     for (const { ref, pid } of process.watchers.values()) this.#sendDown(pid, ref, process.pid, reason);
-    for (const [ref, { watcher }] of this.#watches) if (watcher === process.pid.id) this.#watches.delete(ref);
+    for (const ref of process.monitors ?? []) {
+      const watch = this.#watches.get(ref);
+      if (watch === undefined) continue;
+      this.#watches.delete(ref);
+      const { target } = watch;
+      if (this.#host.incarnationOf(target.thread) === target.incarnation)
+        this.#host.post("demonitor", target, "", { ref, pid: process.pid }, undefined);
+    }
   }
 
   threadDown(thread: number, incarnation: number): void {
@@ -163,8 +170,10 @@ export class Links {
   #exitSignal(own: Pid, other: Pid, reason: ExitReason): void {
     const process = this.#host.process(own.id);
     if (process === undefined || !process.links.delete(formatPid(other))) return;
-    if (process.trapsExit) this.#host.post("info", own, "", { type: "exit", pid: other, reason }, undefined);
-    else if (isCrash(reason) || reason !== "normal") process.requestExit(reason);
+    const ofParent = process.parent !== undefined && samePid(process.parent, other);
+    if (process.trapsExit && ofParent) process.requestExit(reason);
+    else if (process.trapsExit) this.#host.signal(process, { type: "exit", pid: other, reason });
+    else if (reason !== "normal") process.requestExit(reason);
   }
 
   #down(ref: number, reason: ExitReason): void {
@@ -175,7 +184,8 @@ export class Links {
       watch.ended(reason);
       return;
     }
-    const watcher = this.#pidOf(watch.watcher);
-    this.#host.post("info", watcher, "", { type: "down", ref, pid: watch.target, reason }, undefined);
+    const process = this.#host.process(watch.watcher);
+    process?.monitors?.delete(ref);
+    if (process !== undefined) this.#host.signal(process, { type: "down", ref, pid: watch.target, reason });
   }
 }

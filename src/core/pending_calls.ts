@@ -15,6 +15,8 @@ interface PendingCall {
   readonly thread: number;
   readonly incarnation: number;
   readonly method: string;
+  /** Runs once, when the call is settled. */
+  settled?: () => void;
 }
 
 export class PendingCalls {
@@ -48,6 +50,13 @@ export class PendingCalls {
     return ref;
   }
 
+  /** Calls `settled` when the call is; at once if it has been. */
+  onSettled(ref: number, settled: () => void): void {
+    const call = this.#calls.get(ref);
+    if (call === undefined) settled();
+    else call.settled = settled;
+  }
+
   settle(ref: number, outcome: Outcome): void {
     const call = this.#calls.get(ref);
     if (call === undefined) {
@@ -55,6 +64,7 @@ export class PendingCalls {
       return;
     }
     this.#calls.delete(ref);
+    call.settled?.();
     if (outcome.ok) call.resolve(outcome.value);
     else call.reject(fromErrorData(outcome.error));
   }
@@ -63,6 +73,7 @@ export class PendingCalls {
     const call = this.#calls.get(ref);
     if (call === undefined) return false;
     this.#calls.delete(ref);
+    call.settled?.();
     call.reject(error);
     return true;
   }

@@ -7,10 +7,11 @@
 
 import { AssertionError } from "../base/assert.ts";
 import { NanoError, toErrorData } from "../base/errors.ts";
-import { RingBuffer } from "../base/ring_buffer.ts";
-import type { Envelope, ExitReason, From } from "./envelope.ts";
-import { type Definition, type Info, isNoReply, Stop } from "./gen_server.ts";
+import type { TimerHandle } from "../seams/clock.ts";
+import type { Envelope, ExitReason, From, Outcome } from "./envelope.ts";
+import { type Definition, Ignore, type Info, isNoReply, Stop } from "./gen_server.ts";
 import type { Host } from "./host.ts";
+import { Mailbox } from "./mailbox.ts";
 import { formatPid, type Pid } from "./pid.ts";
 import type { MailboxLimits } from "./self.ts";
 
@@ -24,7 +25,16 @@ export interface ProcessStatistics {
   readonly waiting: number;
   readonly handled: number;
   readonly refused: number;
+  /** Dropped from a full mailbox whose policy is `discard`. */
+  readonly discarded: number;
   readonly expired: number;
+}
+
+/** What a process hears when nothing else comes for a while; see `Self.idleAfter`. */
+interface IdleWish {
+  readonly delayMs: number;
+  readonly method: string;
+  readonly message: unknown;
 }
 
 export function isCrash(reason: ExitReason): boolean {
@@ -36,10 +46,10 @@ export class Process {
   readonly pid: Pid;
   readonly name: string;
   readonly definition: Definition;
-  readonly limits: MailboxLimits;
+  /** Who started it, if linked: its end is the end of this process, even if it traps exits. */
+  readonly parent: Pid | undefined;
   readonly #host: Host;
-  readonly #mailbox = new RingBuffer<Envelope>();
-  #mailboxBytes = 0;
+  readonly #mailbox: Mailbox;
   state: unknown = undefined;
   status: ProcessStatus = "starting";
   /** In the host's run queue. */
@@ -51,19 +61,31 @@ export class Process {
   readonly links = new Map<string, Pid>();
   /** Who watches this process: reference and watcher. */
   readonly watchers = new Map<string, { readonly ref: number; readonly pid: Pid }>();
+  /** References of the monitors that this process holds. */
+  monitors: Set<number> | undefined;
+  /** Keys of the calls that it took and has not answered yet; kept by the host. */
+  owed: Set<number> | undefined;
   #exitWanted: ExitReason | undefined;
   #suspendWanted = false;
   #inHand: From | undefined;
+  #idleWish: IdleWish | undefined;
+  #idleTimer: TimerHandle | undefined;
   handled = 0;
   refused = 0;
   expired = 0;
 
-  constructor(host: Host, pid: Pid, name: string, definition: Definition, limits: MailboxLimits) {
+  constructor(
+    host: Host,
+    pid: Pid,
+    definition: Definition,
+    born: { readonly name: string; readonly limits: MailboxLimits; readonly parent: Pid | undefined },
+  ) {
     this.#host = host;
     this.pid = pid;
-    this.name = name;
+    this.name = born.name;
     this.definition = definition;
-    this.limits = limits;
+    this.parent = born.parent;
+    this.#mailbox = new Mailbox(born.limits, (dropped) => host.discarded(dropped));
   }
 
   get waiting(): number {
@@ -72,23 +94,29 @@ export class Process {
 
   /** False if the mailbox is full: nothing was stored. */
   offer(envelope: Envelope): boolean {
-    const bytes = this.limits.bytesMax === Number.POSITIVE_INFINITY ? 0 : estimateBytes(envelope.message);
-    if (this.#mailbox.length >= this.limits.max || this.#mailboxBytes + bytes > this.limits.bytesMax) {
-      this.refused++;
-      return false;
-    }
-    this.#mailboxBytes += bytes;
-    this.#mailbox.push(envelope);
-    return true;
+    if (this.#mailbox.offer(envelope)) return true;
+    this.refused++;
+    return false;
+  }
+
+  /** For what the runtime owes the process (ends of others, its timers, its own casts): never refused. */
+  accept(envelope: Envelope): void {
+    this.#mailbox.accept(envelope);
+  }
+
+  /** Is taken before all that waits, after what was put first before it. */
+  acceptFirst(envelope: Envelope): void {
+    this.#mailbox.acceptFirst(envelope);
   }
 
   /** Takes a call out of the mailbox before it runs. */
   withdraw(from: From): boolean {
-    const found = this.#mailbox.remove(
-      ({ kind, from: caller }) =>
-        kind === "call" && caller?.ref === from.ref && caller.pid.thread === from.pid.thread,
-    );
-    return found !== undefined;
+    return this.#mailbox.withdraw(from);
+  }
+
+  /** Holds for the turn in hand: the next message, or the next wish, ends it. */
+  wishIdle(wish: IdleWish): void {
+    this.#idleWish = wish;
   }
 
   get runnable(): boolean {
@@ -105,8 +133,6 @@ export class Process {
       }
       const envelope = this.#mailbox.shift();
       if (envelope === undefined) break;
-      if (this.limits.bytesMax !== Number.POSITIVE_INFINITY)
-        this.#mailboxBytes -= estimateBytes(envelope.message);
       taken++;
       this.#handle(envelope);
     }
@@ -118,8 +144,14 @@ export class Process {
     try {
       const state = await this.definition.callbacks.init(options, this.#host.selfOf(this));
       if (this.status !== "starting") throw new NanoError("crashed", "ended while it was starting");
+      if (Ignore.is(state)) {
+        this.end("normal");
+        throw new NanoError("ignored", `${this.definition.name} does not want to run now`);
+      }
       this.state = state;
       this.status = "ready";
+      if (this.#suspendWanted) this.#applySuspend();
+      this.#armIdle();
     } catch (error) {
       const data = toErrorData(error);
       if (this.status !== "ended") this.end({ crash: data });
@@ -141,8 +173,13 @@ export class Process {
   }
 
   suspend(): void {
-    if (this.status === "ready") this.status = "suspended";
-    else this.#suspendWanted = true;
+    this.#suspendWanted = true;
+    if (this.status === "ready") this.#applySuspend();
+  }
+
+  #applySuspend(): void {
+    this.#suspendWanted = false;
+    this.status = "suspended";
   }
 
   resume(): void {
@@ -154,11 +191,14 @@ export class Process {
 
   statistics(): ProcessStatistics {
     const { pid, name, status, waiting, handled, refused, expired } = this;
-    return { pid, name, definition: this.definition.name, status, waiting, handled, refused, expired };
+    const { discarded } = this.#mailbox;
+    const definition = this.definition.name;
+    return { pid, name, definition, status, waiting, handled, refused, discarded, expired };
   }
 
   #handle(envelope: Envelope): void {
     this.handled++;
+    if (this.#idleTimer !== undefined) this.#clearIdle();
     if (envelope.deadlineMs > 0 && this.#host.nowMs() > envelope.deadlineMs) {
       this.expired++;
       this.#host.countDeadLetter("expired");
@@ -183,7 +223,9 @@ export class Process {
         return handlerOf(callbacks.call, envelope.method)(this.state, envelope.message, envelope.from);
       case "cast":
         return handlerOf(callbacks.cast, envelope.method)(this.state, envelope.message, undefined);
-      case "info": {
+      case "cancel":
+        return callbacks.canceled?.(this.state, envelope.message as From);
+      default: {
         if (callbacks.info === undefined) {
           this.#host.log.warn(
             { pid: formatPid(this.pid), message: envelope.message },
@@ -208,7 +250,6 @@ export class Process {
 
   #await(envelope: Envelope, result: Promise<unknown>): void {
     this.status = "busy";
-    if (envelope.from !== undefined) this.#host.defer(envelope.from, this);
     result.then(
       (value) => this.#resume(() => this.#finished(envelope, value)),
       (error) => this.#resume(() => this.#failed(envelope, error)),
@@ -220,10 +261,7 @@ export class Process {
     if (this.status !== "busy") return;
     this.status = "ready";
     finish();
-    if (this.#suspendWanted && this.status === "ready") {
-      this.#suspendWanted = false;
-      this.status = "suspended";
-    }
+    if (this.#suspendWanted && this.status === "ready") this.#applySuspend();
     this.#host.wake(this);
   }
 
@@ -232,13 +270,17 @@ export class Process {
     this.#inHand = undefined;
     if (Stop.is(result)) {
       if (from !== undefined && result.hasReply) this.#host.reply(from, { ok: true, value: result.reply });
-      else if (from !== undefined) this.#host.defer(from, this);
+      else this.#inHand = from;
+      if (isCrash(result.reason)) this.#report(envelope, result.reason, undefined);
       this.#terminate(result.reason);
-    } else if (from !== undefined) {
+      return;
+    }
+    if (from !== undefined) {
       if (envelope.kind === "cast") this.#host.reply(from, { ok: true, value: undefined });
       else if (isNoReply(result)) this.#host.defer(from, this);
       else this.#host.reply(from, { ok: true, value: result });
     }
+    if (this.#idleWish !== undefined) this.#armIdle();
   }
 
   #failed(envelope: Envelope, error: unknown): void {
@@ -253,17 +295,33 @@ export class Process {
       return;
     }
     const crash = toErrorData(error);
+    this.#report(envelope, { crash }, error instanceof Error ? error.stack : undefined);
+    this.#terminate({ crash });
+  }
+
+  /** The crash report. The state is shown as `formatStatus` shows it, or not at all. */
+  #report(envelope: Envelope, reason: ExitReason, stack: string | undefined): void {
+    const { formatStatus } = this.definition.callbacks;
+    let state: unknown;
+    try {
+      state = formatStatus?.(this.state);
+    } catch (error) {
+      state = `formatStatus threw: ${String(error)}`;
+    }
+    const what = typeof reason === "object" && "crash" in reason ? reason.crash.message : String(reason);
     this.#host.log.error(
       {
         pid: formatPid(this.pid),
         name: this.name,
         definition: this.definition.name,
+        reason,
         lastMessage: { kind: envelope.kind, method: envelope.method },
-        stack: error instanceof Error ? error.stack : undefined,
+        client: envelope.from === undefined ? undefined : formatPid(envelope.from.pid),
+        state,
+        stack,
       },
-      `process crashed: ${crash.message}`,
+      `process crashed: ${what}`,
     );
-    this.#terminate({ crash });
   }
 
   #terminate(reason: ExitReason): void {
@@ -294,23 +352,47 @@ export class Process {
   end(reason: ExitReason): void {
     if (this.status === "ended") return;
     this.status = "ended";
-    const code = reason === "noproc" || reason === "normal" || !isCrash(reason) ? "noproc" : "crashed";
+    this.#clearIdle();
+    const { name } = this.definition;
     const inHand = this.#inHand;
-    if (inHand !== undefined) {
-      const error = { code: "crashed", message: `${this.definition.name} ended while it held the request` };
-      this.#host.reply(inHand, { ok: false, error });
-    }
+    // What was taken may have been done, whatever the reason; what was not taken was not.
+    if (inHand !== undefined) this.#host.reply(inHand, heldAtEnd(name, reason));
+    const code = isCrash(reason) && reason !== "noproc" ? "crashed" : "noproc";
     for (const envelope of this.#mailbox.clear()) {
       if (envelope.from === undefined) {
         this.#host.countDeadLetter("noproc");
         continue;
       }
-      const error = { code, message: `${this.definition.name} ended before it took the request` };
-      this.#host.reply(envelope.from, { ok: false, error });
+      const message = `${name} ended before it took the request`;
+      this.#host.reply(envelope.from, { ok: false, error: { code, message, details: { reason } } });
     }
     this.#host.processEnded(this, reason);
     this.state = undefined;
   }
+
+  #armIdle(): void {
+    const wish = this.#idleWish;
+    this.#idleWish = undefined;
+    if (wish === undefined || this.#mailbox.length > 0) return;
+    const { delayMs, method, message } = wish;
+    this.#idleTimer = this.#host.clock.setTimer(delayMs, () => {
+      this.#idleTimer = undefined;
+      if (this.#mailbox.length === 0) this.#host.castOwn(this, method, message);
+    });
+  }
+
+  #clearIdle(): void {
+    this.#idleWish = undefined;
+    if (this.#idleTimer !== undefined) this.#host.clock.clearTimer(this.#idleTimer);
+    this.#idleTimer = undefined;
+  }
+}
+
+/** The answer to a request that its process had taken and not answered when it ended. */
+export function heldAtEnd(definition: string, reason: ExitReason): Outcome {
+  const cause = typeof reason === "object" && "crash" in reason ? `: ${reason.crash.message}` : "";
+  const message = `${definition} ended while it held the request${cause}`;
+  return { ok: false, error: { code: "crashed", message, details: { reason } } };
 }
 
 function handlerOf(
@@ -320,16 +402,4 @@ function handlerOf(
   const handler = handlers !== undefined && Object.hasOwn(handlers, method) ? handlers[method] : undefined;
   if (handler === undefined) throw new NanoError("undef", `no handler named ${method}`);
   return handler;
-}
-
-/** A cheap, shallow-biased estimate of what a message keeps alive. */
-export function estimateBytes(message: unknown, depth = 0): number {
-  if (typeof message === "string") return 24 + message.length;
-  if (typeof message !== "object" || message === null) return 8;
-  if (message instanceof Uint8Array) return 64 + message.byteLength;
-  if (depth >= 4) return 64;
-  let bytes = 32;
-  if (Array.isArray(message)) for (const item of message) bytes += estimateBytes(item, depth + 1);
-  else for (const value of Object.values(message)) bytes += 16 + estimateBytes(value, depth + 1);
-  return bytes;
 }

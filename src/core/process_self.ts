@@ -106,8 +106,19 @@ export class ProcessSelf implements Self {
   }
 
   castSelf(method: string, message?: unknown): void {
-    if (this.#process.status === "ended") return;
-    this.#host.post("cast", this.pid, method, message, undefined);
+    this.#host.castOwn(this.#process, method, message);
+  }
+
+  continueWith(method: string, message?: unknown): void {
+    this.#host.castOwnFirst(this.#process, method, message);
+  }
+
+  idleAfter(delayMs: number, method: string, message?: unknown): void {
+    if (!(delayMs >= 0)) {
+      const text = `idleAfter: delayMs must be 0 or more, not ${String(delayMs)}`;
+      throw new NanoError("bad_argument", text, { field: "delayMs" });
+    }
+    this.#process.wishIdle({ delayMs, method, message });
   }
 
   trapExit(): void {
@@ -141,7 +152,7 @@ export class ProcessSelf implements Self {
   stop(
     pid: Pid,
     { reason, timeoutMs }: { readonly reason: ExitReason; readonly timeoutMs: number },
-  ): Promise<void> {
+  ): Promise<ExitReason> {
     return this.#host.links.stop(pid, this.pid, reason, timeoutMs);
   }
 

@@ -13,6 +13,12 @@ export interface MailboxLimits {
   readonly max: number;
   /** Estimated bytes that may wait; Infinity: not counted. */
   readonly bytesMax: number;
+  /**
+   * `refuse` (the default): a call is answered `overloaded`, a cast or message is dropped. `discard`: the oldest that
+   * waits makes room, counted as a dead letter, a call among them answered `overloaded`. Ends of linked and watched
+   * processes, timers and what a process sends itself always find room.
+   */
+  readonly whenFull?: "refuse" | "discard";
 }
 
 export interface SpawnOptions {
@@ -22,7 +28,7 @@ export interface SpawnOptions {
   readonly thread?: number | "any" | { readonly with: Pid };
   readonly link?: boolean;
   readonly mailbox?: MailboxLimits;
-  /** How long `init` may take, ms. */
+  /** How long `init` may take, ms; Infinity waits for ever. Default: 30,000. */
   readonly initTimeoutMs?: number;
 }
 
@@ -70,8 +76,21 @@ export interface Self {
   sleep(delayMs: number): Promise<void>;
   /** This process gets the cast `method` after what is already in its mailbox. */
   castSelf(method: string, message?: unknown): void;
+  /**
+   * This process gets the cast `method` next, before anything that is in its mailbox; several in the order in which
+   * they were asked for. From `init` it comes before the first message. OTP's `{continue, _}`.
+   */
+  continueWith(method: string, message?: unknown): void;
+  /**
+   * This process gets the cast `method` if nothing comes for `delayMs` after this turn (or `init`); any message
+   * interrupts, and the wish has to be renewed. OTP's time-out of a gen_server's return value.
+   */
+  idleAfter(delayMs: number, method: string, message?: unknown): void;
 
-  /** From now on, ends of linked processes arrive as `info` instead of ending this one. */
+  /**
+   * From now on, ends of linked processes arrive as `info` instead of ending this one; but the end of the process that
+   * started it (with a link) ends it as ever.
+   */
   trapExit(): void;
   link(pid: Pid): void;
   unlink(pid: Pid): void;
@@ -87,8 +106,8 @@ export interface Self {
    */
   ask(target: Target, request: ForwardedRequest): Promise<unknown>;
 
-  /** Asks a process to end, waits for it, and kills it when it takes longer than `timeoutMs`. */
-  stop(pid: Pid, options: { readonly reason: ExitReason; readonly timeoutMs: number }): Promise<void>;
+  /** Asks a process to end, waits for it, and kills it when it takes longer than `timeoutMs`. Returns why it ended. */
+  stop(pid: Pid, options: { readonly reason: ExitReason; readonly timeoutMs: number }): Promise<ExitReason>;
 
   /** What the thread's set-up opened under this name. Errors: `bad_argument` if there is nothing. */
   resource<T>(name: string): T;

@@ -1,0 +1,62 @@
+/**
+ * The calls that processes of this thread have taken and not answered yet: caller -> the process that owes the answer.
+ * When that process ends, its callers are answered at once.
+ */
+
+import type { Clock } from "../seams/clock.ts";
+import type { From } from "./envelope.ts";
+import { coreLimits } from "./limits.ts";
+import type { Process } from "./process.ts";
+
+interface Deferred {
+  readonly from: From;
+  readonly process: Process;
+}
+
+export class DeferredCalls {
+  readonly #calls = new Map<number, Deferred>();
+  #sweepAt: number = coreLimits.deferredSweepAt;
+
+  add(from: From, process: Process, clock: Clock): void {
+    if (this.#calls.size >= this.#sweepAt) this.#sweep(clock.now());
+    const key = keyOf(from);
+    this.#calls.set(key, { from, process });
+    process.owed ??= new Set();
+    process.owed.add(key);
+  }
+
+  /** It was answered, or nobody waits any more. Returns who owed the answer. */
+  take(from: From): Process | undefined {
+    const key = keyOf(from);
+    const call = this.#calls.get(key);
+    if (call === undefined) return undefined;
+    this.#calls.delete(key);
+    call.process.owed?.delete(key);
+    return call.process;
+  }
+
+  /** All that a process owes, as it ends. */
+  takeAll(process: Process): From[] {
+    const taken: From[] = [];
+    for (const key of process.owed ?? []) {
+      const call = this.#calls.get(key);
+      if (call === undefined) continue;
+      this.#calls.delete(key);
+      taken.push(call.from);
+    }
+    process.owed = undefined;
+    return taken;
+  }
+
+  /** A caller on another thread that was answered from a third one is only forgotten here. */
+  #sweep(nowMs: number): void {
+    for (const { from } of [...this.#calls.values()])
+      if (from.deadlineMs > 0 && from.deadlineMs < nowMs) this.take(from);
+    this.#sweepAt = Math.max(coreLimits.deferredSweepAt, this.#calls.size * 2);
+  }
+}
+
+/** Callers of one thread are told apart by reference; 4,096 threads fit beside 2^41 references. */
+function keyOf(from: From): number {
+  return from.ref * 4_096 + from.pid.thread;
+}

@@ -1,0 +1,36 @@
+/** What a host is made of, and how it is asked to start a process. */
+
+import type { Clock } from "../seams/clock.ts";
+import type { Executor } from "../seams/executor.ts";
+import type { Logger } from "../seams/log.ts";
+import type { Random } from "../seams/random.ts";
+import type { Transport } from "../seams/transport.ts";
+import type { Envelope } from "./envelope.ts";
+import type { Definition, DefinitionName } from "./gen_server.ts";
+import type { Pid } from "./pid.ts";
+import type { MailboxLimits } from "./self.ts";
+
+export interface HostOptions {
+  readonly node: string;
+  readonly transport: Transport<Envelope>;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly executor: Executor;
+  readonly log: Logger;
+  /** What the thread's set-up opened, by name. */
+  readonly resources: Readonly<Record<string, unknown>>;
+  readonly loadDefinition: (name: DefinitionName) => Promise<Definition>;
+  /** The other threads that are up. */
+  readonly peers: readonly { readonly thread: number; readonly incarnation: number }[];
+}
+
+/** Why a message reached nobody; `unsendable`: it can't be packed for another thread. */
+export type DeadLetterReason = "noproc" | "refused" | "discarded" | "expired" | "thread_down" | "unsendable";
+
+/** How a host starts a process on itself. */
+export interface LocalSpawn {
+  readonly name: string;
+  readonly link: Pid | undefined;
+  readonly mailbox: Required<MailboxLimits>;
+  readonly initTimeoutMs: number;
+}
