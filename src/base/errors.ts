@@ -16,6 +16,11 @@ export type RuntimeErrorCode =
   | "discarded" // a factory dropped the job before it ran (details.reason)
   | "canceled" // the caller's AbortSignal fired
   | "already_started" // the name is taken (details.pid)
+  | "already_present" // a stopped child has this id; restart or delete it
+  | "not_found" // the supervisor has no such child
+  | "running" // the child is running; terminate it first
+  | "restarting" // the restart of the child failed and is being tried again; terminate it first
+  | "ignored" // `init` returned `ignore`: nothing was started
   | "undef" // the definition has no such handler
   | "bad_argument" // a value is outside its range (details.field)
   | "wire" // bytes from outside are not what the protocol allows
