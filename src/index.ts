@@ -13,8 +13,10 @@ export {
 export { Heap } from "./base/heap.ts";
 export { RingBuffer } from "./base/ring_buffer.ts";
 export {
+  type AutoShutdown,
   type ChildOptions,
   type ChildSpec,
+  type ChildType,
   child,
   type Restart,
   type Strategy,
@@ -36,7 +38,9 @@ export {
   type CastsOf,
   type Definition,
   genServer,
+  type Ignore,
   type Info,
+  ignore,
   noReply,
   type OptionsOf,
   type Piped,
@@ -48,7 +52,7 @@ export {
 export { formatPid, type Pid, samePid, type Target } from "./core/pid.ts";
 export { consistentHash, queue, type Routing, stickyQueue } from "./core/routing.ts";
 export type { MailboxLimits, Self, SpawnOptions, TimerRef } from "./core/self.ts";
-export { type ChildInfo, supervisor } from "./core/supervisor.ts";
+export { type ChildCounts, type ChildInfo, supervisor } from "./core/supervisor.ts";
 export { System } from "./core/system.ts";
 export { nodeDisk } from "./platform/disk.ts";
 export { type StartOptions, startSystem } from "./platform/start_system.ts";

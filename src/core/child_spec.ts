@@ -4,8 +4,15 @@ import { NanoError } from "../base/errors.ts";
 import type { Definition, OptionsOf } from "./gen_server.ts";
 import type { MailboxLimits, SpawnOptions } from "./self.ts";
 
-export type Restart = "permanent" | "transient" | "temporary";
-export type Strategy = "one_for_one" | "one_for_all" | "rest_for_one" | "simple_one_for_one";
+const restarts = ["permanent", "transient", "temporary"] as const;
+const strategies = ["one_for_one", "one_for_all", "rest_for_one", "simple_one_for_one"] as const;
+const types = ["worker", "supervisor"] as const;
+const autoShutdowns = ["never", "any_significant", "all_significant"] as const;
+
+export type Restart = (typeof restarts)[number];
+export type Strategy = (typeof strategies)[number];
+export type ChildType = (typeof types)[number];
+export type AutoShutdown = (typeof autoShutdowns)[number];
 
 export interface ChildSpec {
   /** Unique among its siblings. */
@@ -17,10 +24,16 @@ export interface ChildSpec {
   readonly restart: Restart;
   /** How long it may take to end, ms; then it is killed. Default: 5,000; Infinity for a supervisor. */
   readonly shutdownMs: number | "brutal_kill";
+  /** For countChildren. Default: worker. */
+  readonly type?: ChildType;
+  /** Its end by itself may end its supervisor, see `autoShutdown`; never of a permanent child. Default: false. */
+  readonly significant?: boolean;
   /** Registered name; "" for none. */
   readonly name: string;
   readonly thread?: SpawnOptions["thread"];
   readonly mailbox?: MailboxLimits;
+  /** How long `init` may take, ms. Default: 30,000; Infinity for a supervisor. */
+  readonly initTimeoutMs?: number;
 }
 
 export interface SupervisorSpec {
@@ -28,6 +41,8 @@ export interface SupervisorSpec {
   /** More than `intensity` restarts within `periodMs` end the supervisor. Defaults: 1 in 5,000 ms. */
   readonly intensity: number;
   readonly periodMs: number;
+  /** Whether the supervisor ends when a significant child, or the last one, has ended by itself. Default: never. */
+  readonly autoShutdown?: AutoShutdown;
   readonly children: readonly ChildSpec[];
 }
 
@@ -44,23 +59,56 @@ export function child<D extends Definition>(
   rest: ChildOptions = {},
 ): ChildSpec {
   const { module, name } = definition;
-  const spec: ChildSpec = {
-    id,
-    module,
-    export: name,
-    options,
-    restart: "permanent",
-    shutdownMs: name === "supervisor" ? Number.POSITIVE_INFINITY : workerShutdownMs,
-    name: "",
-    ...rest,
+  const spec = { id, module, export: name, options, restart: "permanent", name: "" } as const;
+  if (name !== "supervisor") return checkChildSpec({ ...spec, shutdownMs: workerShutdownMs, ...rest });
+  const patience = { shutdownMs: Number.POSITIVE_INFINITY, initTimeoutMs: Number.POSITIVE_INFINITY };
+  return checkChildSpec({ ...spec, type: "supervisor", ...patience, ...rest });
+}
+
+/** Returns the spec. Errors: `bad_argument` naming the first field that is wrong. */
+export function checkChildSpec(spec: ChildSpec): ChildSpec {
+  const check = (field: keyof ChildSpec, holds: boolean, rule: string): void => {
+    if (holds) return;
+    const text = `child ${String(spec.id)}: ${field} must be ${rule}, not ${String(spec[field])}`;
+    throw new NanoError("bad_argument", text, { field, child: spec.id });
   };
-  if (id === "")
-    throw new NanoError("bad_argument", "a child's id is empty; give it a name", { field: "id" });
-  if (spec.shutdownMs !== "brutal_kill" && !(spec.shutdownMs >= 0)) {
-    const text = `child ${id}: shutdownMs must be 0 or more, or "brutal_kill"`;
-    throw new NanoError("bad_argument", text, { field: "shutdownMs" });
-  }
+  check("id", isName(spec.id), "a string that is not empty");
+  check("module", isName(spec.module), "a module's URL");
+  check("export", isName(spec.export), "an export's name");
+  check("restart", restarts.includes(spec.restart), restarts.join(", "));
+  check("name", typeof spec.name === "string", 'a string, "" for none');
+  check(
+    "shutdownMs",
+    spec.shutdownMs === "brutal_kill" || isDuration(spec.shutdownMs),
+    '0 or more, or "brutal_kill"',
+  );
+  check("type", spec.type === undefined || types.includes(spec.type), types.join(" or "));
+  const { significant, initTimeoutMs } = spec;
+  check("significant", significant === undefined || typeof significant === "boolean", "a boolean");
+  check("significant", significant !== true || spec.restart !== "permanent", "false for a permanent child");
+  check("initTimeoutMs", initTimeoutMs === undefined || isDuration(initTimeoutMs), "0 or more");
+  check("thread", isThread(spec.thread), 'a thread\'s number, "any" or { with: pid }');
+  check(
+    "mailbox",
+    isMailbox(spec.mailbox),
+    "{ max: 1 or more, bytesMax: above 0, whenFull: refuse or discard }",
+  );
   return spec;
+}
+
+/** The same, and that the child fits its supervisor. */
+export function checkChildOf(supervisor: SupervisorSpec, spec: ChildSpec): ChildSpec {
+  checkChildSpec(spec);
+  if (spec.significant !== true) return spec;
+  const refusal =
+    supervisor.strategy === "simple_one_for_one"
+      ? "simple_one_for_one has no significant children"
+      : (supervisor.autoShutdown ?? "never") === "never"
+        ? "its supervisor's autoShutdown is never"
+        : undefined;
+  if (refusal === undefined) return spec;
+  const details = { field: "significant", child: spec.id };
+  throw new NanoError("bad_argument", `child ${spec.id} can't be significant: ${refusal}`, details);
 }
 
 /** Fills in the defaults and checks them. Errors: `bad_argument` naming the field. */
@@ -68,19 +116,39 @@ export function supervisorSpec(
   spec: Partial<SupervisorSpec> & Pick<SupervisorSpec, "children">,
 ): SupervisorSpec {
   const full: SupervisorSpec = { strategy: "one_for_one", intensity: 1, periodMs: 5_000, ...spec };
-  if (!(full.intensity >= 0)) {
-    throw new NanoError("bad_argument", "intensity must be 0 or more", { field: "intensity" });
-  }
-  if (!(full.periodMs > 0))
-    throw new NanoError("bad_argument", "periodMs must be above 0", { field: "periodMs" });
-  const ids = new Set(full.children.map(({ id }) => id));
-  if (ids.size !== full.children.length) {
-    throw new NanoError("bad_argument", "two children have one id; make them differ", { field: "children" });
-  }
-  if (full.strategy === "simple_one_for_one" && full.children.length !== 1) {
-    throw new NanoError("bad_argument", "simple_one_for_one takes one child: the template", {
-      field: "children",
-    });
-  }
+  const check = (field: keyof SupervisorSpec, holds: boolean, rule: string): void => {
+    if (!holds) throw new NanoError("bad_argument", `supervisor: ${field} ${rule}`, { field });
+  };
+  const { strategy, intensity, periodMs, autoShutdown = "never", children } = full;
+  check("strategy", strategies.includes(strategy), `must be one of ${strategies.join(", ")}`);
+  check("intensity", isDuration(intensity), "must be 0 or more");
+  check("periodMs", typeof periodMs === "number" && periodMs > 0, "must be above 0");
+  check("autoShutdown", autoShutdowns.includes(autoShutdown), `must be one of ${autoShutdowns.join(", ")}`);
+  check("children", Array.isArray(children), "must be an array");
+  for (const each of children) checkChildOf(full, each);
+  const ids = new Set(children.map(({ id }) => id));
+  check("children", ids.size === children.length, "hold two with one id; make them differ");
+  const isTemplate = strategy !== "simple_one_for_one" || children.length === 1;
+  check("children", isTemplate, "of simple_one_for_one must be one: the template");
   return full;
+}
+
+function isName(value: unknown): boolean {
+  return typeof value === "string" && value !== "";
+}
+
+function isDuration(value: unknown): boolean {
+  return typeof value === "number" && value >= 0;
+}
+
+function isThread(thread: ChildSpec["thread"]): boolean {
+  if (thread === undefined || thread === "any") return true;
+  if (typeof thread === "number") return Number.isSafeInteger(thread) && thread >= 0;
+  return typeof thread === "object" && Number.isSafeInteger(thread?.with?.thread);
+}
+
+function isMailbox(mailbox: MailboxLimits | undefined): boolean {
+  if (mailbox === undefined) return true;
+  const { max, bytesMax, whenFull = "refuse" } = mailbox;
+  return max >= 1 && bytesMax > 0 && (whenFull === "refuse" || whenFull === "discard");
 }

@@ -15,7 +15,7 @@ import type { Transport } from "../seams/transport.ts";
 import { DeferredCalls } from "./deferred_calls.ts";
 import type { Envelope, EnvelopeKind, ExitReason, From, Outcome } from "./envelope.ts";
 import type { CallOptions, Definition, DefinitionName, Info } from "./gen_server.ts";
-import type { DeadLetterReason, HostOptions, LocalSpawn } from "./host_options.ts";
+import { type DeadLetterReason, type HostOptions, type LocalSpawn, noDeadLetters } from "./host_options.ts";
 import { HostRequests } from "./host_requests.ts";
 import { coreLimits } from "./limits.ts";
 import { Links } from "./links.ts";
@@ -52,14 +52,7 @@ export class Host {
   readonly #loadDefinition: HostOptions["loadDefinition"];
   #nextId = 1;
   #nextAny = 0;
-  readonly deadLetters: Record<DeadLetterReason, number> = {
-    noproc: 0,
-    refused: 0,
-    discarded: 0,
-    expired: 0,
-    thread_down: 0,
-    unsendable: 0,
-  };
+  readonly deadLetters = noDeadLetters();
 
   constructor(options: HostOptions) {
     this.node = options.node;

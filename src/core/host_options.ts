@@ -27,6 +27,10 @@ export interface HostOptions {
 /** Why a message reached nobody; `unsendable`: it can't be packed for another thread. */
 export type DeadLetterReason = "noproc" | "refused" | "discarded" | "expired" | "thread_down" | "unsendable";
 
+export function noDeadLetters(): Record<DeadLetterReason, number> {
+  return { noproc: 0, refused: 0, discarded: 0, expired: 0, thread_down: 0, unsendable: 0 };
+}
+
 /** How a host starts a process on itself. */
 export interface LocalSpawn {
   readonly name: string;

@@ -116,7 +116,7 @@ export class Links {
       case "reply":
       case "cancel":
       case "system":
-        throw new AssertionError(`${envelope.kind} is not about links: the host takes it`);
+        throw new AssertionError(`${envelope.kind} is none of the links' messages`);
     }
   }
 
@@ -171,9 +171,10 @@ export class Links {
     const process = this.#host.process(own.id);
     if (process === undefined || !process.links.delete(formatPid(other))) return;
     const ofParent = process.parent !== undefined && samePid(process.parent, other);
-    if (process.trapsExit && ofParent) process.requestExit(reason);
+    // Whoever was linked with a process that was killed is not killed itself: its `terminate` runs.
+    if (process.trapsExit && ofParent) process.requestExit(reason, false);
     else if (process.trapsExit) this.#host.signal(process, { type: "exit", pid: other, reason });
-    else if (reason !== "normal") process.requestExit(reason);
+    else if (reason !== "normal") process.requestExit(reason, false);
   }
 
   #down(ref: number, reason: ExitReason): void {

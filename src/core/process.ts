@@ -160,10 +160,10 @@ export class Process {
     this.#host.wake(this);
   }
 
-  /** Asks it to end after the message in hand; `killed` ends it now, without `terminate`. */
-  requestExit(reason: ExitReason): void {
+  /** Asks it to end after the message in hand, or `now`, without `terminate`. */
+  requestExit(reason: ExitReason, now: boolean = reason === "killed"): void {
     if (this.status === "ended") return;
-    if (reason === "killed" || this.status === "starting") {
+    if (now || this.status === "starting") {
       this.end(reason);
       return;
     }
@@ -218,34 +218,13 @@ export class Process {
 
   #dispatch(envelope: Envelope): unknown {
     const { callbacks } = this.definition;
-    switch (envelope.kind) {
-      case "call":
-        return handlerOf(callbacks.call, envelope.method)(this.state, envelope.message, envelope.from);
-      case "cast":
-        return handlerOf(callbacks.cast, envelope.method)(this.state, envelope.message, undefined);
-      case "cancel":
-        return callbacks.canceled?.(this.state, envelope.message as From);
-      default: {
-        if (callbacks.info === undefined) {
-          this.#host.log.warn(
-            { pid: formatPid(this.pid), message: envelope.message },
-            "unexpected info dropped",
-          );
-          return undefined;
-        }
-        return callbacks.info(this.state, envelope.message as Info);
-      }
-      case "reply":
-      case "cancel":
-      case "exit":
-      case "down":
-      case "link":
-      case "unlink":
-      case "monitor":
-      case "demonitor":
-      case "system":
-        throw new AssertionError(`${envelope.kind} is the host's: it never reaches a mailbox`);
-    }
+    const { kind, method, message } = envelope;
+    if (kind === "call") return handlerOf(callbacks.call, method)(this.state, message, envelope.from);
+    if (kind === "cast") return handlerOf(callbacks.cast, method)(this.state, message, undefined);
+    if (kind === "cancel") return callbacks.canceled?.(this.state, message as From);
+    if (callbacks.info !== undefined) return callbacks.info(this.state, message as Info);
+    this.#host.log.warn({ pid: formatPid(this.pid), message }, "unexpected info dropped");
+    return undefined;
   }
 
   #await(envelope: Envelope, result: Promise<unknown>): void {

@@ -3,52 +3,79 @@
  * gen_server that traps exits, so supervisors nest. Source of the behaviour: OTP's supervisor.
  *
  * State: the children with their pids, the times of recent restarts.
- * Messages: startChild, terminateChild, restartChild, deleteChild, whichChildren, countChildren; exits as info.
+ * Messages: startChild, terminateChild, restartChild, deleteChild, whichChildren, countChildren, getChildSpec; exits
+ * as info.
  *
  * Always true: a child whose pid is set is running or its exit is on its way; more than `intensity` restarts in
- * `periodMs` end the supervisor with a crash that its own supervisor sees.
+ * `periodMs` end the supervisor with a crash that its own supervisor sees. Between two tries of a restart that failed,
+ * or while a dead thread is away, it answers. (OTP's gives up with `shutdown`: then a transient one stays away.)
  */
 
-import { NanoError, toErrorData } from "../base/errors.ts";
-import type { ChildSpec, SupervisorSpec } from "./child_spec.ts";
+import { type ErrorData, hasCode, NanoError, toErrorData } from "../base/errors.ts";
+import {
+  type ChildSpec,
+  type ChildType,
+  checkChildOf,
+  type SupervisorSpec,
+  supervisorSpec,
+} from "./child_spec.ts";
 import type { ExitReason } from "./envelope.ts";
 import { genServer, type Info, type Stop, stop } from "./gen_server.ts";
 import { coreLimits } from "./limits.ts";
-import { type Pid, samePid } from "./pid.ts";
+import { formatPid, type Pid } from "./pid.ts";
 import { isCrash } from "./process.ts";
-import type { Self } from "./self.ts";
+import type { Self, TimerRef } from "./self.ts";
 
 interface Child {
   readonly spec: ChildSpec;
   pid: Pid | undefined;
+  /** Its restart failed, or waits for its thread, and will be tried again. */
+  restarting:
+    | { readonly timer: TimerRef; readonly sinceMs: number; readonly former: Pid | undefined }
+    | undefined;
 }
 
 export interface ChildInfo {
   readonly id: string;
   readonly pid: Pid | undefined;
   readonly restart: ChildSpec["restart"];
+  readonly type: ChildType;
+  /** It ended, and its restart is tried again and again. */
+  readonly restarting: boolean;
+}
+
+export interface ChildCounts {
+  readonly specs: number;
+  /** Children with a process. */
+  readonly active: number;
+  /** Children of each type, running or not. */
+  readonly supervisors: number;
+  readonly workers: number;
 }
 
 interface State {
   readonly self: Self;
   readonly spec: SupervisorSpec;
-  children: Child[];
-  restarts: number[];
+  /** By id, in start order. */
+  readonly children: Map<string, Child>;
+  readonly byPid: Map<string, Child>;
+  /** Restarts within the period; those that one thread's death caused count once. */
+  restarts: { readonly atMs: number; readonly thread: string | undefined }[];
   nextDynamic: number;
 }
 
 export const supervisor = genServer(import.meta.url, "supervisor", {
-  init: async (spec: SupervisorSpec, self): Promise<State> => {
+  init: async (options: SupervisorSpec, self): Promise<State> => {
+    const spec = supervisorSpec(options);
     self.trapExit();
-    const state: State = { self, spec, children: [], restarts: [], nextDynamic: 1 };
+    const children = new Map<string, Child>();
+    const state: State = { self, spec, children, byPid: new Map(), restarts: [], nextDynamic: 1 };
     if (spec.strategy === "simple_one_for_one") return state;
     for (const childSpec of spec.children) {
-      const child: Child = { spec: childSpec, pid: undefined };
-      state.children.push(child);
       try {
-        child.pid = await startChild(state, child);
+        await addChild(state, childSpec);
       } catch (error) {
-        await stopChildren(state, state.children);
+        await stopChildren(state, [...state.children.values()]);
         const { code, message, details } = toErrorData(error);
         throw new NanoError(code, `child ${childSpec.id} did not start: ${message}`, details ?? {});
       }
@@ -57,96 +84,154 @@ export const supervisor = genServer(import.meta.url, "supervisor", {
   },
 
   call: {
-    /** Adds and starts a child; for simple_one_for_one `options` replace the template's. Errors: `already_started`. */
-    startChild: async (state, added: ChildSpec | { readonly options: unknown }): Promise<Pid> => {
+    /**
+     * Adds and starts a child; for simple_one_for_one `options` replace the template's. Returns undefined if its
+     * `init` returned `ignore`: then only its spec is here (of a temporary or dynamic child, nothing). Errors:
+     * `already_started`, `already_present`, `bad_argument` naming the field, what its `init` threw: then nothing is
+     * kept.
+     */
+    startChild: async (state, added: ChildSpec | { readonly options: unknown }): Promise<Pid | undefined> => {
       const spec = dynamicSpec(state, added);
-      const standing = state.children.find((child) => child.spec.id === spec.id);
-      if (standing !== undefined) {
-        const details = { pid: standing.pid };
-        throw new NanoError("already_started", `child ${spec.id} is already here`, details);
-      }
-      const child: Child = { spec, pid: undefined };
-      child.pid = await startChild(state, child);
-      state.children.push(child);
-      return child.pid;
+      const standing = state.children.get(spec.id);
+      if (standing === undefined) return (await addChild(state, spec)).pid;
+      if (standing.pid === undefined)
+        throw new NanoError("already_present", `child ${spec.id} has a spec here; restart or delete it`);
+      throw new NanoError("already_started", `child ${spec.id} is running`, { pid: standing.pid });
     },
 
-    /** Stops a child and keeps its spec (a temporary child's is dropped). Errors: `noproc`. */
-    terminateChild: async (state, id: string): Promise<void> => {
-      const child = find(state, id);
+    /**
+     * Stops a child, also one whose restart is being tried, and keeps its spec (not that of a temporary or dynamic
+     * child). A dynamic child may be named by its pid. Errors: `not_found`.
+     */
+    terminateChild: async (state, idOrPid: string | Pid): Promise<void> => {
+      const child = find(state, idOrPid);
       await stopChild(state, child);
-      if (child.spec.restart === "temporary")
-        state.children = state.children.filter((each) => each !== child);
+      if (!keepsSpec(state, child)) state.children.delete(child.spec.id);
     },
 
-    /** Starts a stopped child again. Errors: `noproc`, `already_started`. */
-    restartChild: async (state, id: string): Promise<Pid> => {
-      const child = find(state, id);
-      if (child.pid !== undefined)
-        throw new NanoError("already_started", `child ${id} is running`, { pid: child.pid });
-      child.pid = await startChild(state, child);
+    /** Starts a stopped child again. Errors: `not_found`, `running`, `restarting`, `bad_argument` if it is dynamic. */
+    restartChild: async (state, id: string): Promise<Pid | undefined> => {
+      const child = findStopped(state, id);
+      await startChild(state, child, "wait");
       return child.pid;
     },
 
-    /** Forgets a stopped child. Errors: `noproc`, `conflict` while it runs. */
+    /** Forgets a stopped child. Errors: `not_found`, `running`, `restarting`, `bad_argument` if it is dynamic. */
     deleteChild: (state, id: string) => {
-      const child = find(state, id);
-      if (child.pid !== undefined)
-        throw new NanoError("conflict", `child ${id} is running; terminate it first`);
-      state.children = state.children.filter((each) => each !== child);
+      findStopped(state, id);
+      state.children.delete(id);
     },
 
+    /** In start order. */
     whichChildren: (state): ChildInfo[] =>
-      state.children.map(({ spec, pid }) => ({ id: spec.id, pid, restart: spec.restart })),
+      [...state.children.values()].map(({ spec, pid, restarting }) => ({
+        id: spec.id,
+        pid,
+        restart: spec.restart,
+        type: typeOf(spec),
+        restarting: restarting !== undefined,
+      })),
 
-    countChildren: (state) => ({
-      specs: state.spec.strategy === "simple_one_for_one" ? 1 : state.children.length,
-      active: state.children.filter(({ pid }) => pid !== undefined).length,
-    }),
+    countChildren: (state): ChildCounts => {
+      const children = [...state.children.values()];
+      const supervisors = children.filter(({ spec }) => typeOf(spec) === "supervisor").length;
+      return {
+        specs: state.spec.strategy === "simple_one_for_one" ? 1 : children.length,
+        active: children.filter(({ pid }) => pid !== undefined).length,
+        supervisors,
+        workers: children.length - supervisors,
+      };
+    },
+
+    /** Errors: `not_found`. */
+    getChildSpec: (state, id: string): ChildSpec => find(state, id).spec,
   },
 
   cast: {
     /** A restart that failed is tried again; it counts against the intensity. */
     again: (state, id: string) => {
-      const child = state.children.find(({ spec }) => spec.id === id);
-      return child === undefined || child.pid !== undefined ? undefined : restart(state, child, "noproc");
+      const child = state.children.get(id);
+      return child?.restarting === undefined ? undefined : restart(state, child, "noproc", undefined);
+    },
+
+    /** A child of a thread that was away: goes on once it is back, which does not count. */
+    threadBack: (state, id: string) => {
+      const child = state.children.get(id);
+      return child?.restarting === undefined ? undefined : startAgain(state, child);
     },
   },
 
   info: (state, info: Info) => {
     if (info.type !== "exit") return undefined;
-    const child = state.children.find(({ pid }) => pid !== undefined && samePid(pid, info.pid));
+    const child = state.byPid.get(formatPid(info.pid));
     if (child === undefined) return undefined;
-    child.pid = undefined;
-    const wanted =
-      child.spec.restart === "permanent" || (child.spec.restart === "transient" && isCrash(info.reason));
-    if (wanted) return restart(state, child, info.reason);
-    if (child.spec.restart === "temporary" || state.spec.strategy === "simple_one_for_one") {
-      state.children = state.children.filter((each) => each !== child);
-    }
-    return undefined;
+    setPid(state, child, undefined);
+    const { restart: kind } = child.spec;
+    if (kind === "permanent" || (kind === "transient" && isCrash(info.reason)))
+      return restart(state, child, info.reason, info.pid);
+    if (!keepsSpec(state, child)) state.children.delete(child.spec.id);
+    return endsWith(state, child) ? stop("shutdown") : undefined;
   },
 
-  terminate: (state) => stopChildren(state, state.children),
+  terminate: (state) => stopChildren(state, [...state.children.values()]),
 });
 
-async function restart(state: State, failed: Child, reason: ExitReason): Promise<Stop | undefined> {
-  const now = state.self.clock.monotonicMs();
-  state.restarts = [...state.restarts.filter((at) => now - at < state.spec.periodMs), now];
-  if (state.restarts.length > state.spec.intensity) {
-    const message = `child ${failed.spec.id}: more than ${state.spec.intensity} restarts in ${state.spec.periodMs} ms`;
+// --- restarts ----------------------------------------------------------------------------------------------------
+
+async function restart(
+  state: State,
+  failed: Child,
+  reason: ExitReason,
+  former: Pid | undefined,
+): Promise<Stop | undefined> {
+  const { intensity, periodMs } = state.spec;
+  if (!mayRestart(state, reason, former)) {
+    const message = `child ${failed.spec.id}: more than ${intensity} restarts in ${periodMs} ms`;
     state.self.log.error({ child: failed.spec.id, reason }, message);
     return stop({ crash: { code: "crashed", message } });
   }
   state.self.log.warn({ child: failed.spec.id, reason }, "restarting");
+  return startAgain(state, failed, former);
+}
+
+/** Counts a restart. False: it is one too many. */
+function mayRestart(state: State, reason: ExitReason, former: Pid | undefined): boolean {
+  const nowMs = state.self.clock.monotonicMs();
+  state.restarts = state.restarts.filter(({ atMs }) => nowMs - atMs < state.spec.periodMs);
+  const byThread = typeof reason === "object" && "thread" in reason && former !== undefined;
+  const thread = byThread ? `${former.thread}.${former.incarnation}` : undefined;
+  if (thread !== undefined && state.restarts.some((each) => each.thread === thread)) return true;
+  state.restarts.push({ atMs: nowMs, thread });
+  return state.restarts.length <= state.spec.intensity;
+}
+
+/** Stops who is affected by the end of `failed` and starts them in order, or arranges to go on later. */
+async function startAgain(
+  state: State,
+  failed: Child,
+  former = failed.restarting?.former,
+): Promise<undefined> {
   const affected = affectedBy(state, failed);
-  await stopChildren(state, affected);
-  for (const child of affected) {
+  await stopChildren(
+    state,
+    affected.filter((child) => child !== failed),
+  );
+  for (const child of affected)
+    if (child !== failed && child.spec.restart === "temporary") state.children.delete(child.spec.id);
+  const standing = affected.filter(({ spec }) => state.children.has(spec.id));
+  const away = standing.map(({ spec }) => awayThread(state, spec)).find((thread) => thread !== undefined);
+  if (away !== undefined) {
+    retryThread(state, failed, away, former);
+    return undefined;
+  }
+  cancelRetry(state, failed);
+  for (const child of standing) {
     try {
-      child.pid = await startChild(state, child);
+      await startChild(state, child, "fail");
+      if (child.pid === undefined && !keepsSpec(state, child)) state.children.delete(child.spec.id);
     } catch (error) {
       state.self.log.error({ child: child.spec.id, error: toErrorData(error) }, "a restart failed");
-      state.self.castAfter(coreLimits.restartRetryMs, "again", child.spec.id);
+      retryLater(state, child, "again", coreLimits.restartRetryMs, child === failed ? former : undefined);
       return undefined;
     }
   }
@@ -160,33 +245,107 @@ function affectedBy(state: State, failed: Child): Child[] {
     case "simple_one_for_one":
       return [failed];
     case "one_for_all":
-      return state.children;
-    case "rest_for_one":
-      return state.children.slice(state.children.indexOf(failed));
+      return [...state.children.values()];
+    case "rest_for_one": {
+      const all = [...state.children.values()];
+      return all.slice(all.indexOf(failed));
+    }
   }
 }
 
-async function startChild(state: State, { spec }: Child): Promise<Pid> {
-  const name = { module: spec.module, name: spec.export };
+/** A dead thread is being replaced: its children wait for it instead of using up the intensity, but not for ever. */
+function retryThread(state: State, child: Child, thread: number, former: Pid | undefined): void {
+  const waitedMs = state.self.clock.monotonicMs() - (child.restarting?.sinceMs ?? Number.POSITIVE_INFINITY);
+  if (waitedMs < coreLimits.threadWaitMs || child.restarting === undefined) {
+    retryLater(state, child, "threadBack", coreLimits.threadPollMs, former);
+    return;
+  }
+  const text = `thread ${thread} is not back after ${coreLimits.threadWaitMs} ms`;
+  state.self.log.error({ child: child.spec.id }, text);
+  retryLater(state, child, "again", coreLimits.restartRetryMs, former);
+}
+
+function retryLater(
+  state: State,
+  child: Child,
+  method: "again" | "threadBack",
+  delayMs: number,
+  former: Pid | undefined,
+): void {
+  const before = child.restarting;
+  cancelRetry(state, child);
+  child.restarting = {
+    timer: state.self.castAfter(delayMs, method, child.spec.id),
+    sinceMs: before?.sinceMs ?? state.self.clock.monotonicMs(),
+    former: former ?? before?.former,
+  };
+}
+
+function cancelRetry(state: State, child: Child): void {
+  if (child.restarting !== undefined) state.self.cancelTimer(child.restarting.timer);
+  child.restarting = undefined;
+}
+
+/** Whether the end of this child, by itself and without a restart, ends its supervisor. */
+function endsWith(state: State, { spec }: Child): boolean {
+  if (spec.significant !== true) return false;
+  if (state.spec.autoShutdown === "any_significant") return true;
+  return ![...state.children.values()].some(
+    (other) => other.spec.significant === true && (other.pid !== undefined || other.restarting !== undefined),
+  );
+}
+
+// --- start and stop ----------------------------------------------------------------------------------------------
+
+/** Nothing is kept if it fails, or if it does not want to run and its spec is of no use. */
+async function addChild(state: State, spec: ChildSpec): Promise<Child> {
+  const child: Child = { spec, pid: undefined, restarting: undefined };
+  state.children.set(spec.id, child);
+  try {
+    await startChild(state, child, "wait");
+  } catch (error) {
+    state.children.delete(spec.id);
+    throw error;
+  }
+  if (child.pid === undefined && !keepsSpec(state, child)) state.children.delete(spec.id);
+  return child;
+}
+
+/** Sets the child's pid; to none if its `init` returned `ignore`. `ifAway`: what to do about a thread that is away. */
+async function startChild(state: State, child: Child, ifAway: "wait" | "fail"): Promise<void> {
+  const { spec } = child;
   const options = {
     link: true,
     ...(spec.name === "" ? {} : { name: spec.name }),
     ...(spec.thread === undefined ? {} : { thread: spec.thread }),
     ...(spec.mailbox === undefined ? {} : { mailbox: spec.mailbox }),
+    ...(spec.initTimeoutMs === undefined ? {} : { initTimeoutMs: spec.initTimeoutMs }),
   };
-  if (typeof spec.thread === "number") await threadUp(state, spec.thread);
-  return state.self.spawnNamed(name, spec.options, options);
+  if (ifAway === "wait") await threadUp(state, spec);
+  try {
+    const definition = { module: spec.module, name: spec.export };
+    setPid(state, child, await state.self.spawnNamed(definition, spec.options, options));
+  } catch (error) {
+    if (!hasCode(error, "ignored")) throw error;
+  }
 }
 
-/** A dead thread is being replaced: its children wait for it instead of using up the intensity. */
-async function threadUp(state: State, thread: number): Promise<void> {
+/** For starts that somebody asked for: a thread that is being replaced is worth waiting for. */
+async function threadUp(state: State, spec: ChildSpec): Promise<void> {
   const deadlineMs = state.self.clock.monotonicMs() + coreLimits.threadWaitMs;
-  while (!state.self.threads().includes(thread)) {
+  for (let away = awayThread(state, spec); away !== undefined; away = awayThread(state, spec)) {
     if (state.self.clock.monotonicMs() > deadlineMs) {
-      throw new NanoError("noproc", `thread ${thread} did not come back in ${coreLimits.threadWaitMs} ms`);
+      throw new NanoError("noproc", `thread ${away} did not come back in ${coreLimits.threadWaitMs} ms`);
     }
     await state.self.sleep(coreLimits.threadPollMs);
   }
+}
+
+/** The thread that this child needs and that is down; undefined if it can start. */
+function awayThread(state: State, { thread }: ChildSpec): number | undefined {
+  if (thread === undefined || thread === "any") return undefined;
+  const wanted = typeof thread === "number" ? thread : thread.with.thread;
+  return state.self.threads().includes(wanted) ? undefined : wanted;
 }
 
 /** In reverse start order, one after the other; children of a template together. */
@@ -199,26 +358,79 @@ async function stopChildren(state: State, children: readonly Child[]): Promise<v
 }
 
 async function stopChild(state: State, child: Child): Promise<void> {
+  cancelRetry(state, child);
   const { pid, spec } = child;
   if (pid === undefined) return;
-  child.pid = undefined;
-  if (spec.shutdownMs === "brutal_kill") await state.self.stop(pid, { reason: "killed", timeoutMs: 0 });
-  else await state.self.stop(pid, { reason: "shutdown", timeoutMs: spec.shutdownMs });
+  setPid(state, child, undefined);
+  if (spec.shutdownMs === "brutal_kill") {
+    await state.self.stop(pid, { reason: "killed", timeoutMs: 0 });
+    return;
+  }
+  const reason = await state.self.stop(pid, { reason: "shutdown", timeoutMs: spec.shutdownMs });
+  if (!isCrash(reason) || reason === "noproc") return;
+  const error: ErrorData = { code: "crashed", message: `child ${spec.id} did not end as it was told` };
+  state.self.log.error({ child: spec.id, reason, error }, error.message);
+}
+
+// --- children ----------------------------------------------------------------------------------------------------
+
+function setPid(state: State, child: Child, pid: Pid | undefined): void {
+  if (child.pid !== undefined) state.byPid.delete(formatPid(child.pid));
+  child.pid = pid;
+  if (pid !== undefined) state.byPid.set(formatPid(pid), child);
+}
+
+/** Whether the spec outlives the process. */
+function keepsSpec(state: State, { spec }: Child): boolean {
+  return spec.restart !== "temporary" && state.spec.strategy !== "simple_one_for_one";
+}
+
+function typeOf({ type = "worker" }: ChildSpec): ChildType {
+  return type;
 }
 
 function dynamicSpec(state: State, added: ChildSpec | { readonly options: unknown }): ChildSpec {
-  if ("id" in added) return added;
+  const isDynamic = state.spec.strategy === "simple_one_for_one";
   const template = state.spec.children[0];
-  if (state.spec.strategy !== "simple_one_for_one" || template === undefined) {
-    throw new NanoError("bad_argument", "only simple_one_for_one starts children from options", {
-      field: "options",
-    });
-  }
-  return { ...template, id: `${template.id}-${state.nextDynamic++}`, options: added.options };
+  if (!isDynamic && "id" in added) return checkChildOf(state.spec, added);
+  if (isDynamic && !("id" in added) && template !== undefined)
+    return { ...template, id: `${template.id}-${state.nextDynamic++}`, options: added.options };
+  const text = isDynamic
+    ? "simple_one_for_one takes { options }; the rest is its template's"
+    : "only simple_one_for_one starts children from { options }; give a child's spec";
+  throw new NanoError("bad_argument", text, { field: isDynamic ? "id" : "options" });
 }
 
-function find(state: State, id: string): Child {
-  const child = state.children.find(({ spec }) => spec.id === id);
-  if (child === undefined) throw new NanoError("noproc", `no child with id ${id}`);
+function find(state: State, idOrPid: string | Pid): Child {
+  if (typeof idOrPid === "string") {
+    const child = state.children.get(idOrPid);
+    if (child !== undefined) return child;
+    throw new NanoError("not_found", `no child with id ${idOrPid}`);
+  }
+  const printed = formatPid(idOrPid);
+  const child = state.byPid.get(printed) ?? restartingAfter(state, printed);
+  if (child === undefined) throw new NanoError("not_found", `no child with pid ${printed}`);
+  return child;
+}
+
+/** Whoever knows a child by its pid still does while its restart is being tried. */
+function restartingAfter(state: State, printed: string): Child | undefined {
+  for (const child of state.children.values()) {
+    const former = child.restarting?.former;
+    if (former !== undefined && formatPid(former) === printed) return child;
+  }
+  return undefined;
+}
+
+function findStopped(state: State, id: string): Child {
+  if (state.spec.strategy === "simple_one_for_one") {
+    const text =
+      "children of simple_one_for_one can't be restarted or deleted by id: they have no spec of their own";
+    throw new NanoError("bad_argument", text, { field: "id" });
+  }
+  const child = find(state, id);
+  if (child.pid !== undefined) throw new NanoError("running", `child ${id} is running`, { pid: child.pid });
+  if (child.restarting !== undefined)
+    throw new NanoError("restarting", `child ${id} is being restarted; terminate it first`);
   return child;
 }

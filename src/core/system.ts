@@ -1,6 +1,8 @@
 /** The system as its program sees it: a host on the main thread, a root supervisor, and ways to processes. */
 
+import { assert } from "../base/assert.ts";
 import { child, type SupervisorSpec, supervisorSpec } from "./child_spec.ts";
+import type { ExitReason } from "./envelope.ts";
 import { Factory } from "./factory.ts";
 import { type FactoryOptions, factory_dispatcher } from "./gen_factory.ts";
 import type { Definition, OptionsOf, Ref } from "./gen_server.ts";
@@ -55,12 +57,23 @@ export class System {
     const pid = await this.#root.call.startChild(child(id, supervisor, supervisorSpec(spec), placement), {
       timeoutMs: Number.POSITIVE_INFINITY,
     });
+    assert(pid !== undefined, "a supervisor does not ignore its start");
     return this.ref(supervisor, placement.name ?? pid);
   }
 
   /** Starts a process that nobody supervises. Errors: what its `init` threw, `already_started`, `timeout`. */
   spawn<D extends Definition>(definition: D, options: OptionsOf<D>, spawn: SpawnOptions = {}): Promise<Pid> {
     return this.#host.spawn(definition, options, spawn, undefined);
+  }
+
+  /** Asks a process to end, as `Self.exit`; `killed` ends it without `terminate`. Does not wait: see `stopProcess`. */
+  exit(pid: Pid, reason: ExitReason): void {
+    this.#host.links.exit(pid, this.#host.client, reason);
+  }
+
+  /** Sends a plain message, which `info` hears. To nobody, it is counted as a dead letter. */
+  send(target: Target, message: unknown): void {
+    this.#host.info(target, message);
   }
 
   /** A typed way to a process, by pid or by name; a name is looked up at each send. */
@@ -78,7 +91,9 @@ export class System {
     options: FactoryOptions<D>,
   ): Promise<Factory<D>> {
     // The dispatcher lives on this thread, so its options (handlers included) are handed over as they are.
-    const spec = child(name, factory_dispatcher, { ...options, definition }, { name });
+    // It ends after its workers, which end in bounded time.
+    const rest = { name, type: "supervisor", shutdownMs: Number.POSITIVE_INFINITY } as const;
+    const spec = child(name, factory_dispatcher, { ...options, definition }, rest);
     await this.#root.call.startChild(spec, { timeoutMs: Number.POSITIVE_INFINITY });
     return new Factory(this.#host, definition, name);
   }
