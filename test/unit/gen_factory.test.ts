@@ -102,11 +102,9 @@ describe.each(Object.entries(routings))("gen_factory with %s", (name, routing) =
     const log: Seen[] = [];
     const system = await startSystem();
     const gate = new Promise<void>(() => undefined);
-    const factory = await system.startFactory("factory", recorder, {
-      args: { log, gate },
-      workers: 1,
-      routing,
-    });
+    // The gate never opens: the worker's job in hand would be waited for, for 5 s.
+    const options = { args: { log, gate }, workers: 1, routing, shutdownMs: 10 };
+    const factory = await system.startFactory("factory", recorder, options);
     const jobs = Promise.allSettled(
       Array.from({ length: 3 }, (_, n) => factory.at("a").call.wait({ key: "a", n })),
     );
