@@ -8,6 +8,7 @@
  * Always true: at most one job of a lane runs; a job never overtakes an earlier one of its lane, resize included.
  */
 
+import { assert } from "../base/assert.ts";
 import { RingBuffer } from "../base/ring_buffer.ts";
 import type { Routing } from "./routing.ts";
 import { partitionOf, routingTable } from "./routing_table.ts";
@@ -23,6 +24,10 @@ interface Lane<Job> {
   readonly id: string;
   readonly waiting: RingBuffer<Job>;
   running: boolean;
+  /** Is taken before all that waits. */
+  first: Job | undefined;
+  /** Among the ready lanes; it may have been emptied since. */
+  queued: boolean;
   /** The only worker that may run it; undefined: any. */
   worker: number | undefined;
 }
@@ -65,7 +70,7 @@ export class Backlog<Job extends Waiting> {
     lane.waiting.push(job);
     this.#length++;
     this.#bytes += job.bytes;
-    if (lane.waiting.length === 1 && !lane.running) this.#ready(lane);
+    if (!lane.running) this.#ready(lane);
   }
 
   /** One of the idle workers that could take a job now. */
@@ -78,14 +83,21 @@ export class Backlog<Job extends Waiting> {
   /** The next job for a free worker, and the lane to hand back when it has run. */
   take(worker: number): { readonly job: Job; readonly lane: string } | undefined {
     const bound = this.#bound[worker];
-    const lane = bound?.shift() ?? this.#anyone.shift();
-    if (bound?.length === 0) this.#called.delete(worker);
-    const job = lane?.waiting.shift();
-    if (lane === undefined || job === undefined) return undefined;
-    lane.running = true;
-    this.#length--;
-    this.#bytes -= job.bytes;
-    return { job, lane: lane.id };
+    for (;;) {
+      const lane = bound?.shift() ?? this.#anyone.shift();
+      if (bound?.length === 0) this.#called.delete(worker);
+      if (lane === undefined) return undefined;
+      lane.queued = false;
+      const job = lane.first ?? lane.waiting.shift();
+      lane.first = undefined;
+      if (job === undefined) {
+        this.#lanes.delete(lane.id);
+        continue;
+      }
+      lane.running = true;
+      this.#forget(job);
+      return { job, lane: lane.id };
+    }
   }
 
   /** The job that ran in this lane ended, however. */
@@ -97,6 +109,17 @@ export class Backlog<Job extends Waiting> {
     else this.#lanes.delete(id);
   }
 
+  /** The job that was taken did not run: it is the next of its lane again. */
+  putBack(id: string, job: Job): void {
+    const lane = this.#lanes.get(id);
+    assert(lane?.running === true, "a job that comes back had been taken");
+    lane.running = false;
+    lane.first = job;
+    this.#length++;
+    this.#bytes += job.bytes;
+    this.#ready(lane);
+  }
+
   /** Lanes that wait follow the new table at once; one that runs, after its job: the old worker finishes it first. */
   resize(workers: number): void {
     this.#table = routingTable(workers);
@@ -105,25 +128,42 @@ export class Backlog<Job extends Waiting> {
     this.#bound = Array.from({ length: workers }, () => new RingBuffer());
     for (const lane of this.#lanes.values())
       if (lane.worker !== undefined) lane.worker = this.#table[Number(lane.id)];
-    for (const lane of ready) this.#ready(lane);
+    for (const lane of ready) {
+      lane.queued = false;
+      this.#ready(lane);
+    }
   }
 
-  /** Takes a job out before it runs. */
-  remove(matches: (job: Job) => boolean): Job | undefined {
+  /** Takes out all jobs for which `isDead` holds; linear. The order of the others stays. */
+  sweep(isDead: (job: Job) => boolean): Job[] {
+    const dead: Job[] = [];
     for (const lane of this.#lanes.values()) {
-      const job = lane.waiting.remove(matches);
-      if (job === undefined) continue;
-      this.#length--;
-      this.#bytes -= job.bytes;
-      return job;
+      if (lane.first !== undefined && isDead(lane.first)) {
+        dead.push(lane.first);
+        lane.first = undefined;
+      }
+      for (const job of lane.waiting.clear()) {
+        if (isDead(job)) dead.push(job);
+        else lane.waiting.push(job);
+      }
     }
-    return undefined;
+    for (const job of dead) this.#forget(job);
+    return dead;
+  }
+
+  #forget(job: Job): void {
+    this.#length--;
+    this.#bytes -= job.bytes;
   }
 
   /** Empties it. */
   clear(): Job[] {
     const jobs: Job[] = [];
-    for (const lane of this.#lanes.values()) jobs.push(...lane.waiting.clear());
+    for (const lane of this.#lanes.values()) {
+      if (lane.first !== undefined) jobs.push(lane.first);
+      lane.first = undefined;
+      jobs.push(...lane.waiting.clear());
+    }
     this.#length = 0;
     this.#bytes = 0;
     return jobs;
@@ -137,13 +177,15 @@ export class Backlog<Job extends Waiting> {
     let lane = this.#lanes.get(id);
     if (lane === undefined) {
       const worker = type === "consistent_hash" ? this.#table[partition] : undefined;
-      lane = { id, waiting: new RingBuffer(), running: false, worker };
+      lane = { id, waiting: new RingBuffer(), running: false, first: undefined, queued: false, worker };
       this.#lanes.set(id, lane);
     }
     return lane;
   }
 
   #ready(lane: Lane<Job>): void {
+    if (lane.queued) return;
+    lane.queued = true;
     if (lane.worker === undefined) {
       this.#anyone.push(lane);
       return;

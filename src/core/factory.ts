@@ -43,9 +43,20 @@ export class Factory<D extends Definition> {
     return { call: call as CallsOf<D>, cast: cast as CastsOf<D> };
   }
 
-  /** From now on this many workers; no job is lost, the order per key is kept. Errors: `bad_argument`. */
+  /**
+   * From now on this many workers; no job is lost, the order per key is kept. Errors: `bad_argument`; what a new
+   * worker's `init` threw: then nothing changes.
+   */
   resize(workers: number): Promise<void> {
-    return this.#dispatcher.call.resize(workers);
+    return this.#dispatcher.call.resize(workers, { timeoutMs: Number.POSITIVE_INFINITY });
+  }
+
+  /**
+   * From now on jobs are discarded (`shutdown`); resolves when every job that had been taken is answered. Then
+   * `System.stopFactory` loses nothing.
+   */
+  drain(): Promise<void> {
+    return this.#dispatcher.call.drain(undefined, { timeoutMs: Number.POSITIVE_INFINITY });
   }
 
   statistics(): Promise<FactoryStatistics> {

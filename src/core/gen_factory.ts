@@ -7,19 +7,23 @@
  *
  * Always true: a job is answered exactly once: by its worker, or with `discarded` (overflow, expired, shutdown) or
  * `crashed` when its worker died with it in hand; the backlog survives a worker's death; nothing is dropped silently.
+ * A worker that ends is started again for ever, at once or every 50 ms: a poisonous job can't take the group down.
  */
 
+import { assert } from "../base/assert.ts";
 import { type ErrorData, NanoError, toErrorData } from "../base/errors.ts";
+import { MiB } from "../base/limits.ts";
 import { Backlog, type Waiting } from "./backlog.ts";
 import type { From } from "./envelope.ts";
 import { type Definition, genServer, type Info, noReply, type OptionsOf, type Piped } from "./gen_server.ts";
 import { coreLimits } from "./limits.ts";
 import { estimateBytes } from "./mailbox.ts";
-import { type Pid, samePid } from "./pid.ts";
+import { formatPid, type Pid, samePid } from "./pid.ts";
 import { checkRouting, type Routing } from "./routing.ts";
 import type { Self, SpawnOptions } from "./self.ts";
 
-export type DiscardReason = "overflow" | "expired" | "shutdown";
+/** `canceled`: its caller's AbortSignal fired before it ran. */
+export type DiscardReason = "overflow" | "expired" | "shutdown" | "canceled";
 
 export interface DiscardedJob {
   readonly key: string;
@@ -32,8 +36,10 @@ export interface JobLimits {
   readonly max?: number;
   /** Estimated bytes that may wait. Default: 64 MiB. */
   readonly bytesMax?: number;
-  /** A job that waited longer is discarded instead of run. Default: for ever. */
+  /** A job that waited longer is discarded instead of run, also while no worker is free. Default: for ever. */
   readonly ageMaxMs?: number;
+  /** A job that runs longer: its worker is killed and started again, the caller gets `crashed`. Default: for ever. */
+  readonly runMaxMs?: number;
   /** Runs on the thread that started the factory, once for each discarded job. */
   readonly onDiscard?: (job: DiscardedJob, reason: DiscardReason) => void;
 }
@@ -45,7 +51,7 @@ export interface FactoryOptions<D extends Definition> {
   readonly jobs?: JobLimits;
   /** What the workers need: `key`: the jobs of a key in order. Default: none. */
   readonly affinity?: "key" | "none";
-  /** How long a worker may take to end, ms. Default: 5,000. */
+  /** How long a worker may take to finish its job and end, ms; then it is killed. Default: 5,000. */
   readonly shutdownMs?: number;
   /** Where workers live. Default: the dispatcher's thread. */
   readonly thread?: SpawnOptions["thread"];
@@ -79,7 +85,15 @@ interface Job extends Waiting, JobRequest {
 interface Worker {
   readonly index: number;
   pid: Pid | undefined;
+  /** Of the job in hand. */
   lane: string | undefined;
+  job: Job | undefined;
+}
+
+interface Ran {
+  readonly job: Job;
+  readonly worker: Worker;
+  readonly crashed: boolean;
 }
 
 interface State {
@@ -92,6 +106,14 @@ interface State {
   readonly idle: Set<number>;
   /** Workers beyond the wanted number end after the job in hand. */
   leaving: Worker[];
+  /** Jobs whose callers gave up, until they are met. */
+  readonly canceled: Set<string>;
+  /** Restarts under way, and who has ended before its restart was heard of. */
+  starting: number;
+  readonly endedEarly: Set<string>;
+  /** Callers of `drain`; undefined while jobs are taken. */
+  draining: From<void>[] | undefined;
+  sweeping: boolean;
   done: number;
   crashed: number;
   readonly discarded: Record<DiscardReason, number>;
@@ -101,23 +123,24 @@ export const factory_dispatcher = genServer(import.meta.url, "factory_dispatcher
   init: async (options: DispatcherOptions, self): Promise<State> => {
     checkWorkers(options.workers);
     checkRouting(options.routing, options.affinity ?? "none", options.definition.name);
+    const limits = checkJobs(options.jobs ?? {});
     self.trapExit();
-    const {
-      max = 10_000,
-      bytesMax = 64 * 1024 * 1024,
-      ageMaxMs = Number.POSITIVE_INFINITY,
-    } = options.jobs ?? {};
     const state: State = {
       self,
       options,
-      limits: { max, bytesMax, ageMaxMs },
+      limits,
       backlog: new Backlog(options.routing, options.workers),
       workers: [],
       idle: new Set(),
       leaving: [],
+      canceled: new Set(),
+      starting: 0,
+      endedEarly: new Set(),
+      draining: undefined,
+      sweeping: false,
       done: 0,
       crashed: 0,
-      discarded: { overflow: 0, expired: 0, shutdown: 0 },
+      discarded: { overflow: 0, expired: 0, shutdown: 0, canceled: 0 },
     };
     await addWorkers(state, options.workers);
     return state;
@@ -131,6 +154,10 @@ export const factory_dispatcher = genServer(import.meta.url, "factory_dispatcher
         bytes: estimateBytes(request.message),
         atMs: state.self.clock.now(),
       };
+      if (state.draining !== undefined) {
+        discard(state, job, "shutdown");
+        return noReply;
+      }
       if (
         state.backlog.length >= state.limits.max ||
         state.backlog.bytes + job.bytes > state.limits.bytesMax
@@ -140,10 +167,11 @@ export const factory_dispatcher = genServer(import.meta.url, "factory_dispatcher
       }
       state.backlog.push(job);
       dispatch(state);
+      sweepLater(state);
       return noReply;
     },
 
-    /** From now on this many workers. Errors: `bad_argument`. */
+    /** From now on this many workers. Errors: `bad_argument`; what a new worker's `init` threw: then nothing changes. */
     resize: async (state, workers: number): Promise<void> => {
       checkWorkers(workers);
       await addWorkers(state, workers);
@@ -156,10 +184,18 @@ export const factory_dispatcher = genServer(import.meta.url, "factory_dispatcher
       dispatch(state);
     },
 
+    /** Takes no more jobs (they are discarded: `shutdown`); answered when the last one that was taken is. */
+    drain: (state, _: undefined, from: From<void>) => {
+      state.draining ??= [];
+      state.draining.push(from);
+      answerDrained(state);
+      return noReply;
+    },
+
     statistics: (state): FactoryStatistics => ({
       workers: state.workers.length,
       waiting: state.backlog.length,
-      running: [...state.workers, ...state.leaving].filter(({ lane }) => lane !== undefined).length,
+      running: running(state),
       done: state.done,
       crashed: state.crashed,
       discarded: { ...state.discarded },
@@ -177,44 +213,86 @@ export const factory_dispatcher = genServer(import.meta.url, "factory_dispatcher
   },
 
   cast: {
-    ran: (state, { context: { job, worker }, ...result }: Piped<{ job: Job; worker: Worker }, unknown>) => {
-      if (result.ok) {
-        state.done++;
-        state.self.reply(job.from, result.value);
-      } else {
-        if (result.error.code === "crashed") state.crashed++;
-        else state.done++;
-        state.self.replyError(job.from, result.error);
-      }
+    ran: (state, { job, worker, crashed }: Ran) => {
+      if (crashed) state.crashed++;
+      else state.done++;
+      if (state.canceled.size > 0) state.canceled.delete(nameOf(job.from));
       const { lane } = worker;
       worker.lane = undefined;
+      worker.job = undefined;
       if (lane !== undefined) state.backlog.finished(lane);
       if (state.leaving.includes(worker)) release(state, worker);
-      else if (worker.pid !== undefined) state.idle.add(worker.index);
+      free(state, worker);
+      // Before all others: a key stays where it was as long as nobody has waited longer.
+      if (state.workers[worker.index] === worker && state.idle.has(worker.index)) give(state, worker);
       dispatch(state);
+      if (state.draining !== undefined) answerDrained(state);
+    },
+
+    /** The worker had ended before it took the job: nothing was done. Its end is on the way, and brings a new one. */
+    untaken: (state, { job, worker }: Omit<Ran, "crashed">) => {
+      const { lane } = worker;
+      assert(lane !== undefined && worker.job === job, "a job that was not taken had been given");
+      worker.lane = undefined;
+      worker.job = undefined;
+      state.backlog.putBack(lane, job);
+      if (state.leaving.includes(worker)) release(state, worker);
+      dispatch(state);
+      sweepLater(state);
     },
 
     restarted: (state, { context: worker, ...result }: Piped<Worker, Pid>) => {
-      if (result.ok) arrived(state, worker, result.value);
-      else state.self.castAfter(coreLimits.restartRetryMs, "restart", worker.index);
+      state.starting--;
+      if (result.ok && !state.endedEarly.delete(formatPid(result.value)))
+        arrived(state, worker, result.value);
+      else state.self.castAfter(coreLimits.restartRetryMs, "restart", worker);
+      if (state.starting === 0) state.endedEarly.clear();
       dispatch(state);
     },
 
-    restart: (state, index: number) => {
-      const worker = state.workers[index];
-      if (worker !== undefined && worker.pid === undefined) restart(state, worker);
+    /** Unless it was resized away meanwhile. */
+    restart: (state, worker: Worker) => {
+      if (state.workers[worker.index] === worker) restart(state, worker);
     },
+
+    /** Nobody takes a job that waits: those that nobody waits for any more must not stay. */
+    sweep: (state) => {
+      state.sweeping = false;
+      for (const job of state.backlog.sweep((each) => deadReason(state, each) !== undefined))
+        discard(state, job, deadReason(state, job) ?? "expired");
+      sweepLater(state);
+      if (state.draining !== undefined) answerDrained(state);
+    },
+
+    /** Unless the job ended while this was on its way. */
+    overrun: (state, { worker, job }: Omit<Ran, "crashed">) => {
+      if (worker.pid === undefined || worker.job !== job) return;
+      state.self.log.warn({ worker: worker.pid }, "a job takes too long; its worker is killed");
+      state.self.exit(worker.pid, "killed");
+    },
+  },
+
+  canceled: (state, from: From) => {
+    state.canceled.add(nameOf(from));
   },
 
   info: (state, info: Info) => {
     if (info.type !== "exit") return;
-    state.leaving = state.leaving.filter(({ pid }) => pid === undefined || !samePid(pid, info.pid));
-    const worker = state.workers.find(({ pid }) => pid !== undefined && samePid(pid, info.pid));
-    if (worker === undefined) return;
+    const ended = [...state.workers, ...state.leaving].find(
+      ({ pid }) => pid !== undefined && samePid(pid, info.pid),
+    );
+    if (ended === undefined) {
+      if (state.starting > 0) state.endedEarly.add(formatPid(info.pid));
+      return;
+    }
+    ended.pid = undefined;
+    if (state.workers[ended.index] !== ended) {
+      state.leaving = state.leaving.filter((worker) => worker !== ended);
+      return;
+    }
     state.self.log.warn({ reason: info.reason }, "a worker ended; starting another");
-    worker.pid = undefined;
-    state.idle.delete(worker.index);
-    restart(state, worker);
+    state.idle.delete(ended.index);
+    restart(state, ended);
   },
 
   terminate: async (state) => {
@@ -229,6 +307,10 @@ export const factory_dispatcher = genServer(import.meta.url, "factory_dispatcher
 
 const workerStopMs = 5_000;
 
+/** A sweep walks the whole backlog: not more often than this, whatever the jobs' age; and not much later, ms. */
+const sweepMinMs = 10;
+const sweepMaxMs = 1_000;
+
 function checkWorkers(workers: number): void {
   if (Number.isSafeInteger(workers) && workers >= 1) return;
   throw new NanoError("bad_argument", `workers must be a whole number of 1 or more, not ${workers}`, {
@@ -236,20 +318,47 @@ function checkWorkers(workers: number): void {
   });
 }
 
-async function addWorkers(state: State, wanted: number): Promise<void> {
-  while (state.workers.length < wanted) {
-    const worker: Worker = { index: state.workers.length, pid: undefined, lane: undefined };
-    const pid = await startWorker(state);
-    state.workers.push(worker);
-    arrived(state, worker, pid);
+/** Errors: `bad_argument` naming the field. */
+function checkJobs(jobs: JobLimits): State["limits"] {
+  const forEver = Number.POSITIVE_INFINITY;
+  const { max = 10_000, bytesMax = 64 * MiB, ageMaxMs = forEver, runMaxMs = forEver } = jobs;
+  const limits = { max, bytesMax, ageMaxMs, runMaxMs };
+  for (const [field, value] of Object.entries(limits)) {
+    if (typeof value === "number" && value >= 0) continue;
+    const details = { field: `jobs.${field}` };
+    throw new NanoError("bad_argument", `jobs.${field} must be 0 or more, not ${String(value)}`, details);
   }
+  return limits;
+}
+
+/** Side by side; if one fails, the others are stopped and its error is thrown. */
+async function addWorkers(state: State, wanted: number): Promise<void> {
+  const missing = Math.max(0, wanted - state.workers.length);
+  const starts = await Promise.allSettled(Array.from({ length: missing }, () => startWorker(state)));
+  const failed = starts.find((start) => start.status === "rejected");
+  for (const start of starts) {
+    if (start.status === "rejected") continue;
+    const worker: Worker = { index: state.workers.length, pid: start.value, lane: undefined, job: undefined };
+    if (failed !== undefined) release(state, worker);
+    else {
+      state.workers.push(worker);
+      free(state, worker);
+    }
+  }
+  if (failed !== undefined) throw failed.reason;
 }
 
 /** A worker that was resized away while it started is stopped. */
 function arrived(state: State, worker: Worker, pid: Pid): void {
   worker.pid = pid;
   if (state.workers[worker.index] !== worker) release(state, worker);
-  else if (worker.lane === undefined) state.idle.add(worker.index);
+  free(state, worker);
+}
+
+/** The worker may take a job, unless it has one, has ended, or was resized away. */
+function free(state: State, worker: Worker): void {
+  if (state.workers[worker.index] !== worker) return;
+  if (worker.pid !== undefined && worker.lane === undefined) state.idle.add(worker.index);
 }
 
 function startWorker({ self, options }: State): Promise<Pid> {
@@ -258,6 +367,7 @@ function startWorker({ self, options }: State): Promise<Pid> {
 }
 
 function restart(state: State, worker: Worker): void {
+  state.starting++;
   state.self.pipe(startWorker(state), "restarted", worker);
 }
 
@@ -272,41 +382,93 @@ function release(state: State, worker: Worker): void {
 function dispatch(state: State): void {
   for (;;) {
     const index = state.backlog.wanted(state.idle);
-    const worker = index === undefined ? undefined : state.workers[index];
-    if (worker === undefined) return;
+    if (index === undefined) return;
+    const worker = state.workers[index];
+    assert(worker?.pid !== undefined && worker.lane === undefined, "an idle worker is there and has no job");
     give(state, worker);
   }
 }
 
-/** Jobs that expired while they waited are discarded on the way. */
+/** Jobs that died while they waited are discarded on the way. */
 function give(state: State, worker: Worker): void {
   while (worker.lane === undefined && worker.pid !== undefined) {
     const next = state.backlog.take(worker.index);
     if (next === undefined) return;
     const { job, lane } = next;
-    if (expired(state, job)) {
+    const dead = deadReason(state, job);
+    if (dead !== undefined) {
       state.backlog.finished(lane);
-      discard(state, job, "expired");
+      discard(state, job, dead);
       continue;
     }
     worker.lane = lane;
+    worker.job = job;
     state.idle.delete(worker.index);
-    const { kind, method, message } = job;
-    const ran = state.self.ask(worker.pid, { kind, method, message, deadlineMs: job.from.deadlineMs });
-    state.self.pipe(ran, "ran", { job, worker });
+    run(state, job, worker, worker.pid);
   }
 }
 
-function expired(state: State, job: Job): boolean {
+/** The answer does not wait for a turn of the dispatcher: it also comes while the dispatcher ends. */
+function run({ self, limits }: State, job: Job, worker: Worker, pid: Pid): void {
+  const { kind, method, message, from } = job;
+  const isBounded = limits.runMaxMs !== Number.POSITIVE_INFINITY;
+  const overrun = isBounded ? self.castAfter(limits.runMaxMs, "overrun", { worker, job }) : undefined;
+  const ended = (crashed: boolean): void => {
+    if (overrun !== undefined) self.cancelTimer(overrun);
+    self.castSelf("ran", { job, worker, crashed } satisfies Ran);
+  };
+  self.ask(pid, { kind, method, message, deadlineMs: from.deadlineMs }).then(
+    (value) => {
+      ended(false);
+      self.reply(from, value);
+    },
+    (error: unknown) => {
+      const data = toErrorData(error);
+      if (data.details?.taken === false && data.code !== "overloaded") {
+        if (overrun !== undefined) self.cancelTimer(overrun);
+        self.castSelf("untaken", { job, worker });
+        return;
+      }
+      ended(data.code === "crashed");
+      self.replyError(from, data);
+    },
+  );
+}
+
+function running(state: State): number {
+  return [...state.workers, ...state.leaving].filter(({ lane }) => lane !== undefined).length;
+}
+
+function answerDrained(state: State): void {
+  if (state.backlog.length > 0 || running(state) > 0) return;
+  for (const from of state.draining?.splice(0) ?? []) state.self.reply(from, undefined);
+}
+
+/** Why nobody waits for this job any more; undefined if somebody does. */
+function deadReason(state: State, job: Job): DiscardReason | undefined {
+  if (state.canceled.size > 0 && state.canceled.has(nameOf(job.from))) return "canceled";
   const now = state.self.clock.now();
-  if (job.from.deadlineMs > 0 && now > job.from.deadlineMs) return true;
-  return now - job.atMs > state.limits.ageMaxMs;
+  if (job.from.deadlineMs > 0 && now > job.from.deadlineMs) return "expired";
+  return now - job.atMs > state.limits.ageMaxMs ? "expired" : undefined;
+}
+
+function sweepLater(state: State): void {
+  if (state.sweeping || state.backlog.length === 0) return;
+  state.sweeping = true;
+  const delayMs = Math.min(Math.max(state.limits.ageMaxMs / 4, sweepMinMs), sweepMaxMs);
+  state.self.castAfter(delayMs, "sweep");
+}
+
+/** A caller, as a key. */
+function nameOf({ pid, ref }: From): string {
+  return `${pid.thread}.${pid.incarnation}.${ref}`;
 }
 
 function discard(state: State, job: Job, reason: DiscardReason): void {
   state.discarded[reason]++;
   const error: ErrorData = { code: "discarded", message: `${job.method}: ${reason}`, details: { reason } };
-  state.self.replyError(job.from, error);
+  if (reason === "canceled") state.canceled.delete(nameOf(job.from));
+  else state.self.replyError(job.from, error);
   try {
     state.options.jobs?.onDiscard?.({ key: job.key, method: job.method, message: job.message }, reason);
   } catch (error_) {

@@ -364,7 +364,8 @@ export class Host {
     const posted = this.post(kind, callee, method, message, from, from.deadlineMs, trace);
     // A local refusal has been answered with its own reason.
     if (posted || local) return;
-    this.pending.fail(from.ref, new NanoError("noproc", `${method}: thread ${callee.thread} is down`));
+    const text = `${method}: thread ${callee.thread} is down`;
+    this.pending.fail(from.ref, new NanoError("noproc", text, { sent: false, taken: false }));
   }
 
   #cancelOn(signal: AbortSignal, callee: Pid, method: string, from: From): void {
@@ -457,7 +458,8 @@ export class Host {
 
   #refuse(envelope: Envelope, code: string, why: string): void {
     if (envelope.from === undefined) return;
-    this.#postReply(envelope.from, { ok: false, error: { code, message: `${envelope.method}: ${why}` } });
+    const error = { code, message: `${envelope.method}: ${why}`, details: { taken: false } };
+    this.#postReply(envelope.from, { ok: false, error });
   }
 
   #postReply(from: From, outcome: Outcome): void {

@@ -114,6 +114,12 @@ export class Process {
     return this.#mailbox.withdraw(from);
   }
 
+  /** A call that is answered in its own turn is not owed any more. */
+  answered(from: From): void {
+    const held = this.#inHand;
+    if (held?.ref === from.ref && held.pid.thread === from.pid.thread) this.#inHand = undefined;
+  }
+
   /** Holds for the turn in hand: the next message, or the next wish, ends it. */
   wishIdle(wish: IdleWish): void {
     this.#idleWish = wish;
@@ -246,18 +252,19 @@ export class Process {
 
   #finished(envelope: Envelope, result: unknown): void {
     const { from } = envelope;
+    const owes = this.#inHand !== undefined;
     this.#inHand = undefined;
     if (Stop.is(result)) {
       if (from !== undefined && result.hasReply) this.#host.reply(from, { ok: true, value: result.reply });
-      else this.#inHand = from;
+      else if (owes) this.#inHand = from;
       if (isCrash(result.reason)) this.#report(envelope, result.reason, undefined);
       this.#terminate(result.reason);
       return;
     }
     if (from !== undefined) {
       if (envelope.kind === "cast") this.#host.reply(from, { ok: true, value: undefined });
-      else if (isNoReply(result)) this.#host.defer(from, this);
-      else this.#host.reply(from, { ok: true, value: result });
+      else if (!isNoReply(result)) this.#host.reply(from, { ok: true, value: result });
+      else if (owes) this.#host.defer(from, this);
     }
     if (this.#idleWish !== undefined) this.#armIdle();
   }
@@ -343,7 +350,10 @@ export class Process {
         continue;
       }
       const message = `${name} ended before it took the request`;
-      this.#host.reply(envelope.from, { ok: false, error: { code, message, details: { reason } } });
+      this.#host.reply(envelope.from, {
+        ok: false,
+        error: { code, message, details: { reason, taken: false } },
+      });
     }
     this.#host.processEnded(this, reason);
     this.state = undefined;

@@ -57,10 +57,12 @@ export class ProcessSelf implements Self {
   }
 
   reply<Reply>(from: From<Reply>, value: Reply): void {
+    this.#process.answered(from);
     this.#host.reply(from, { ok: true, value });
   }
 
   replyError(from: From, error: ErrorData): void {
+    this.#process.answered(from);
     this.#host.reply(from, {
       ok: false,
       error: { code: error.code, message: error.message, details: error.details ?? {} },

@@ -98,6 +98,13 @@ export class System {
     return new Factory(this.#host, definition, name);
   }
 
+  /** Ends a factory: jobs in hand are finished, those that wait are discarded (`shutdown`). Errors: `not_found`. */
+  async stopFactory(name: string): Promise<void> {
+    const untilDone = { timeoutMs: Number.POSITIVE_INFINITY };
+    await this.#root.call.terminateChild(name, untilDone);
+    await this.#root.call.deleteChild(name, untilDone);
+  }
+
   whereis(name: string): Pid | undefined {
     return this.#host.registry.whereis(name);
   }
