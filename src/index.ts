@@ -53,7 +53,7 @@ export { formatPid, type Pid, samePid, type Target } from "./core/pid.ts";
 export { consistentHash, queue, type Routing, stickyQueue } from "./core/routing.ts";
 export type { MailboxLimits, Self, SpawnOptions, TimerRef } from "./core/self.ts";
 export { type ChildCounts, type ChildInfo, supervisor } from "./core/supervisor.ts";
-export { System } from "./core/system.ts";
+export { type StopProcessOptions, System } from "./core/system.ts";
 export { nodeDisk } from "./platform/disk.ts";
 export { type StartOptions, startSystem } from "./platform/start_system.ts";
 export type { Clock } from "./seams/clock.ts";

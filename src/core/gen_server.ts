@@ -127,7 +127,7 @@ export interface DefinitionName {
 
 /**
  * Declares a behaviour. `module` is `import.meta.url`; `name` is the export under which the module offers it.
- * Errors: `bad_argument` when the name is empty.
+ * Errors: `bad_argument` when the name is empty, `undef` when there is no `init`.
  */
 export function genServer<
   Options,
@@ -140,6 +140,8 @@ export function genServer<
   callbacks: Callbacks<Options, State, Calls, Casts, Ignore>,
 ): Definition<Options, State, Calls, Casts> {
   if (name === "") throw new NanoError("bad_argument", "genServer: name is empty; give the export's name");
+  if (typeof callbacks.init !== "function")
+    throw new NanoError("undef", `genServer ${name}: there is no init`, { field: "init" });
   // The process looks for `ignore` before it takes anything for its state.
   return { module, name, callbacks: callbacks as Callbacks<Options, State, Calls, Casts> };
 }

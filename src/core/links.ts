@@ -4,6 +4,7 @@
  */
 
 import { AssertionError } from "../base/assert.ts";
+import type { TimerHandle } from "../seams/clock.ts";
 import type { Envelope, ExitReason } from "./envelope.ts";
 import type { Host } from "./host.ts";
 import { formatPid, type Pid, samePid } from "./pid.ts";
@@ -14,6 +15,13 @@ interface Watch {
   readonly target: Pid;
   /** For code that waits for an end outside of a turn. */
   readonly ended: ((reason: ExitReason) => void) | undefined;
+}
+
+interface Ending {
+  readonly isWatched: boolean;
+  /** Calls `late` if the end has not come after `delayMs`. */
+  readonly unless: (delayMs: number, late: () => void) => void;
+  readonly forget: () => void;
 }
 
 export class Links {
@@ -59,20 +67,47 @@ export class Links {
   /** Asks `target` to end and resolves with its reason when it has; after `timeoutMs` it is killed. */
   stop(target: Pid, asker: Pid, reason: ExitReason, timeoutMs: number): Promise<ExitReason> {
     return new Promise((resolve) => {
-      const { clock, client } = this.#host;
-      const ref = this.#nextRef++;
-      const timer =
-        timeoutMs === Number.POSITIVE_INFINITY
-          ? undefined
-          : clock.setTimer(timeoutMs, () => this.exit(target, asker, "killed"));
-      const ended = (why: ExitReason): void => {
-        if (timer !== undefined) clock.clearTimer(timer);
-        resolve(why);
-      };
-      this.#watches.set(ref, { watcher: client.id, target, ended });
-      if (!this.#host.post("monitor", target, "", { ref, pid: client }, undefined)) this.#down(ref, "noproc");
-      else this.exit(target, asker, reason);
+      const ended = this.#onEnd(target, resolve);
+      ended.unless(timeoutMs, () => this.exit(target, asker, "killed"));
+      if (ended.isWatched) this.exit(target, asker, reason);
     });
+  }
+
+  /** The same, but after `timeoutMs` it resolves with undefined and leaves `target` alone. */
+  askToEnd(target: Pid, asker: Pid, reason: ExitReason, timeoutMs: number): Promise<ExitReason | undefined> {
+    return new Promise((resolve) => {
+      const ended = this.#onEnd(target, resolve);
+      ended.unless(timeoutMs, () => {
+        ended.forget();
+        resolve(undefined);
+      });
+      if (ended.isWatched) this.exit(target, asker, reason);
+    });
+  }
+
+  /** For code that is no process: calls `onEnd` when `target` has ended, at once if nobody lives there. */
+  #onEnd(target: Pid, onEnd: (reason: ExitReason) => void): Ending {
+    const { clock, client } = this.#host;
+    const ref = this.#nextRef++;
+    let timer: TimerHandle | undefined;
+    const ended = (why: ExitReason): void => {
+      if (timer !== undefined) clock.clearTimer(timer);
+      onEnd(why);
+    };
+    this.#watches.set(ref, { watcher: client.id, target, ended });
+    const isWatched = this.#host.post("monitor", target, "", { ref, pid: client }, undefined);
+    if (!isWatched) this.#down(ref, "noproc");
+    return {
+      isWatched,
+      unless: (delayMs, late) => {
+        if (delayMs !== Number.POSITIVE_INFINITY && this.#watches.has(ref))
+          timer = clock.setTimer(delayMs, late);
+      },
+      forget: () => {
+        this.#watches.delete(ref);
+        this.#host.post("demonitor", target, "", { ref, pid: client }, undefined);
+      },
+    };
   }
 
   handle(envelope: Envelope): void {

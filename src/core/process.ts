@@ -68,6 +68,7 @@ export class Process {
   #exitWanted: ExitReason | undefined;
   #suspendWanted = false;
   #inHand: From | undefined;
+  #startEnded: ((reason: ExitReason) => void) | undefined;
   #idleWish: IdleWish | undefined;
   #idleTimer: TimerHandle | undefined;
   handled = 0;
@@ -148,13 +149,14 @@ export class Process {
   /** Runs `init`; resolves when the process is ready, rejects (and ends it) when it is not. */
   async start(options: unknown): Promise<void> {
     try {
-      const state = await this.definition.callbacks.init(options, this.#host.selfOf(this));
+      const state = await this.#orEnded(this.definition.callbacks.init(options, this.#host.selfOf(this)));
       if (this.status !== "starting") throw new NanoError("crashed", "ended while it was starting");
       if (Ignore.is(state)) {
         this.end("normal");
         throw new NanoError("ignored", `${this.definition.name} does not want to run now`);
       }
       this.state = state;
+      this.#startEnded = undefined;
       this.status = "ready";
       if (this.#suspendWanted) this.#applySuspend();
       this.#armIdle();
@@ -164,6 +166,21 @@ export class Process {
       throw new NanoError(data.code, data.message, data.details ?? {});
     }
     this.#host.wake(this);
+  }
+
+  /** An `init` that never settles must not keep whoever starts the process: its end is the start's end. */
+  #orEnded(state: unknown): unknown {
+    if (!(state instanceof Promise)) return state;
+    return new Promise((resolve, reject) => {
+      this.#startEnded = (reason) => {
+        const isCrash = typeof reason === "object" && "crash" in reason;
+        const { code, message } = isCrash
+          ? reason.crash
+          : { code: "crashed", message: "ended while it was starting" };
+        reject(new NanoError(code, message, { reason }));
+      };
+      state.then(resolve, reject);
+    });
   }
 
   /** Asks it to end after the message in hand, or `now`, without `terminate`. */
@@ -338,6 +355,7 @@ export class Process {
   end(reason: ExitReason): void {
     if (this.status === "ended") return;
     this.status = "ended";
+    this.#startEnded?.(reason);
     this.#clearIdle();
     const { name } = this.definition;
     const inHand = this.#inHand;

@@ -1,6 +1,7 @@
 /** The system as its program sees it: a host on the main thread, a root supervisor, and ways to processes. */
 
 import { assert } from "../base/assert.ts";
+import { NanoError } from "../base/errors.ts";
 import { child, type SupervisorSpec, supervisorSpec } from "./child_spec.ts";
 import type { ExitReason } from "./envelope.ts";
 import { Factory } from "./factory.ts";
@@ -16,6 +17,12 @@ import { supervisor } from "./supervisor.ts";
 export interface SupervisePlacement {
   readonly name?: string;
   readonly thread?: SpawnOptions["thread"];
+}
+
+export interface StopProcessOptions {
+  /** Default: `normal`. */
+  readonly reason?: ExitReason;
+  readonly timeoutMs?: number;
 }
 
 export class System {
@@ -71,6 +78,26 @@ export class System {
     this.#host.links.exit(pid, this.#host.client, reason);
   }
 
+  /**
+   * Asks a process to end and waits until it has. Errors: `noproc`; `timeout`: it was asked, but has not ended within
+   * `timeoutMs` (default: for ever) and lives on until it takes the request; `crashed` with `details.reason` if it
+   * ended for another reason; `bad_argument`.
+   */
+  async stopProcess(target: Target, options: StopProcessOptions = {}): Promise<void> {
+    const { reason = "normal", timeoutMs = Number.POSITIVE_INFINITY } = options;
+    if (!(timeoutMs >= 0)) {
+      const text = `timeoutMs must be 0 or more, not ${String(timeoutMs)}`;
+      throw new NanoError("bad_argument", text, { field: "timeoutMs" });
+    }
+    const { client, links } = this.#host;
+    const pid = this.#host.resolve(target);
+    const ended = pid === undefined ? "noproc" : await links.askToEnd(pid, client, reason, timeoutMs);
+    if (ended === "noproc") throw new NanoError("noproc", "there is nobody to stop");
+    if (ended === undefined) throw new NanoError("timeout", `it has not ended in ${timeoutMs} ms`);
+    if (JSON.stringify(ended) !== JSON.stringify(reason))
+      throw new NanoError("crashed", "it ended for another reason than it was given", { reason: ended });
+  }
+
   /** Sends a plain message, which `info` hears. To nobody, it is counted as a dead letter. */
   send(target: Target, message: unknown): void {
     this.#host.info(target, message);
@@ -112,6 +139,11 @@ export class System {
   /** Messages that reached nobody, by reason, since the start; of the main thread. */
   deadLetters(): Readonly<Record<DeadLetterReason, number>> {
     return { ...this.#host.deadLetters };
+  }
+
+  /** Answers that came after their call had timed out, been canceled or been answered: dropped; of the main thread. */
+  lateReplies(): number {
+    return this.#host.pending.lateReplies;
   }
 
   /** A process's state as its `formatStatus` shows it. Errors: `noproc`. */
