@@ -26,6 +26,8 @@ export const script = {
   startsAfterMs: new Map<string, number>(),
   /** Every try of a start, and every `terminate` that ran to its end, in order. */
   history: [] as string[],
+  /** Whoever got through its `init`. */
+  born: [] as Pid[],
 };
 
 export function resetScript(): void {
@@ -38,6 +40,7 @@ export function resetScript(): void {
   ])
     part.clear();
   script.history.length = 0;
+  script.born.length = 0;
 }
 
 interface ChildState {
@@ -58,6 +61,7 @@ export const scripted = genServer(import.meta.url, "scripted", {
     if (delayMs !== undefined) await self.sleep(delayMs);
     if (script.failing.has(id)) throw new NanoError("unavailable", `${id} was told to fail`);
     if (script.ignoring.has(id)) return ignore;
+    script.born.push(self.pid);
     return { self, options } satisfies ChildState;
   },
   call: {
