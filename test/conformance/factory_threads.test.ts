@@ -1,7 +1,8 @@
-/** Factories whose workers sit on real worker threads, one of which ends in the middle of it all. */
+/** Factories on real clocks and threads: one of these ends in the middle of it all. */
 
 import { expect, it } from "vitest";
 import { consistentHash, queue, type Routing, startSystem, stickyQueue } from "../../src/index.ts";
+import { pool, pool_worker, resetPool } from "./pool_worker.ts";
 import { thread_worker } from "./thread_worker.ts";
 
 const routings: [string, Routing][] = [
@@ -9,6 +10,19 @@ const routings: [string, Routing][] = [
   ["queue", queue()],
   ["sticky_queue", stickyQueue()],
 ];
+
+it("a worker that ends before the news of its restart has come is started again", async () => {
+  resetPool();
+  const system = await startSystem();
+  const options = { args: undefined, workers: 1, routing: stickyQueue() } as const;
+  const factory = await system.startFactory("pool", pool_worker, options);
+  pool.crashingStarts = 2;
+  const { call } = factory.at("key");
+  await expect(call.crash({ key: "key", n: 0, ms: 0 })).rejects.toMatchObject({ code: "crashed" });
+  expect(await call.work({ key: "key", n: 1, ms: 0 })).toBe(1);
+  expect(pool.starts).toBe(4);
+  await system.stop();
+});
 
 it.each(routings)(
   "%s: a thread killed under load: every caller hears once, a result or a crash, in its key's order",
