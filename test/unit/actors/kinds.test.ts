@@ -22,7 +22,7 @@ function plan(
 ): Plan {
   const plans = kind.operations[operation];
   if (plans === undefined) throw new Error(`${kind.name} has no ${operation}`);
-  return plans(backend, message);
+  return plans.plan(backend, message);
 }
 
 const wrongMessages: readonly [Kind, operation: string, message: unknown, field: string][] = [
@@ -147,9 +147,10 @@ describe("what is declared", () => {
   it("every kind's reads are among its operations, and none of them writes or amends", () => {
     const message = { key, member: "m", value, requestId: "r", keys: [] };
     for (const kind of [keyValue, relationship, oneTimeKeys]) {
-      for (const [operation, make] of Object.entries(kind.operations)) {
+      for (const [operation, { plan: make }] of Object.entries(kind.operations)) {
         const changes = ["write", "amend"].includes(make(opaque, message).type);
-        expect([kind.name, operation, kind.reads.includes(operation)]).toEqual([
+        const reads: readonly string[] = kind.reads;
+        expect([kind.name, operation, reads.includes(operation)]).toEqual([
           kind.name,
           operation,
           !changes,
