@@ -102,6 +102,8 @@ export {
   closeDataDirectory,
   type DataDirectoryOptions,
   type DataResources,
+  layout,
+  logFolders,
   olderLogFolders,
   openDataDirectory,
   threadSetup,

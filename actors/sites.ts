@@ -5,13 +5,13 @@
  * Holds no state of its own: every answer comes from the actors or from the control store.
  */
 
-import { type ChildSpec, type Ref, type System, supervisorSpec } from "../src/index.ts";
+import { type ChildSpec, NanoError, type Ref, type System, supervisorSpec } from "../src/index.ts";
 import type { Backend } from "./backends/backend.ts";
 import { type CohortFinder, cohortFinder, restPrefix } from "./cohorts.ts";
 import { authorityOf, type CohortRecord, type ControlStore, controlKeys } from "./control_store.ts";
 import { DataAccess, type DataAccessOptions } from "./data_access.ts";
 import { db_dirty_keys } from "./db_dirty_keys.ts";
-import { db_failover, readDecisions } from "./db_failover.ts";
+import { db_failover, type MoveReport, readDecisions } from "./db_failover.ts";
 import { db_migration, type MigrationPlan, writeCohorts } from "./db_migration.ts";
 import { db_perror, type PerrorEntry } from "./db_perror.ts";
 import { db_queuer } from "./db_queuer.ts";
@@ -21,7 +21,9 @@ import { cohortId, type RowKey, type Site, shardOf, splitRowKey } from "./record
 import { shardProcess } from "./shard_options.ts";
 import { coordinators, failoverProcess, migrationProcess, type SitePlan, siteChildren } from "./site.ts";
 
-export interface SitesOptions extends Pick<SitePlan, "shards" | "prefixes" | "durability" | "tuning"> {
+export interface SitesOptions extends Pick<SitePlan, "shards" | "prefixes" | "tuning"> {
+  /** As the stores were opened. Default: `group`. */
+  readonly durability?: SitePlan["durability"];
   /** The site that serves at first, and the one that everything moves to. */
   readonly sites: readonly [from: Site, to: Site];
   /** The same that the threads find as the resource `control`. */
@@ -71,7 +73,7 @@ export async function startSites(system: System, options: SitesOptions): Promise
       shards,
       threads,
       prefixes,
-      durability: options.durability,
+      durability: options.durability ?? "group",
       logFolder: (thread) => options.logFolder(site, thread),
       olderLogFolders: options.olderLogFolders?.(site, threads) ?? [],
       link: linkOf,
@@ -124,6 +126,26 @@ export class Sites {
       path: paths[prefix] ?? [to],
     }));
     return { from, to, prefixes: moves, ...times };
+  }
+
+  /**
+   * Moves one prefix of all backends to a site, now: a reversal, or a first move by hand. Answered when the move has
+   * ended, swapped or aborted. Errors: `bad_argument` for a site or prefix of no plan, `conflict` in words when a gate
+   * refuses.
+   */
+  async move(prefix: string, to: Site): Promise<MoveReport> {
+    const { sites, backends, prefixes } = this.#options;
+    const from = sites.find((site) => site !== to);
+    if (!sites.includes(to) || from === undefined) {
+      throw new NanoError("bad_argument", `no site ${to}; there are ${sites.join(" and ")}`, { field: "to" });
+    }
+    if (prefix !== restPrefix && !prefixes.includes(prefix)) {
+      const known = [...prefixes, restPrefix].join(", ");
+      throw new NanoError("bad_argument", `no prefix ${prefix}; there are ${known}`, { field: "prefix" });
+    }
+    const cohorts = backends.map(({ name }) => cohortId(name, prefix));
+    const limits = { timeoutMs: dataLimits.moveTimeoutMs };
+    return this.failover.call.move({ prefix, cohorts, from, to }, limits);
   }
 
   /** What stands for each of these keys in the ledger of its authority. */

@@ -13,6 +13,7 @@ import { builtInBackends } from "../backends/index.ts";
 import type { ControlStore } from "../control_store.ts";
 import type { StoreOpener } from "../db_store.ts";
 import type { Site } from "../records.ts";
+import type { SitesOptions } from "../sites.ts";
 import type { StoreOptions } from "./contract.ts";
 import { openLmdbStore } from "./lmdb.ts";
 import { openLmdbControl } from "./lmdb_control.ts";
@@ -71,6 +72,14 @@ export function threadSetup(options: Pick<DataDirectoryOptions, "directory" | "d
     teardown: "closeDataDirectory",
     options,
   } as const;
+}
+
+/** What `startSites` takes of this directory: where each thread's log lies, and those of earlier runs. */
+export function logFolders(directory: string): Pick<SitesOptions, "logFolder" | "olderLogFolders"> {
+  return {
+    logFolder: (site, thread) => layout.log(directory, site, thread),
+    olderLogFolders: (site, threads) => olderLogFolders(directory, site, threads),
+  };
 }
 
 /** Log folders of earlier runs on threads that this run does not have: to be read, not written. */

@@ -10,12 +10,7 @@ import type { MigrationPlan } from "../../actors/db_migration.ts";
 import type { RowKey } from "../../actors/records.ts";
 import { shardProcess, type Tuning } from "../../actors/shard_options.ts";
 import { type Sites, type SitesOptions, startSites } from "../../actors/sites.ts";
-import {
-  layout,
-  olderLogFolders,
-  openDataDirectory,
-  threadSetup,
-} from "../../actors/stores/data_directory.ts";
+import { logFolders, openDataDirectory, threadSetup } from "../../actors/stores/data_directory.ts";
 import {
   child,
   consistentHash,
@@ -77,8 +72,7 @@ export async function startJob(
     prefixes,
     durability,
     tuning: jobTuning,
-    logFolder: (site, thread) => layout.log(directory, site, thread),
-    olderLogFolders: (site, own) => olderLogFolders(directory, site, own),
+    ...logFolders(directory),
     link: (site, shard) => {
       if (site !== sites[0]) return undefined;
       const options = { peer: shardProcess(sites[1], shard, "db_store"), poison };

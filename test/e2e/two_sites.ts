@@ -7,7 +7,7 @@ import { builtInBackends } from "../../actors/backends/index.ts";
 import { db_module } from "../../actors/db_module.ts";
 import type { Tuning } from "../../actors/shard_options.ts";
 import { type Sites, startSites } from "../../actors/sites.ts";
-import { type DataResources, layout, openDataDirectory } from "../../actors/stores/data_directory.ts";
+import { type DataResources, logFolders, openDataDirectory } from "../../actors/stores/data_directory.ts";
 import { type Ref, type System, startSystem } from "../../src/index.ts";
 
 export const prefixes = ["+49", "+33", "+1"];
@@ -38,9 +38,8 @@ export async function startTwoSites(
     backends: builtInBackends,
     shards,
     prefixes,
-    durability: "group",
     tuning,
-    logFolder: (site, thread) => layout.log(folder, site, thread),
+    ...logFolders(folder),
   });
   const stop = async () => {
     await system.stop();
