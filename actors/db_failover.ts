@@ -11,7 +11,14 @@
  */
 
 import { type From, genServer, NanoError, noReply, type Piped, type Self } from "../src/index.ts";
-import { type ControlStore, controlKeys, type DecisionRecord, type DecisionState } from "./control_store.ts";
+import {
+  authorityOf,
+  type CohortRecord,
+  type ControlStore,
+  controlKeys,
+  type DecisionRecord,
+  type DecisionState,
+} from "./control_store.ts";
 import { dataLimits } from "./limits.ts";
 import type { CohortId, Site } from "./records.ts";
 import { type SiteOptions, SiteShards } from "./site_shards.ts";
@@ -208,6 +215,18 @@ class MoveInWork {
       ({ state, cohorts: held }) => isOpen(state) && held.some((id) => cohorts.includes(id)),
     );
     if (other !== undefined) throw new NanoError("conflict", `${prefix}: decision ${other.id} is open`);
+    await this.#checkAuthority(open);
+  }
+
+  /** An abort gives the cohorts to the site that the decision is from: it must be the one that serves them. */
+  async #checkAuthority(decisions: readonly DecisionRecord[]): Promise<void> {
+    const { from, cohorts } = this.#move;
+    for (const id of cohorts) {
+      const record = await this.#control.get(controlKeys.cohort(id));
+      if (record === undefined) throw new NanoError("conflict", `${id}: no such cohort in control`);
+      const { site } = authorityOf(record.value as CohortRecord, decisions);
+      if (site !== from) throw new NanoError("conflict", `${id}: ${site} serves it, not ${from}`);
+    }
   }
 
   /** Every owner hears of the decision; the prefix is compared as a whole while it is still written. */
