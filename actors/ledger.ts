@@ -215,8 +215,10 @@ export class Ledger {
       if (outcome === "confirmed" && unchanged) {
         cleared.push({ key: entry.key, version: entry.version, healed: entry.quarantined });
         this.#remove(entry);
-      } else if (entry.owner === "queuer") again.push(entry.key);
-      else if (entry.owner === "replay") {
+      } else if (entry.owner === "queuer") {
+        // One that waits for its commit is queued by it: until then there is nothing newer to send.
+        if (entry.pending === 0) again.push(entry.key);
+      } else if (entry.owner === "replay") {
         entry.parked = outcome === "parked";
         this.#makeReady(entry);
       }

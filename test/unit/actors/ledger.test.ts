@@ -245,6 +245,7 @@ describe("the ledger", () => {
     const taken = queued(ledger);
     ledger.admit(a, cohorts[0], second, 0);
     expect(ledger.take("queuer", [a])).toEqual({ taken: [], busy: [a] });
+    ledger.settle(a);
     expect(ledger.release([{ taken, outcome: "confirmed" }])).toEqual({ again: [a], cleared: [] });
     expect(ledger.version(a)).toEqual(second);
   });

@@ -109,7 +109,7 @@ export class NaiveLedger {
       return { again: [], cleared: [{ key, version, healed: mark.quarantined }] };
     }
     if (mark.owner === "replay") mark.parked = outcome === "parked";
-    return { again: mark.owner === "queuer" ? [key] : [], cleared: [] };
+    return { again: mark.owner === "queuer" && mark.pending === 0 ? [key] : [], cleared: [] };
   }
 
   releaseUnmarked(key: RowKey): RowKey[] {
