@@ -24,7 +24,8 @@ function whole(least: number, most: number) {
   return z.int({ error: cure }).min(least, { error: cure }).max(most, { error: cure });
 }
 
-const fileSchema = z.strictObject({
+/** Its fields are listed in docs/reference/configuration.md. */
+export const fileSchema = z.strictObject({
   users: whole(100, 1_000_000).default(20_000),
   seconds: whole(10, 86_400).default(80),
   seed: whole(0, 2 ** 31 - 1).default(0),
