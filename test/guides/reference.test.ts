@@ -198,10 +198,8 @@ describe("report.md", () => {
     const report = makeReport(settings, driver, system, 1);
     expect(report.failures).not.toEqual([]);
     const documented = codeRows("report.md").map(([field, type]) => `${codeOf(field)} ${type}`);
-    expect(documented.toSorted()).toEqual(
-      fieldsOf(report, "")
-        .map((each) => each.join(" "))
-        .toSorted(),
-    );
+    const fields = fieldsOf(report, "").map((each) => each.join(" "));
+    expect(new Set(documented)).toEqual(new Set(fields));
+    expect(documented).toHaveLength(fields.length);
   });
 });
