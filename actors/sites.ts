@@ -39,6 +39,8 @@ export interface SitesOptions extends Pick<SitePlan, "shards" | "prefixes" | "tu
   readonly link?: (site: Site, shard: number) => ChildSpec | undefined;
   /** Behaviours that stand for a shard's own: how a test plants a broken twin. */
   readonly replaced?: NonNullable<SitePlan["replaced"]>;
+  /** The same for the coordinators. */
+  readonly replacedCoordinators?: Parameters<typeof coordinators>[2];
 }
 
 /** What both sites' ledgers and queues hold. */
@@ -83,7 +85,7 @@ export async function startSites(system: System, options: SitesOptions): Promise
     const spec = supervisorSpec({ ...siteIntensity, children: siteChildren(plan) });
     await system.supervise(spec, { name: `site ${site}` });
   }
-  const children = [coordinators(sites[0], { sites, shards, prefixes })];
+  const children = [coordinators(sites[0], { sites, shards, prefixes }, options.replacedCoordinators)];
   await system.supervise({ children }, { name: "coordinators" });
   return new Sites(system, options);
 }

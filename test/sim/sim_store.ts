@@ -1,7 +1,8 @@
 /**
  * The memory store with the time and the accidents of a real one: each call takes a while before and after its
- * effect, so a thread that dies loses the call or its answer; a scenario parks calls at pause points (`A store apply`
- * before the effect, `A store applied` after it). Whoever watches hears which keys changed.
+ * effect, so a thread that dies loses the call or its answer; a scenario parks calls at pause points (`A store apply`,
+ * `A store get`, `A store scan` and `A store fence` before the effect, `A store applied` after it). Whoever watches
+ * hears which keys changed.
  */
 
 import type { Row, RowKey, Site } from "../../actors/records.ts";
@@ -43,7 +44,10 @@ export async function openSimStore(
   return {
     capabilities: store.capabilities,
     identity: () => store.identity(),
-    get: (keys) => slow(() => store.get(keys)),
+    get: async (keys) => {
+      await points.pass(`${site} store get`, keys);
+      return slow(() => store.get(keys));
+    },
     apply: async (groups) => {
       const rows: Row[] = groups.flatMap((group) => group.rows);
       await points.pass(`${site} store apply`, { groups, rows });
@@ -58,10 +62,16 @@ export async function openSimStore(
       await points.pass(`${site} store applied`, { groups, rows });
       return results;
     },
-    fence: (scope, term) => serially(() => store.fence(scope, term)),
+    fence: async (scope, term) => {
+      await points.pass(`${site} store fence`, { scope, term });
+      return serially(() => store.fence(scope, term));
+    },
     fences: (scopes) => store.fences(scopes),
     collect: (key, version) => serially(() => store.collect(key, version)),
-    scan: (range, limit) => slow(() => store.scan(range, limit)),
+    scan: async (range, limit) => {
+      await points.pass(`${site} store scan`, { range, limit });
+      return slow(() => store.scan(range, limit));
+    },
     lookup: (backend, sub, limit) => slow(() => store.lookup(backend, sub, limit)),
     rebuildIndex: () => store.rebuildIndex(),
     sync: () => store.sync(),

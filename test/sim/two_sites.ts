@@ -23,10 +23,10 @@ import { type Row, type RowKey, rowKey, type Site, shardOf, splitRowKey } from "
 import { type ShardProcess, shardProcess, type Tuning } from "../../actors/shard_options.ts";
 import { type Sites, type SitesOptions, startSites } from "../../actors/sites.ts";
 import { MemoryFiles } from "../../actors/stores/memory.ts";
-import { MemoryControl } from "../../actors/stores/memory_control.ts";
 import { decodeRow } from "../../actors/stores/row_codec.ts";
 import { child, NanoError } from "../../src/index.ts";
 import { PausePoints, SimulatedDisk, type SimulatedNode, type World } from "../../src/simulation/index.ts";
+import { SimControl } from "./sim_control.ts";
 import { type Network, sim_link, type Weather } from "./sim_link.ts";
 import { openSimStore } from "./sim_store.ts";
 
@@ -49,6 +49,7 @@ export interface WorldOptions {
   readonly tuning?: Partial<Tuning>;
   /** Broken twins, by the name of what they stand for. */
   readonly replaced?: NonNullable<SitesOptions["replaced"]>;
+  readonly replacedCoordinators?: NonNullable<SitesOptions["replacedCoordinators"]>;
 }
 
 interface History {
@@ -61,7 +62,7 @@ interface History {
 export class TwoSites {
   readonly world: World;
   readonly points = new PausePoints();
-  readonly control = new MemoryControl();
+  readonly control = new SimControl(this.points);
   readonly disk: SimulatedDisk;
   readonly network: Network;
   readonly #options: WorldOptions;
@@ -135,7 +136,7 @@ export class TwoSites {
   }
 
   async restart(): Promise<void> {
-    const { threads = 0, tuning = {}, replaced = {} } = this.#options;
+    const { threads = 0, tuning = {}, replaced = {}, replacedCoordinators = {} } = this.#options;
     if (this.#node === undefined) {
       this.#node = await this.world.node("n", { threads, resources: (thread) => this.#resources(thread) });
     } else await this.#node.restart();
@@ -153,6 +154,7 @@ export class TwoSites {
         return child("link", sim_link, { site, peer }, { name: `${site}/${shard}/link` });
       },
       replaced,
+      replacedCoordinators,
     });
     this.#access = await this.sites.access(devicePlatform, { writers: 16, readers: 4 });
   }
