@@ -84,7 +84,7 @@ interface State {
   readonly ledger: Ledger;
   readonly cohortOf: CohortFinder;
   /** The highest term that the log knows for this shard; 0 if it knows nothing of it. */
-  readonly loggedTerm: number;
+  loggedTerm: number;
   terms: SendTerms;
   /** The terms are those of this shard term: false from a start until db_switch has read control. */
   termsKnown: boolean;
@@ -156,6 +156,8 @@ export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
       for (const [key, decision] of state.held) records.push(heldRecord(state, key, decision));
       records.push({ type: "start", shard: state.options.shard, shardTerm });
       await state.log.call.append(records);
+      // A db_switch that dies alone asks the same ledger again: its log is not lost.
+      state.loggedTerm = shardTerm;
     },
 
     /** Under which terms rows may be sent from now on. */

@@ -1,0 +1,99 @@
+/** What the oracles say when a scenario is over: one sentence for each thing that is wrong, none if all hold. */
+
+import { authorityOf, type CohortRecord, type DecisionRecord } from "../../../actors/control_store.ts";
+import type { CohortId, Row, RowKey } from "../../../actors/records.ts";
+import { NanoError } from "../../../src/index.ts";
+import { SimulationError, type World } from "../../../src/simulation/index.ts";
+import type { TwoSites } from "../two_sites.ts";
+
+/** Waits until nothing is dirty, then asks I1, I2 and I5. `unaccounted`: the list that `watchUnaccounted` gave. */
+export async function atRest(
+  sites: TwoSites,
+  unaccounted: readonly RowKey[],
+  withinMs = 30_000,
+): Promise<string[]> {
+  const findings = await within("everything was repaired", () => sites.settled(withinMs));
+  // Nothing is in flight any more: what differs now stays so.
+  for (const key of new Set([...unaccounted, ...sites.unaccounted()])) findings.push(`unaccounted: ${key}`);
+  for (const key of sites.lost()) findings.push(`lost: ${key}`);
+  for (const key of sites.differing()) findings.push(`differs: ${key}`);
+  return findings;
+}
+
+/** A wait that may come to nothing: then a finding says so. */
+export async function within(what: string, wait: () => Promise<void>): Promise<string[]> {
+  try {
+    await wait();
+    return [];
+  } catch (error) {
+    if (!(error instanceof SimulationError)) throw error;
+    return [`not in time: ${what}`];
+  }
+}
+
+/** How an answer ended, as a value: a scenario may await it later, or never. */
+export function ending<T>(answer: Promise<T>): Promise<T | NanoError> {
+  return answer.catch((error: unknown) => {
+    if (error instanceof NanoError) return error;
+    throw error;
+  });
+}
+
+/** For a pause point of the control store: a decision about to take this state. */
+export function decisionBecomes(wanted: DecisionRecord["state"]): { matches: (details: unknown) => boolean } {
+  return {
+    matches: (details) => {
+      const { key, value } = details as { key: string; value?: DecisionRecord };
+      return key.startsWith("decision/") && value?.state === wanted;
+    },
+  };
+}
+
+/** For a pause point of a store or link: an apply with a row of this key. */
+export function appliesRow(key: RowKey): { matches: (details: unknown) => boolean } {
+  return { matches: (details) => (details as { rows: readonly Row[] }).rows.some((row) => row.key === key) };
+}
+
+export function decisions(sites: TwoSites): DecisionRecord[] {
+  return sites.control.listNow("decision/").map(({ value }) => value as DecisionRecord);
+}
+
+/** A process of a shard has started anew and took its first turn. */
+export function isUp(sites: TwoSites, world: World, name: string): Promise<void> {
+  return world.eventually(`${name} is up`, () => sites.node.stateOf(name) !== undefined, 10_000);
+}
+
+/**
+ * I4 from now on: the list it returns grows with each term of a cohort under which both sites admitted writes, told by
+ * the versions that reach the stores.
+ */
+export function watchAuthority(sites: TwoSites): string[] {
+  const found: string[] = [];
+  const siteOf = new Map<number, string>();
+  const admittedBy = new Map<string, string>();
+  const note = (row: Row): void => {
+    for (const { key, value } of sites.control.listNow("shard/")) {
+      siteOf.set((value as { term: number }).term, key.split("/")[1] ?? "");
+    }
+    const [term, shardTerm] = row.version;
+    const site = siteOf.get(shardTerm);
+    if (site === undefined) return;
+    const earlier = admittedBy.get(String(term)) ?? site;
+    admittedBy.set(String(term), earlier);
+    if (earlier !== site) found.push(`both sites admitted under term ${term}: ${row.key}`);
+  };
+  for (const site of ["A", "B"]) {
+    const matches = (details: unknown): boolean => {
+      for (const row of (details as { rows: readonly Row[] }).rows) note(row);
+      return false;
+    };
+    sites.points.arm(`${site} store applied`, { matches });
+  }
+  return found;
+}
+
+/** True while no client's write of this cohort is admitted anywhere, as control has it. */
+export function isBlocked(sites: TwoSites, cohort: CohortId): boolean {
+  const [record] = sites.control.listNow(`cohort/${cohort}`);
+  return record !== undefined && authorityOf(record.value as CohortRecord, decisions(sites)).blocked;
+}
