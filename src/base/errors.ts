@@ -14,7 +14,7 @@ export type RuntimeErrorCode =
   | "crashed" // the callee died while it held the request; the outcome is unknown
   | "overloaded" // a mailbox or a queue is full; nothing was done
   | "discarded" // a factory dropped the job before it ran (details.reason)
-  | "canceled" // the caller's AbortSignal fired
+  | "canceled" // the caller's AbortSignal fired, or the caller has ended
   | "already_started" // the name is taken (details.pid)
   | "already_present" // a stopped child has this id; restart or delete it
   | "not_found" // the supervisor has no such child

@@ -1,4 +1,7 @@
-/** The production `Self`: a process's own way into its host. Timers and pipes die with the process. */
+/**
+ * The production `Self`: a process's own way into its host. Timers and pipes die with the process, and what a handler
+ * that was killed in the middle still asks of others is refused: to everybody else the process is gone.
+ */
 
 import { type ErrorData, fromErrorData, NanoError, toErrorData } from "../base/errors.ts";
 import type { Clock, TimerHandle } from "../seams/clock.ts";
@@ -45,7 +48,7 @@ export class ProcessSelf implements Self {
   }
 
   ref<D extends Definition>(definition: D, target: Target): Ref<D> {
-    return makeRef(this.#host, this.pid, definition, target);
+    return makeRef(this.#host, this.pid, definition, target, () => this.#process.status === "ended");
   }
 
   whereis(name: string): Pid | undefined {
@@ -53,6 +56,7 @@ export class ProcessSelf implements Self {
   }
 
   send(target: Target, message: unknown): void {
+    if (this.#process.status === "ended") return;
     this.#host.info(target, message);
   }
 
