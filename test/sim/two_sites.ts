@@ -183,7 +183,7 @@ export class TwoSites {
     return this.sites.access(backend, { writers: 16, readers: 4 });
   }
 
-  /** Writes, or deletes with null; remembers how it ended. True if it was acknowledged, false if refused. */
+  /** Writes, or deletes with null; remembers how it ended. True if it was acknowledged; a node that is down refuses. */
   async write(key: string, value: string | null, timeoutMs = 5_000): Promise<boolean> {
     const history = this.#historyOf(key);
     history.unknown.add(value);

@@ -1,7 +1,8 @@
 /** What the oracles say when a scenario is over: one sentence for each thing that is wrong, none if all hold. */
 
-import { authorityOf, type CohortRecord, type DecisionRecord } from "../../../actors/control_store.ts";
-import type { CohortId, Row, RowKey } from "../../../actors/records.ts";
+import type { AuthorityTable } from "../../../actors/authority.ts";
+import type { DecisionRecord, ShardRecord } from "../../../actors/control_store.ts";
+import type { CohortId, Row, RowKey, Scope, Site } from "../../../actors/records.ts";
 import { NanoError } from "../../../src/index.ts";
 import { SimulationError, type World } from "../../../src/simulation/index.ts";
 import type { TwoSites } from "../two_sites.ts";
@@ -49,6 +50,11 @@ export function decisionBecomes(wanted: DecisionRecord["state"]): { matches: (de
   };
 }
 
+/** For a pause point of a store: the fence of this scope. */
+export function fences(wanted: Scope): { matches: (details: unknown) => boolean } {
+  return { matches: (details) => (details as { scope: Scope }).scope === wanted };
+}
+
 /** For a pause point of a store or link: an apply with a row of this key. */
 export function appliesRow(key: RowKey): { matches: (details: unknown) => boolean } {
   return { matches: (details) => (details as { rows: readonly Row[] }).rows.some((row) => row.key === key) };
@@ -64,23 +70,32 @@ export function isUp(sites: TwoSites, world: World, name: string): Promise<void>
 }
 
 /**
- * I4 from now on: the list it returns grows with each term of a cohort under which both sites admitted writes, told by
- * the versions that reach the stores.
+ * I4 from now on, for these cohorts: the list it returns grows when both sites' db_switch would admit a write of one at
+ * the same time, and with each term under which both did, told by the versions that reach the stores.
  */
-export function watchAuthority(sites: TwoSites): string[] {
-  const found: string[] = [];
-  const siteOf = new Map<number, string>();
-  const admittedBy = new Map<string, string>();
-  const note = (row: Row): void => {
-    for (const { key, value } of sites.control.listNow("shard/")) {
-      siteOf.set((value as { term: number }).term, key.split("/")[1] ?? "");
+export function watchAuthority(sites: TwoSites, world: World, cohorts: readonly CohortId[]): string[] {
+  const found = new Set<string>();
+  const list: string[] = [];
+  const add = (finding: string): void => {
+    if (!found.has(finding)) list.push(finding);
+    found.add(finding);
+  };
+  world.afterEachEvent(() => {
+    for (const cohort of cohorts) {
+      if (admits(sites, "A", cohort) && admits(sites, "B", cohort)) add(`both sites admit ${cohort}`);
     }
-    const [term, shardTerm] = row.version;
+  });
+  const siteOf = new Map<number, string>();
+  const admittedBy = new Map<number, string>();
+  const note = ({ key, version: [term, shardTerm] }: Row): void => {
+    for (const { key: shard, value } of sites.control.listNow("shard/")) {
+      siteOf.set((value as ShardRecord).term, shard.split("/")[1] ?? "");
+    }
     const site = siteOf.get(shardTerm);
     if (site === undefined) return;
-    const earlier = admittedBy.get(String(term)) ?? site;
-    admittedBy.set(String(term), earlier);
-    if (earlier !== site) found.push(`both sites admitted under term ${term}: ${row.key}`);
+    const earlier = admittedBy.get(term) ?? site;
+    admittedBy.set(term, earlier);
+    if (earlier !== site) add(`both sites admitted under term ${term}: ${key}`);
   };
   for (const site of ["A", "B"]) {
     const matches = (details: unknown): boolean => {
@@ -89,11 +104,20 @@ export function watchAuthority(sites: TwoSites): string[] {
     };
     sites.points.arm(`${site} store applied`, { matches });
   }
-  return found;
+  return list;
 }
 
-/** True while no client's write of this cohort is admitted anywhere, as control has it. */
-export function isBlocked(sites: TwoSites, cohort: CohortId): boolean {
-  const [record] = sites.control.listNow(`cohort/${cohort}`);
-  return record !== undefined && authorityOf(record.value as CohortRecord, decisions(sites)).blocked;
+/** Whether a site's db_switch would let a client's write of the cohort in now. */
+export function admits(sites: TwoSites, site: Site, cohort: CohortId): boolean {
+  const state = sites.node.stateOf(sites.name(site, "db_switch")) as
+    | { readonly lost: string; readonly authority: AuthorityTable }
+    | undefined;
+  if (state === undefined || state.lost !== "") return false;
+  try {
+    state.authority.writing(cohort);
+    return true;
+  } catch (error) {
+    if (error instanceof NanoError) return false;
+    throw error;
+  }
 }
