@@ -347,14 +347,14 @@ export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
       await state.log.call.append(keys.map((key) => heldRecord(state, key, decision)));
     },
 
-    /** Those of one decision (it was aborted), or of cohorts that this side no longer serves. */
+    /** Those of decisions that were aborted, or of cohorts that this side no longer serves. */
     unhold: async (
       state,
-      { decision, cohorts }: { decision?: string; cohorts?: readonly CohortId[] },
+      { decisions = [], cohorts = [] }: { decisions?: readonly string[]; cohorts?: readonly CohortId[] },
     ): Promise<void> => {
       const records: LogRecord[] = [];
       for (const [key, holder] of state.held) {
-        if (holder !== decision && cohorts?.includes(cohortOfRow(state, key)) !== true) continue;
+        if (!decisions.includes(holder) && !cohorts.includes(cohortOfRow(state, key))) continue;
         state.held.delete(key);
         records.push(heldRecord(state, key, ""));
       }

@@ -122,16 +122,34 @@ function next(state: State): void {
   state.self.pipe(new MoveInWork(state, waiting.move).run(), "moved", waiting);
 }
 
-/** Ends what an earlier coordinator left open, and lets every owner take over what stands. */
+/** Ends what an earlier coordinator left open, finishes what it had ended, lets every owner take over what stands. */
 async function recover({ self, control, shards }: State): Promise<void> {
-  for (const decision of await readDecisions(control)) {
-    if (decision.state === "announced" || decision.state === "blocking") {
-      await endDecision(self, control, decision.id, "aborted");
-      await shards.unhold(decision.to, decision.id);
-    }
+  for (const { id, state } of await readDecisions(control)) {
+    if (isOpen(state)) await endDecision(self, control, id, "aborted");
   }
+  await releaseHolds(shards, await readDecisions(control));
   await shards.refreshAll();
   await shards.resumeCrawlers();
+}
+
+/**
+ * A hold ends with its decision: an aborted one holds nothing, and the side that a prefix left last holds nothing of
+ * it. Its coordinator may have died before it came to this, whatever the record says.
+ */
+async function releaseHolds(shards: SiteShards, decisions: readonly DecisionRecord[]): Promise<void> {
+  const left = new Map<CohortId, Site>();
+  for (const { state, from, cohorts } of decisions) {
+    if (state === "swapped") for (const cohort of cohorts) left.set(cohort, from);
+  }
+  for (const site of shards.sites) {
+    const aborted = decisions.filter(({ state, to }) => state === "aborted" && to === site);
+    await shards.unhold(
+      site,
+      aborted.map(({ id }) => id),
+    );
+    const cohorts = [...left.keys()].filter((cohort) => left.get(cohort) === site);
+    await shards.retried(() => shards.releaseHeld(site, cohorts));
+  }
 }
 
 /** Writes the decision's end once. Returns the state that stands, which another coordinator may have written. */
@@ -340,7 +358,7 @@ class MoveInWork {
     const decision = this.#decision;
     if (decision !== undefined) {
       await this.#shards.retried(() => endDecision(this.#self, this.#control, decision.id, "aborted"));
-      await this.#shards.retried(() => this.#shards.unhold(to, decision.id));
+      await this.#shards.retried(() => this.#shards.unhold(to, [decision.id]));
       await this.#shards.retried(() => this.#shards.refresh(from));
     }
     const report = this.#report("aborted", reason);

@@ -41,6 +41,10 @@ export class SiteShards {
     this.#cohortOf = cohortFinder(options.prefixes);
   }
 
+  get sites(): readonly Site[] {
+    return this.#options.sites;
+  }
+
   /** Every db_switch of the site takes control's records over; resolves when all barriers are passed. */
   async refresh(site: Site): Promise<void> {
     await this.#each((shard) => this.#switch(site, shard).call.refresh(undefined, patience));
@@ -149,9 +153,10 @@ export class SiteShards {
     await this.#each((shard) => this.#ledger(site, shard).call.unhold({ cohorts }, patience));
   }
 
-  async unhold(site: Site, decision: string): Promise<void> {
+  /** What these decisions carried over to a site: they were aborted. */
+  async unhold(site: Site, decisions: readonly string[]): Promise<void> {
     await this.retried(() =>
-      this.#each((shard) => this.#ledger(site, shard).call.unhold({ decision }, patience)),
+      this.#each((shard) => this.#ledger(site, shard).call.unhold({ decisions }, patience)),
     );
   }
 
