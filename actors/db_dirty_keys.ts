@@ -135,8 +135,9 @@ export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
     loggedTerm: (state) => state.loggedTerm,
 
     /**
-     * A new shard term: all marks take versions that nobody has seen, with nothing pending, and are logged again
-     * *before* the start record that voids what is older. A lost log makes every key suspect, in the same append.
+     * A new shard term: what was pending or is not being sent takes a version that nobody has seen, with nothing
+     * pending, and all marks are logged again *before* the start record that voids what is older. A lost log makes
+     * every key suspect, in the same append.
      */
     start: async (state, { shardTerm, logLost }: { shardTerm: number; logLost: boolean }): Promise<void> => {
       state.terms = { shardTerm, cohorts: {} };
@@ -145,8 +146,10 @@ export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
       const records: LogRecord[] = [];
       if (logLost) newRange(state, everyCohort, "", "", "log_lost");
       for (const mark of [...state.ledger.marks()]) {
+        // A send under way of a row that is settled tells what it would tell under the new term: it may clear the mark.
+        const sent = mark.pending === 0 && state.ledger.hasLane(mark.key);
         for (let pending = mark.pending; pending > 0; pending--) state.ledger.settle(mark.key);
-        const version: Version = [0, shardTerm, state.serial++];
+        const version: Version = sent ? mark.version : [0, shardTerm, state.serial++];
         state.ledger.renew(mark.key, version);
         if (mark.owner === "queuer") state.ledger.own(mark.key, "replay");
         records.push(markRecord(state, mark.key, version, mark.owner));

@@ -144,6 +144,10 @@ export class Ledger {
     return this.#marks.get(key)?.owner;
   }
 
+  hasLane(key: RowKey): boolean {
+    return this.#lanes.has(key);
+  }
+
   /** Gives the key's mark a version that no job in flight has seen. */
   renew(key: RowKey, version: Version): void {
     const entry = this.#marks.get(key);

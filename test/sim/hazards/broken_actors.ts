@@ -5,16 +5,18 @@
 
 import { db_dirty_keys } from "../../../actors/db_dirty_keys.ts";
 import { db_failover } from "../../../actors/db_failover.ts";
+import { db_queuer } from "../../../actors/db_queuer.ts";
 import { db_store } from "../../../actors/db_store.ts";
 import { db_switch } from "../../../actors/db_switch.ts";
 import { Ledger } from "../../../actors/ledger.ts";
 import type { MarkOwner, RowKey, Scope } from "../../../actors/records.ts";
-import type { ShardOptions } from "../../../actors/shard_options.ts";
+import { type ShardOptions, shardProcess } from "../../../actors/shard_options.ts";
 import { type Definition, genServer } from "../../../src/index.ts";
 import { type Callbacks, lateApply } from "./late_messages.ts";
 
 const ledger: Callbacks<typeof db_dirty_keys> = db_dirty_keys.callbacks;
 const store: Callbacks<typeof db_store> = db_store.callbacks;
+const queuer: Callbacks<typeof db_queuer> = db_queuer.callbacks;
 const admission: Callbacks<typeof db_switch> = db_switch.callbacks;
 const failover: Callbacks<typeof db_failover> = db_failover.callbacks;
 
@@ -107,3 +109,37 @@ export const forgetful_failover = genServer(import.meta.url, "forgetful_failover
     recover: () => undefined,
   },
 }) as typeof db_failover;
+
+interface OwnerlessState {
+  readonly ledger: Ledger;
+}
+
+/** Gives a key's lane to whoever asks, whoever owns its mark, and lists what is marked. */
+export const ownerless_ledger: Definition = genServer(import.meta.url, "ownerless_ledger", {
+  ...(ledger as Callbacks<Definition>),
+  call: {
+    ...ledger.call,
+    marked: ({ ledger: marks }: OwnerlessState): RowKey[] => [...marks.marks()].map(({ key }) => key),
+    take: (state: OwnerlessState, keys: readonly RowKey[]) => {
+      const free = keys.filter((key) => state.ledger.version(key) !== undefined);
+      const owners = free.map((key) => [key, state.ledger.owner(key)] as const);
+      state.ledger.disown("queuer");
+      for (const key of free) state.ledger.own(key, "queuer");
+      const answer = ledger.call.take(state, keys);
+      for (const [key, owner] of owners) state.ledger.own(key, owner ?? "replay");
+      return answer;
+    },
+  },
+});
+
+/** Starts with everything that is marked, as replay does. */
+export const rebuilding_queuer: Definition = genServer(import.meta.url, "rebuilding_queuer", {
+  ...(queuer as Callbacks<Definition>),
+  init: async (options: ShardOptions, self) => {
+    const state = await queuer.init(options, self);
+    const { call } = self.ref(ownerless_ledger, shardProcess(options.site, options.shard, "db_dirty_keys"));
+    const { marked } = call as { readonly marked: () => Promise<RowKey[]> };
+    self.castSelf("push", await marked());
+    return state;
+  },
+});
