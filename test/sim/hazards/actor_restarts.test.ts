@@ -1,0 +1,118 @@
+/**
+ * 31: an actor's restart loses its mailbox and everything it had in hand. Each actor of a shard is killed at each event
+ * of a write's way, from the admission to the last confirmation, and of a repair's way, while others write. Whatever
+ * was acknowledged stands, nothing is ever unaccounted for, and both sides are equal soon.
+ */
+
+import { describe, expect, it } from "vitest";
+import { rowKey } from "../../../actors/records.ts";
+import { simulate, type World } from "../../../src/simulation/index.ts";
+import { TwoSites, type WorldOptions } from "../two_sites.ts";
+import { within } from "./at_rest.ts";
+import { unrebuilt_ledger } from "./broken_actors.ts";
+
+const victims = [
+  "A/db_dirty_log/0",
+  "A/0/link",
+  "A/0/db_store",
+  "A/0/db_dirty_keys",
+  "A/0/db_perror",
+  "A/0/db_replay",
+  "A/0/db_queuer",
+  "A/0/db_compare",
+  "A/0/db_crawler",
+  "A/0/db_switch",
+  "B/0/db_store",
+] as const;
+
+/** Those whose end restarts something that rests on the marks. */
+const restarted = victims.slice(2, -1);
+
+/** `restart`: db_switch has died when the first marks were made, and dies again, or another does, before they are sent. */
+const ways = ["write", "repair", "restart"] as const;
+type Way = (typeof ways)[number];
+
+/** A shard's supervisor gives up after 20 restarts in 10 s: two of them each. */
+const pauseMs = 1_200;
+
+interface Outcome {
+  readonly findings: readonly string[];
+  /** Events at which the victim died, one way for each. */
+  readonly kills: number;
+}
+
+async function killAtEachEvent(
+  world: World,
+  options: WorldOptions,
+  victim: string,
+  way: Way,
+): Promise<Outcome> {
+  const sites = await TwoSites.start(world, options);
+  await sites.copied();
+  const unaccounted = sites.watchUnaccounted();
+  for (let n = 0; ; n++) {
+    const killed = await killAt(sites, world, { victim, way, n });
+    const findings = await within(`all is repaired after a kill at event ${n}`, () => sites.settled(5_000));
+    for (const key of unaccounted) findings.push(`unaccounted: ${key}`);
+    for (const key of [...sites.lost(), ...sites.differing()]) findings.push(`lost or differs: ${key}`);
+    if (findings.length > 0 || !killed) return { findings, kills: n };
+    await world.sleep(pauseMs);
+  }
+}
+
+/** One way of one key, with the kill after `n` events of it. False if the way was over before. */
+async function killAt(
+  sites: TwoSites,
+  world: World,
+  { victim, way, n }: { readonly victim: string; readonly way: Way; readonly n: number },
+): Promise<boolean> {
+  const key = `+4917${1_000 + n}`;
+  if (way === "repair") await failedForward(sites, world, key);
+  let left = n;
+  let killed = false;
+  let begun = way !== "restart";
+  const unwatch = world.afterEachEvent(() => {
+    if (!begun && sites.dirty() > 0) {
+      begun = true;
+      sites.kill("A", "db_switch");
+    }
+    if (!begun || left-- !== 0) return;
+    killed = true;
+    sites.node.kill(victim);
+  });
+  const keys = [1, 2, 3].map((i) => `+4918${i}`);
+  if (way !== "repair") keys.push(key);
+  const writes = keys.map((each) => sites.write(each, `${n}`));
+  await Promise.race(writes);
+  await world.eventually("the way is over", () => killed || sites.dirty() === 0, 10_000);
+  unwatch();
+  await Promise.all(writes);
+  return killed;
+}
+
+/** The key's first send has failed, and a repair may begin. */
+async function failedForward(sites: TwoSites, world: World, key: string): Promise<void> {
+  sites.weather("A").down = true;
+  await sites.write(key, "v");
+  const row = rowKey("device_platform", key);
+  await world.eventually("replay owns it", () => sites.ledger("A")?.owner(row) === "replay", 5_000);
+  sites.weather("A").down = false;
+}
+
+describe.each(ways)("31: at each event of a %s", (way) => {
+  it.each(victims)("the death of %s loses nothing", { timeout: 60_000 }, async (victim) => {
+    const { result } = await simulate({ seed: 31, order: "random" }, (world) =>
+      killAtEachEvent(world, {}, victim, way),
+    );
+    expect(result.findings).toEqual([]);
+    expect(result.kills).toBeGreaterThan(30);
+  });
+
+  it.each(restarted)("nothing rebuilt from the marks: the death of %s is seen", async (victim) => {
+    const replaced = { db_dirty_keys: unrebuilt_ledger };
+    const { result } = await simulate({ seed: 31, order: "random" }, (world) =>
+      killAtEachEvent(world, { replaced }, victim, way),
+    );
+    expect(result.findings).not.toEqual([]);
+  });
+});
