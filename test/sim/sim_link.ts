@@ -36,6 +36,9 @@ export interface Network {
   readonly weather: Readonly<Record<Site, Weather>>;
   /** What has reached the link: each apply with its rows. */
   readonly applies: Record<Site, number>;
+  /** A request of any kind sets out. */
+  onRequest: ((site: Site, what: string) => void) | undefined;
+  /** Rows set out; `ended`: they have been answered, or their request failed. */
   onApply: ((site: Site, rows: readonly Row[], ended: boolean) => void) | undefined;
 }
 
@@ -67,11 +70,8 @@ export const sim_link = genServer(import.meta.url, "sim_link", {
       const rows = groups.flatMap((group) => group.rows);
       network.applies[site] = (network.applies[site] ?? 0) + 1;
       network.onApply?.(site, rows, false);
-      return forward(state, from, "apply", { groups, rows }, async () => {
-        const results = await applyBut(state, groups);
-        network.onApply?.(site, rows, true);
-        return results;
-      });
+      const ended = (): void => network.onApply?.(site, rows, true);
+      return forward(state, from, "apply", { groups, rows }, () => applyBut(state, groups), ended);
     },
     get: (state, keys: readonly RowKey[], from: From<(Row | undefined)[]>) =>
       forward(state, from, "get", { keys }, () => state.peer.call.get(keys, forEver)),
@@ -89,11 +89,21 @@ export const sim_link = genServer(import.meta.url, "sim_link", {
 });
 
 /** Requests overtake each other as on a network: none waits for another's delay. */
-function forward<T>(state: State, from: From<T>, what: string, details: unknown, ask: () => Promise<T>) {
-  way(state, what, details, ask).then(
-    (value) => state.self.reply(from, value),
-    (error) => state.self.replyError(from, toErrorData(error)),
-  );
+function forward<T>(
+  state: State,
+  from: From<T>,
+  what: string,
+  details: unknown,
+  ask: () => Promise<T>,
+  ended: () => void = () => undefined,
+) {
+  state.network.onRequest?.(state.site, what);
+  way(state, what, details, ask)
+    .finally(ended)
+    .then(
+      (value) => state.self.reply(from, value),
+      (error) => state.self.replyError(from, toErrorData(error)),
+    );
   return noReply;
 }
 

@@ -1,8 +1,8 @@
 /**
  * The memory store with the time and the accidents of a real one: each call takes a while before and after its
- * effect, so a thread that dies loses the call or its answer; a scenario parks calls at pause points (`A store apply`,
- * `A store get`, `A store scan` and `A store fence` before the effect, `A store applied` after it). Whoever watches
- * hears which keys changed.
+ * effect, so a thread that dies loses the call or its answer; a scenario parks calls at pause points: `A store apply`,
+ * `get`, `scan` and `fence` before the effect, `applied`, `got`, `scanned` and `fenced` after it. Whoever watches hears
+ * which keys changed.
  */
 
 import type { Row, RowKey, Site } from "../../actors/records.ts";
@@ -41,13 +41,16 @@ export async function openSimStore(
     last = result.catch(() => undefined);
     return result;
   };
+  const passing = async <T>(before: string, after: string, details: unknown, work: () => Promise<T>) => {
+    await points.pass(`${site} store ${before}`, details);
+    const result = await work();
+    await points.pass(`${site} store ${after}`, details);
+    return result;
+  };
   return {
     capabilities: store.capabilities,
     identity: () => store.identity(),
-    get: async (keys) => {
-      await points.pass(`${site} store get`, keys);
-      return slow(() => store.get(keys));
-    },
+    get: (keys) => passing("get", "got", keys, () => slow(() => store.get(keys))),
     apply: async (groups) => {
       const rows: Row[] = groups.flatMap((group) => group.rows);
       await points.pass(`${site} store apply`, { groups, rows });
@@ -62,16 +65,11 @@ export async function openSimStore(
       await points.pass(`${site} store applied`, { groups, rows });
       return results;
     },
-    fence: async (scope, term) => {
-      await points.pass(`${site} store fence`, { scope, term });
-      return serially(() => store.fence(scope, term));
-    },
+    fence: (scope, term) =>
+      passing("fence", "fenced", { scope, term }, () => serially(() => store.fence(scope, term))),
     fences: (scopes) => store.fences(scopes),
     collect: (key, version) => serially(() => store.collect(key, version)),
-    scan: async (range, limit) => {
-      await points.pass(`${site} store scan`, { range, limit });
-      return slow(() => store.scan(range, limit));
-    },
+    scan: (range, limit) => passing("scan", "scanned", range, () => slow(() => store.scan(range, limit))),
     lookup: (backend, sub, limit) => slow(() => store.lookup(backend, sub, limit)),
     rebuildIndex: () => store.rebuildIndex(),
     sync: () => store.sync(),

@@ -27,6 +27,7 @@ import { decodeRow } from "../../actors/stores/row_codec.ts";
 import { child, NanoError } from "../../src/index.ts";
 import { PausePoints, SimulatedDisk, type SimulatedNode, type World } from "../../src/simulation/index.ts";
 import { SimControl } from "./sim_control.ts";
+import { pausingDisk } from "./sim_disk.ts";
 import { type Network, sim_link, type Weather } from "./sim_link.ts";
 import { openSimStore } from "./sim_store.ts";
 
@@ -87,6 +88,7 @@ export class TwoSites {
       points: this.points,
       weather: { A: calm(), B: calm() },
       applies: { A: 0, B: 0 },
+      onRequest: undefined,
       onApply: undefined,
     };
   }
@@ -174,6 +176,12 @@ export class TwoSites {
       this.#waiting.add(reject);
       answer.finally(() => this.#waiting.delete(reject)).then(resolve, reject);
     });
+  }
+
+  /** Runs the world until at least `count` passes wait at a pause point. */
+  async reached(point: string, count = 1, withinMs = 10_000): Promise<void> {
+    const waits = (): boolean => this.points.parked(point) >= count;
+    await this.world.eventually(`${count} wait at "${point}"`, waits, withinMs);
   }
 
   // --- clients -------------------------------------------------------------------------------------------------
@@ -386,7 +394,7 @@ export class TwoSites {
     return {
       backends: builtInBackends,
       control: this.control,
-      disk: this.disk.mounted(thread),
+      disk: pausingDisk(this.disk.mounted(thread), this.points, thread),
       network: this.network,
       stores: {
         open: (site: Site, shard: number) =>
