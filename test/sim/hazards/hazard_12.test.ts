@@ -67,6 +67,9 @@ async function crashed(sites: TwoSites, world: World, crash: Crash): Promise<Fin
   await sites.copied();
   await sites.write(key, "before");
   await sites.settled();
+  // Its mark takes the earlier key's clearance along into the log, or that key would be repaired after any crash.
+  await sites.write("+4917112", "another");
+  await sites.settled();
   const unaccounted = sites.watchUnaccounted();
   const matches = crash.at === "A log append" ? () => true : carrying(key, "after");
   sites.points.arm(crash.at, { matches });
