@@ -145,12 +145,20 @@ export const db_replay = genServer(import.meta.url, "db_replay", {
     taken: (state, result: Piped<undefined, TakenWithGrants[]>) => {
       state.asking = false;
       if (!result.ok) throw result.error;
+      // The request may be older than the breaker's state: what may not go any more is ready again.
+      const batch = result.value.slice(0, sendable(state));
+      giveBack(state, result.value.slice(batch.length));
+      if (batch.length === 0) return;
       state.inFlight++;
-      state.attempts += result.value.length;
-      state.repairs.take(result.value.length);
+      state.attempts += batch.length;
+      state.repairs.take(batch.length);
       if (state.breaker.state !== "closed") state.probes++;
-      state.self.pipe(state.sender.send(result.value), "repairedBatch", undefined);
+      state.self.pipe(state.sender.send(batch), "repairedBatch", undefined);
       pump(state);
+    },
+
+    gaveBack: (_state, result: Piped<undefined, unknown>) => {
+      if (!result.ok) throw result.error;
     },
 
     repairedBatch: (state, result: Piped<undefined, Sent[]>) => {
@@ -175,6 +183,24 @@ function pump(state: State): void {
   state.asking = true;
   const ready = state.ledger.call.takeReady({ limit }, { timeoutMs: Number.POSITIVE_INFINITY });
   state.self.pipe(ready, "taken", undefined);
+}
+
+/** How many keys may go at once now: while the breaker is not closed one probe, and only if nothing is under way. */
+function sendable({ breaker, inFlight, options }: State): number {
+  switch (breaker.state) {
+    case "closed":
+      return options.tuning.sendBatchMax;
+    case "half_open":
+      return inFlight === 0 ? 1 : 0;
+    case "open":
+      return 0;
+  }
+}
+
+function giveBack(state: State, taken: readonly Taken[]): void {
+  if (taken.length === 0) return;
+  const results = taken.map((each) => ({ taken: each, outcome: "again" as const }));
+  state.self.pipe(state.ledger.call.release(results), "gaveBack", undefined);
 }
 
 function feedback(state: State, answered: number, unanswered: number): void {

@@ -1,0 +1,229 @@
+/**
+ * Properties of pace, in virtual time: how far the sides drift apart, how often a dead remote is asked, how fast dirty
+ * keys are repaired, how many operations of one key are under way. Each is measured again with the part that brings
+ * it about taken out, and has to be missing then.
+ */
+
+import { describe, expect, it } from "vitest";
+import { devicePlatform } from "../../actors/backends/device_platform.ts";
+import { db_dirty_keys } from "../../actors/db_dirty_keys.ts";
+import { db_replay, type ReplayStatistics } from "../../actors/db_replay.ts";
+import { db_switch } from "../../actors/db_switch.ts";
+import { cohortId, type Row, type RowKey, rowKey, versionZero } from "../../actors/records.ts";
+import { encodeRow } from "../../actors/stores/row_codec.ts";
+import { simulate, type World } from "../../src/simulation/index.ts";
+import { laneless_ledger, rateless_replay, resting_replay, tireless_replay } from "./hazards/pace_twins.ts";
+import { TwoSites, type WorldOptions } from "./two_sites.ts";
+
+async function measured<T>(
+  options: WorldOptions,
+  measure: (sites: TwoSites, world: World) => Promise<T>,
+  order: "fifo" | "random" = "fifo",
+): Promise<T> {
+  const report = await simulate({ seed: 5, order }, async (world) => {
+    const sites = await TwoSites.start(world, options);
+    await sites.copied();
+    return measure(sites, world);
+  });
+  return report.result;
+}
+
+const rowOf = (key: string): RowKey => rowKey(devicePlatform.name, key);
+
+/** `perSecond` writes to 1,000 keys for `forMs`, one after the other; resolves when the last is answered. */
+async function traffic(sites: TwoSites, world: World, perSecond: number, forMs: number): Promise<void> {
+  const written: Promise<boolean>[] = [];
+  const count = (perSecond * forMs) / 1_000;
+  for (let i = 0; i < count; i++) {
+    written.push(sites.write(`+49${10_000 + Math.floor(world.chance("key") * 1_000)}`, `${i}`));
+    await world.sleep(1_000 / perSecond);
+  }
+  await Promise.all(written);
+}
+
+describe("divergence with a tenth of the remote's operations failing", () => {
+  /** The most keys that differed at once in each of 10 s of traffic, and how many differ at the end. */
+  const drift = async (sites: TwoSites, world: World) => {
+    sites.weather("A").failShare = 0.1;
+    const worst: number[] = [];
+    const traffics = traffic(sites, world, 200, 10_000);
+    for (let second = 0; second < 10; second++) {
+      let most = 0;
+      for (let i = 0; i < 10; i++) {
+        await world.sleep(100);
+        most = Math.max(most, sites.differing().length);
+      }
+      worst.push(most);
+    }
+    await traffics;
+    await sites.settled(10_000).catch(() => undefined);
+    return { worst, left: sites.differing().length };
+  };
+
+  /** A fifth of a second's writes. */
+  const bound = 40;
+
+  it.each(["fifo", "random"] as const)(
+    "is bounded while writes go on and ends with them, %s order",
+    async (order) => {
+      const { worst, left } = await measured({}, drift, order);
+      expect(Math.max(...worst)).toBeGreaterThan(0);
+      expect(Math.max(...worst)).toBeLessThanOrEqual(bound);
+      expect(left).toBe(0);
+    },
+  );
+
+  it("grows and stays when nothing is repaired", async () => {
+    const { worst, left } = await measured({ replaced: { db_replay: resting_replay } }, drift);
+    expect(Math.max(...worst)).toBeGreaterThan(bound);
+    expect(left).toBeGreaterThan(0);
+  });
+});
+
+describe("requests to a dead remote", () => {
+  const probeIntervalMs = 200;
+
+  /** When requests set out, ms after the breaker had opened, and what is left when all is over. */
+  const outage = async (sites: TwoSites, world: World) => {
+    const requests: number[] = [];
+    sites.network.onRequest = (site) => {
+      if (site === "A") requests.push(world.nowMs);
+    };
+    const replay = () => sites.node.stateOf(sites.name("A", "db_replay")) as { breaker: { state: string } };
+    const traffics = traffic(sites, world, 200, 12_000);
+    await world.sleep(1_000);
+    sites.weather("A").down = true;
+    const opened = world.eventually("the breaker opens", () => replay().breaker.state === "open", 500);
+    const openedMs = await opened.then(
+      () => world.nowMs,
+      () => world.nowMs,
+    );
+    requests.length = 0;
+    await world.sleep(10_000);
+    const after = requests.map((atMs) => atMs - openedMs);
+    sites.weather("A").down = false;
+    await traffics;
+    await sites.settled();
+    return { after, left: sites.differing().length };
+  };
+
+  const gaps = (times: readonly number[]): number[] =>
+    times.map((atMs, i) => atMs - (i === 0 ? 0 : (times[i - 1] ?? 0)));
+
+  it.each(["fifo", "random"] as const)(
+    "are one probe in each interval and nothing else, and all is repaired once it is back, %s order",
+    async (order) => {
+      const { after, left } = await measured({ tuning: { probeIntervalMs } }, outage, order);
+      expect(after.length).toBeGreaterThan(30);
+      expect(Math.min(...gaps(after))).toBeGreaterThanOrEqual(probeIntervalMs);
+      expect(left).toBe(0);
+    },
+  );
+
+  it("are many more without a breaker", async () => {
+    const replaced = { db_replay: tireless_replay };
+    const { after } = await measured({ tuning: { probeIntervalMs }, replaced }, outage);
+    expect(after.length).toBeGreaterThan(1_000);
+  });
+});
+
+describe("the rate of repairs with 200,000 dirty keys", () => {
+  const keys = 200_000;
+  const options: WorldOptions = { tuning: { repairsPerSecond: 4_000, ledgerBytesMax: 64 * 1024 * 1024 } };
+
+  /** Rows that only A has, each with a mark of replay. */
+  async function soil(sites: TwoSites): Promise<void> {
+    const ledger = sites.node.system.ref(db_dirty_keys, sites.name("A", "db_dirty_keys"));
+    const { rows } = sites.files("A");
+    for (let start = 0; start < keys; start += 10_000) {
+      const suspects: RowKey[] = [];
+      for (let i = start; i < start + 10_000; i++) {
+        const row: Row = {
+          key: rowOf(`+49${1_000_000 + i}`),
+          version: versionZero,
+          value: new Uint8Array([i & 255]),
+          expiresAtMs: 0,
+        };
+        rows.set(row.key, encodeRow(row));
+        suspects.push(row.key);
+      }
+      await ledger.call.suspect({ keys: suspects, owner: "replay" });
+    }
+  }
+
+  /** Confirmed rows per second at the first rate, and after each change of it. */
+  const pace = async (sites: TwoSites, world: World) => {
+    await soil(sites);
+    const replay = sites.node.system.ref(db_replay, sites.name("A", "db_replay"));
+    const repaired = (): number =>
+      (sites.node.stateOf(sites.name("A", "db_replay")) as ReplayStatistics).repaired;
+    const over = async (ms: number): Promise<number> => {
+      const [before, fromMs] = [repaired(), world.nowMs];
+      await world.sleep(ms);
+      return ((repaired() - before) * 1_000) / (world.nowMs - fromMs);
+    };
+    await world.sleep(500);
+    const rates = [await over(3_000)];
+    for (const repairs of [10_000, 1_000]) {
+      await replay.call.setRate({ repairs, crawl: 1_000 });
+      rates.push(await over(3_000));
+    }
+    return rates;
+  };
+
+  it("is the one that was set, within a tenth, also after it is changed", async () => {
+    const rates = await measured(options, pace);
+    for (const [i, wanted] of [4_000, 10_000, 1_000].entries()) {
+      expect(rates[i]).toBeGreaterThan(wanted * 0.9);
+      expect(rates[i]).toBeLessThan(wanted * 1.1);
+    }
+  });
+
+  it("is far above it without the token bucket", async () => {
+    const [first] = await measured({ ...options, replaced: { db_replay: rateless_replay } }, pace);
+    expect(first).toBeGreaterThan(4_000 * 1.1);
+  });
+});
+
+describe("a key that is written 10,000 times a second", () => {
+  const key = "+4917777";
+
+  /** The most operations of the key between request and answer at once, and what stands at the remote at the end. */
+  const hot = async (sites: TwoSites, world: World) => {
+    sites.weather("A").delayMs = 10;
+    let underWay = 0;
+    let most = 0;
+    let operations = 0;
+    sites.network.onApply = (site, rows, ended) => {
+      if (site !== "A" || !rows.some((row) => row.key === rowOf(key))) return;
+      underWay += ended ? -1 : 1;
+      if (!ended) operations++;
+      most = Math.max(most, underWay);
+    };
+    const shard = sites.node.system.ref(db_switch, sites.name("A", "db_switch"));
+    const written: Promise<unknown>[] = [];
+    for (let i = 0; i < 10_000; i++) {
+      const value = new TextEncoder().encode(`${i}`);
+      const rows = [{ key: rowOf(key), value, expiresAtMs: 0 }];
+      written.push(shard.call.write({ cohort: cohortId(devicePlatform.name, "+49"), rows }));
+      if (i % 10 === 9) await world.sleep(1);
+    }
+    await Promise.all(written);
+    await sites.settled();
+    return { most, operations, shown: sites.shown("B", key), left: sites.differing().length };
+  };
+
+  it.each(["fifo", "random"] as const)(
+    "never has two remote operations under way, and its last value arrives, %s order",
+    async (order) => {
+      const { operations, ...found } = await measured({}, hot, order);
+      expect(found).toEqual({ most: 1, shown: "9999", left: 0 });
+      expect(operations).toBeGreaterThan(10);
+    },
+  );
+
+  it("has several under way without lanes", async () => {
+    const { most } = await measured({ replaced: { db_dirty_keys: laneless_ledger } }, hot);
+    expect(most).toBeGreaterThan(1);
+  });
+});
