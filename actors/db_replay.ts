@@ -7,8 +7,9 @@
  * State: breaker, buckets, backoffs by key. Which keys are dirty is the ledger's.
  * Messages: feedback (senders), crawlShare (db_crawler), setRate, statistics.
  *
- * Always true: at most one request for ready keys and `sendsInFlightMax` batches are out; while the breaker is not
- * closed at most one probe is in flight; a new write does not reset a key's backoff.
+ * Always true: at most one request for ready keys and `sendsInFlightMax` batches are out; while the breaker is open
+ * nothing goes out; while it is half-open one key does, or one crawled stretch when no key is ready; a new write does
+ * not reset a key's backoff.
  */
 
 import { type From, genServer, Heap, noReply, type Piped, type Ref, type Self } from "../src/index.ts";
@@ -88,10 +89,11 @@ export const db_replay = genServer(import.meta.url, "db_replay", {
   },
 
   call: {
-    /** Answered when the crawler may move `rows` more rows: rate permitting, and only with a closed breaker. */
+    /** Answered when the crawler may move `rows` more rows: rate and breaker permitting. */
     crawlShare: (state, { rows }: { rows: number }, from: From<void>) => {
       state.crawlers.push({ from, rows });
-      letCrawl(state);
+      if (state.breaker.state === "half_open") probeByCrawl(state);
+      else letCrawl(state);
       return noReply;
     },
 
@@ -125,6 +127,7 @@ export const db_replay = genServer(import.meta.url, "db_replay", {
     probe: (state) => {
       state.breaker.halfOpen();
       pump(state);
+      probeByCrawl(state);
     },
 
     /** Some backoffs ended. */
@@ -291,9 +294,18 @@ function wakeForParked(state: State): void {
   state.self.castAfter(Math.max(0, first - state.self.clock.now()), "unpark");
 }
 
+/** A ready key goes first. With none, only the crawler can find out that the peer is back. */
+function probeByCrawl(state: State): void {
+  state.self.castAfter(state.options.tuning.backoffMinMs, "letCrawl");
+}
+
+function mayCrawl({ breaker, inFlight }: State): boolean {
+  return breaker.state === "closed" || (breaker.state === "half_open" && inFlight === 0);
+}
+
 function letCrawl(state: State): void {
   const now = state.self.clock.now();
-  while (state.crawlers.length > 0 && state.breaker.state === "closed") {
+  while (state.crawlers.length > 0 && mayCrawl(state)) {
     const next = state.crawlers[0];
     if (next === undefined) return;
     const delayMs = state.crawl.delayMs(1, now);
