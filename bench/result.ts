@@ -1,0 +1,57 @@
+/** What a bench answers with: measured rows, and the ratios between them, each value by repeat. Plain data. */
+
+export interface BenchOptions {
+  /** Fewer and shorter segments: shows that the bench works, not what the software can do. */
+  readonly quick: boolean;
+  /** Folder for CPU profiles, one for each thread; benches without threads ignore it. */
+  readonly profile: string | undefined;
+}
+
+export interface BenchRow {
+  readonly name: string;
+  readonly unit: string;
+  /** One for each repeat, in order. */
+  readonly values: readonly number[];
+}
+
+export interface BenchRatio {
+  readonly name: string;
+  /** Of the two rows' values of the same repeat. */
+  readonly values: readonly number[];
+  readonly target?: { readonly atMost: number } | { readonly atLeast: number };
+}
+
+export interface BenchResult {
+  readonly rows: readonly BenchRow[];
+  readonly ratios: readonly BenchRatio[];
+  /** What shows that the measured thing happened, e.g. how many keys were discarded. */
+  readonly facts: Readonly<Record<string, number | string>>;
+  /** Why the figures answer nothing: the scenario did not happen. Empty if it did. */
+  readonly failures: readonly string[];
+}
+
+/** What a `*.bench.ts` exports as `bench`. */
+export interface Bench {
+  readonly name: string;
+  readonly question: string;
+  run(options: BenchOptions): Promise<BenchResult>;
+}
+
+export function ratioOf(name: string, of: BenchRow, to: BenchRow, target?: BenchRatio["target"]): BenchRatio {
+  const values = of.values.map((value, i) => value / (to.values[i] ?? Number.NaN));
+  return target === undefined ? { name, values } : { name, values, target };
+}
+
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  const upper = sorted[middle] ?? Number.NaN;
+  return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? Number.NaN) + upper) / 2;
+}
+
+/** True if the median of the repeats meets the target; undefined without one. */
+export function meets({ values, target }: BenchRatio): boolean | undefined {
+  if (target === undefined) return undefined;
+  const value = median(values);
+  return "atMost" in target ? value <= target.atMost : value >= target.atLeast;
+}
