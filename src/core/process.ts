@@ -5,7 +5,6 @@
  * Always true: after `ended` nothing of its state is touched, whatever promises still settle.
  */
 
-import { AssertionError } from "../base/assert.ts";
 import { NanoError, toErrorData } from "../base/errors.ts";
 import type { TimerHandle } from "../seams/clock.ts";
 import type { Envelope, ExitReason, From, Outcome } from "./envelope.ts";

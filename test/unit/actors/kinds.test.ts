@@ -150,11 +150,7 @@ describe("what is declared", () => {
       for (const [operation, { plan: make }] of Object.entries(kind.operations)) {
         const changes = ["write", "amend"].includes(make(opaque, message).type);
         const reads: readonly string[] = kind.reads;
-        expect([kind.name, operation, reads.includes(operation)]).toEqual([
-          kind.name,
-          operation,
-          !changes,
-        ]);
+        expect([kind.name, operation, reads.includes(operation)]).toEqual([kind.name, operation, !changes]);
       }
     }
   });
