@@ -2,7 +2,8 @@
  * How many acknowledged replicated writes per second, against what the same rows cost without us: bare batched LMDB
  * puts into two environments, one after the other, with the same durability and as many rows outstanding.
  *
- * The replicated rate counts the time until both sides agree: what waits in the queue when the loop ends is not
+ * Bare LMDB writes what the adapter writes for the same rows: half of them are relations, which have an entry in the
+ * reverse index too. The replicated rate counts the time until both sides agree: what waits in the queue when the loop ends is not
  * done. Segments alternate, so that other work on the machine strikes both.
  */
 
@@ -12,9 +13,9 @@ import { join } from "node:path";
 import { open, type RootDatabase } from "lmdb";
 import { dataLimits } from "../actors/limits.ts";
 import { encodeRow } from "../actors/stores/row_codec.ts";
-import { profiler } from "./profiler.ts";
+import { profiled } from "./profiler.ts";
 import { type Bench, type BenchOptions, type BenchResult, ratioOf } from "./result.ts";
-import { startTwoSites, type TwoSites } from "./two_sites.ts";
+import { startTwoSites } from "./two_sites.ts";
 import { closedLoop, perform, writeAt } from "./workload.ts";
 
 const outstanding = 512;
@@ -118,7 +119,10 @@ class BarePair {
         const rows = Array.from({ length: dataLimits.admitBatchMax }, () => rowAt(n++));
         for (const environment of this.#environments) {
           let last: Promise<unknown> = Promise.resolve();
-          for (const { key, bytes } of rows) last = environment.put(key, bytes);
+          for (const { key, bytes, indexKey } of rows) {
+            last = environment.put(key, bytes);
+            if (indexKey !== "") last = environment.put(indexKey, emptyValue);
+          }
           await last;
           await environment.flushed;
         }
@@ -135,38 +139,15 @@ class BarePair {
   }
 }
 
-function rowAt(n: number): { readonly key: string; readonly bytes: Buffer } {
-  const { backend, message } = writeAt(n);
-  const encoded = encodeRow({ version: [1, 1, n], value: message.value, expiresAtMs: 0 });
-  return {
-    key: `${backend}\u0000${message.key}\u0000${message.member ?? ""}`,
-    bytes: Buffer.from(encoded.buffer),
-  };
-}
+const emptyValue = Buffer.alloc(0);
 
-/** A profile of each thread while `work` runs, and where its time goes. */
-async function profiled(
-  { system }: TwoSites,
-  folder: string,
-  work: () => Promise<{ readonly done: number; readonly seconds: number }>,
-): Promise<void> {
-  const profilers = await Promise.all(
-    system.threads().map(async (thread) => ({
-      thread,
-      call: system.ref(profiler, await system.spawn(profiler, undefined, { thread })).call,
-    })),
-  );
-  await Promise.all(profilers.map(({ call }) => call.start()));
-  const { done, seconds } = await work();
-  process.stderr.write(`profiled: ${Math.round(done / seconds)} acknowledged writes/s\n`);
-  for (const { thread, call } of profilers) {
-    const functions = await call.stop({ folder, name: `thread-${thread}` }, { timeoutMs: 60_000 });
-    process.stderr.write(`\nthread ${thread}: us of wall time per acknowledged write, share\n`);
-    for (const { name, place, share } of functions) {
-      const us = (share * seconds * 1_000_000) / done;
-      process.stderr.write(
-        `  ${us.toFixed(2).padStart(7)} ${(share * 100).toFixed(1).padStart(5)} %  ${name}  ${place}\n`,
-      );
-    }
-  }
+function rowAt(n: number): { readonly key: string; readonly bytes: Buffer; readonly indexKey: string } {
+  const { backend, message } = writeAt(n);
+  const { key, member, value } = message;
+  const encoded = encodeRow({ version: [1, 1, n], value, expiresAtMs: 0 });
+  return {
+    key: `${backend}\u0000${key}\u0000${member ?? ""}`,
+    bytes: Buffer.from(encoded.buffer),
+    indexKey: member === undefined ? "" : `index\u0000${backend}\u0000${member}\u0000${key}`,
+  };
 }

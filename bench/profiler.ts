@@ -6,7 +6,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { Session } from "node:inspector/promises";
 import { join } from "node:path";
-import { genServer } from "../src/index.ts";
+import { genServer, type System } from "../src/index.ts";
 
 export interface SelfTime {
   readonly name: string;
@@ -50,6 +50,41 @@ export const profiler = genServer(import.meta.url, "profiler", {
     },
   },
 });
+
+export interface ProfiledOptions<T> {
+  readonly folder: string;
+  readonly title: string;
+  /** What the times are divided by, e.g. acknowledged writes. */
+  readonly unitsOf: (result: T) => number;
+}
+
+/** Runs `work` with a profile of each thread and says where their time goes. */
+export async function profiled<T>(
+  system: System,
+  { folder, title, unitsOf }: ProfiledOptions<T>,
+  work: () => Promise<T>,
+): Promise<T> {
+  const profilers = await Promise.all(
+    system.threads().map(async (thread) => ({
+      thread,
+      call: system.ref(profiler, await system.spawn(profiler, undefined, { thread })).call,
+    })),
+  );
+  const startedAt = performance.now();
+  await Promise.all(profilers.map(({ call }) => call.start()));
+  const result = await work();
+  const us = ((performance.now() - startedAt) * 1_000) / unitsOf(result);
+  for (const { thread, call } of profilers) {
+    const name = `${title}-thread-${thread}`;
+    const functions = await call.stop({ folder, name }, { timeoutMs: 60_000 });
+    process.stderr.write(`\n${title}, thread ${thread}: us of wall time per write, share\n`);
+    for (const { name: called, place, share } of functions) {
+      const cost = (share * us).toFixed(2).padStart(7);
+      process.stderr.write(`  ${cost} ${(share * 100).toFixed(1).padStart(5)} %  ${called}  ${place}\n`);
+    }
+  }
+  return result;
+}
 
 /** Shares of the wall time: `(idle)` is a row like any other. */
 export function selfTimes({ nodes, samples = [], timeDeltas = [] }: Profile): SelfTime[] {
