@@ -58,8 +58,10 @@ async function run({ quick, profile }: BenchOptions): Promise<BenchResult> {
       cpu.push(cpuUs(cpuBefore) / done);
       first += done + outstanding;
     }
-    if (profile !== undefined)
-      await profiled(two, profile, () => closedLoop(write, { outstanding, ms, first }));
+    if (profile !== undefined) {
+      const load = () => closedLoop(write, { outstanding, ms, first });
+      await profiled(two.system, { folder: profile, title: "data_path", unitsOf: ({ done }) => done }, load);
+    }
   } finally {
     await two.remove();
     await pair.remove();
