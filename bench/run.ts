@@ -9,7 +9,7 @@
 
 import { fork } from "node:child_process";
 import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
-import { availableParallelism, cpus } from "node:os";
+import { availableParallelism, cpus, loadavg } from "node:os";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Command } from "commander";
@@ -43,7 +43,12 @@ async function main(names: readonly string[], flags: Flags): Promise<void> {
     const bench = benches.get(name);
     if (bench === undefined) continue;
     try {
-      report(bench, await runInChild(name, options), options, flags.json === true);
+      const load = loadavg()[0] ?? Number.NaN;
+      report(bench, await runInChild(name, options), {
+        quick: options.quick,
+        json: flags.json === true,
+        load,
+      });
     } catch (error) {
       process.stderr.write(`${name}: ${error instanceof Error ? error.message : String(error)}\n`);
       process.exitCode = 1;
@@ -76,12 +81,20 @@ function runInChild(name: string, options: BenchOptions): Promise<BenchResult> {
   });
 }
 
-function report(bench: Bench, result: BenchResult, { quick }: BenchOptions, json: boolean): void {
+interface Reporting {
+  readonly quick: boolean;
+  readonly json: boolean;
+  /** Runnable threads of the machine before the bench began. */
+  readonly load: number;
+}
+
+function report(bench: Bench, result: BenchResult, { quick, json, load }: Reporting): void {
   const date = new Date().toISOString().slice(0, 10);
   const machine = {
     cpu: cpus()[0]?.model ?? "",
     cores: availableParallelism(),
     node: process.versions.node,
+    loadBefore: load,
   };
   const record = { name: bench.name, question: bench.question, date, machine, quick, ...result };
   const text = `${JSON.stringify(record, undefined, 2)}\n`;
@@ -89,7 +102,11 @@ function report(bench: Bench, result: BenchResult, { quick }: BenchOptions, json
   mkdirSync(folder, { recursive: true });
   // A quick run shows that a bench works: it is no result to keep.
   if (!quick) writeFileSync(join(folder, `${date}-${bench.name}.json`), text);
-  process.stdout.write(json ? text : table(bench, result));
+  process.stdout.write(
+    json
+      ? text
+      : `${table(bench, result)}  load of the machine before: ${load.toFixed(1)} on ${machine.cores} cores\n`,
+  );
   if (result.failures.length === 0) return;
   for (const failure of result.failures) process.stderr.write(`${bench.name}: ${failure}\n`);
   process.exitCode = 1;

@@ -21,10 +21,10 @@ const users = 50_000;
 const valueBytes = 64;
 const pool = randomBytes(64 * 1_024);
 
-/** The n-th write: four backends in turn, users in an order that visits each of them once per round. */
+/** The n-th write: four backends in turn for each user, users in an order that visits each once per round. */
 export function writeAt(n: number): Write {
-  // 7,919 is prime to the number of users: a full cycle.
-  const user = (n * 7_919) % users;
+  // 7,919 is prime to the number of users: a full cycle, and neighbours in time are none in the store.
+  const user = (Math.floor(n / 4) * 7_919) % users;
   const key = keyOf(user);
   const offset = (n * 61) % (pool.byteLength - valueBytes);
   const value = pool.subarray(offset, offset + valueBytes);
