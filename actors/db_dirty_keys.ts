@@ -10,16 +10,7 @@
  * happened, so a crash can only bring a mark back, never lose one.
  */
 
-import {
-  assert,
-  type From,
-  genServer,
-  NanoError,
-  noReply,
-  type Piped,
-  type Ref,
-  type Self,
-} from "../src/index.ts";
+import { type From, genServer, NanoError, noReply, type Piped, type Ref, type Self } from "../src/index.ts";
 import { type CohortFinder, cohortFinder } from "./cohorts.ts";
 import { db_dirty_log } from "./db_dirty_log.ts";
 import {
@@ -32,7 +23,7 @@ import {
   type Taken,
 } from "./ledger.ts";
 import { dataLimits } from "./limits.ts";
-import type { LogRecord } from "./log_records.ts";
+import { type LogRecord, ShardRecords } from "./log_records.ts";
 import {
   type CohortId,
   type DirtyRange,
@@ -86,6 +77,8 @@ interface State {
   /** The highest term that the log knows for this shard; 0 if it knows nothing of it. */
   loggedTerm: number;
   terms: SendTerms;
+  /** Makes what is logged under the shard term. */
+  records: ShardRecords;
   /** The terms are those of this shard term: false from a start until db_switch has read control. */
   termsKnown: boolean;
   /** Every write of this shard makes a mark, so that what a scan misses is marked. */
@@ -120,6 +113,7 @@ export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
       cohortOf,
       loggedTerm: recovered.shardTerm,
       terms: { shardTerm: 0, cohorts: {} },
+      records: new ShardRecords(options.shard, 0),
       termsKnown: false,
       mayScan: false,
       serial: 1,
@@ -141,6 +135,7 @@ export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
      */
     start: async (state, { shardTerm, logLost }: { shardTerm: number; logLost: boolean }): Promise<void> => {
       state.terms = { shardTerm, cohorts: {} };
+      state.records = new ShardRecords(state.options.shard, shardTerm);
       state.termsKnown = false;
       state.mayScan = false;
       const records: LogRecord[] = [];
@@ -152,12 +147,12 @@ export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
         const version: Version = sent ? mark.version : [0, shardTerm, state.serial++];
         state.ledger.renew(mark.key, version);
         if (mark.owner === "queuer") state.ledger.own(mark.key, "replay");
-        records.push(markRecord(state, mark.key, version, mark.owner));
+        records.push(state.records.mark(mark.key, version, mark.owner));
       }
       state.ledger.settleRanges();
-      for (const range of state.ledger.ranges()) records.push(rangeRecord(state, range));
-      for (const [key, decision] of state.held) records.push(heldRecord(state, key, decision));
-      records.push({ type: "start", shard: state.options.shard, shardTerm });
+      for (const range of state.ledger.ranges()) records.push(state.records.range(range));
+      for (const [key, decision] of state.held) records.push(state.records.held(key, decision));
+      records.push(state.records.start());
       await state.log.call.append(records);
       // A db_switch that dies alone asks the same ledger again: its log is not lost.
       state.loggedTerm = shardTerm;
@@ -205,7 +200,7 @@ export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
 
     release: (state, results: readonly { taken: Taken; outcome: Outcome }[]): Released => {
       const released = state.ledger.release(results);
-      state.log.cast.note(released.cleared.map(({ key, version }) => clearRecord(state, key, version)));
+      state.log.cast.note(released.cleared.map(({ key, version }) => state.records.clear(key, version)));
       for (const { key, healed } of released.cleared) if (healed) state.held.delete(key);
       answerWaiting(state);
       return released;
@@ -228,7 +223,7 @@ export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
         if (!isServed(state, key) || state.held.has(key)) continue;
         const version: Version = [0, state.terms.shardTerm, state.serial++];
         state.ledger.suspect(key, cohortOfRow(state, key), version, owner, state.self.clock.now());
-        records.push(markRecord(state, key, version, owner));
+        records.push(state.records.mark(key, version, owner));
       }
       await state.log.call.append(records);
       answerWaiting(state);
@@ -246,7 +241,7 @@ export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
         const version = state.ledger.version(key);
         if (version === undefined) continue;
         state.ledger.own(key, "perror");
-        records.push(markRecord(state, key, version, "perror"));
+        records.push(state.records.mark(key, version, "perror"));
       }
       await state.log.call.append(records);
     },
@@ -265,7 +260,7 @@ export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
         const version = state.ledger.version(key);
         if (version === undefined || !state.ledger.drop(key)) continue;
         state.held.delete(key);
-        records.push(clearRecord(state, key, version));
+        records.push(state.records.clear(key, version));
       }
       await state.log.call.append(records);
     },
@@ -278,7 +273,7 @@ export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
       { cohort, from, to, reason }: Pick<DirtyRange, "cohort" | "from" | "to" | "reason">,
     ): Promise<string> => {
       const range = newRange(state, cohort, from, to, reason);
-      await state.log.call.append([rangeRecord(state, range)]);
+      await state.log.call.append([state.records.range(range)]);
       return range.id;
     },
 
@@ -289,7 +284,7 @@ export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
         if (range.state === "collecting") {
           const closed: DirtyRange = { ...range, state: "scanning" };
           state.ledger.setRange(closed);
-          state.log.cast.note([rangeRecord(state, closed)]);
+          state.log.cast.note([state.records.range(closed)]);
         }
         if (state.ledger.rangePending(range.id) === 0) return state.ledger.range(range.id);
       }
@@ -300,14 +295,12 @@ export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
     advance: (state, { id, cursor }: { id: string; cursor: RowKey | undefined }) => {
       const range = state.ledger.range(id);
       if (range === undefined) return;
-      const { shard } = state.options;
-      const { shardTerm } = state.terms;
       if (cursor === undefined) {
         state.ledger.removeRange(id);
-        state.log.cast.note([{ type: "range_removed", shard, shardTerm, id }]);
+        state.log.cast.note([state.records.rangeRemoved(id)]);
       } else {
         state.ledger.setRange({ ...range, cursor });
-        state.log.cast.note([{ type: "cursor", shard, shardTerm, id, cursor }]);
+        state.log.cast.note([state.records.cursor(id, cursor)]);
       }
     },
 
@@ -347,7 +340,7 @@ export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
     /** Keys that may be neither read nor written here: the other side's quarantine at the swap. */
     hold: async (state, { keys, decision }: { keys: readonly RowKey[]; decision: string }): Promise<void> => {
       for (const key of keys) state.held.set(key, decision);
-      await state.log.call.append(keys.map((key) => heldRecord(state, key, decision)));
+      await state.log.call.append(keys.map((key) => state.records.held(key, decision)));
     },
 
     /** Those of decisions that were aborted, or of cohorts that this side no longer serves. */
@@ -359,7 +352,7 @@ export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
       for (const [key, holder] of state.held) {
         if (!decisions.includes(holder) && !cohorts.includes(cohortOfRow(state, key))) continue;
         state.held.delete(key);
-        records.push(heldRecord(state, key, ""));
+        records.push(state.records.held(key, ""));
       }
       await state.log.call.append(records);
     },
@@ -407,14 +400,14 @@ function admit(state: State, { key, cohort, version, live }: Admission, records:
   watch(state, cohort, key);
   if (state.ledger.fits(key)) {
     state.ledger.admit(key, cohort, version, state.self.clock.now());
-    records.push(markRecord(state, key, version, "queuer"));
+    records.push(state.records.mark(key, version, "queuer"));
     return "";
   }
   let range = state.ledger.collecting(cohort);
   if (range === undefined) {
     const { from, to } = state.cohortOf.bounds(cohort);
     range = newRange(state, cohort, from, to, "overflow");
-    records.push(rangeRecord(state, range));
+    records.push(state.records.range(range));
   }
   state.ledger.absorb(range.id);
   return range.id;
@@ -479,7 +472,7 @@ function dropForeign(state: State): void {
   for (const { key, cohort, version, owner, pending } of [...state.ledger.marks()]) {
     if (state.terms.cohorts[cohort] !== undefined || owner === "perror" || pending > 0) continue;
     state.ledger.drop(key);
-    records.push(clearRecord(state, key, version));
+    records.push(state.records.clear(key, version));
   }
   if (records.length > 0) state.log.cast.note(records);
 }
@@ -491,21 +484,4 @@ function unmarked(state: State, key: RowKey): Taken {
 function cohortOfRow(state: State, row: RowKey): CohortId {
   const { backend, key } = splitRowKey(row);
   return state.cohortOf(backend, key);
-}
-
-function markRecord(state: State, key: RowKey, version: Version, owner: MarkOwner): LogRecord {
-  assert(state.terms.shardTerm > 0, "a mark is logged under a term");
-  return { type: "mark", shard: state.options.shard, shardTerm: state.terms.shardTerm, key, version, owner };
-}
-
-function clearRecord(state: State, key: RowKey, version: Version): LogRecord {
-  return { type: "clear", shard: state.options.shard, shardTerm: state.terms.shardTerm, key, version };
-}
-
-function rangeRecord(state: State, range: DirtyRange): LogRecord {
-  return { type: "range", shard: state.options.shard, shardTerm: state.terms.shardTerm, range };
-}
-
-function heldRecord(state: State, key: RowKey, decision: string): LogRecord {
-  return { type: "held", shard: state.options.shard, shardTerm: state.terms.shardTerm, key, decision };
 }

@@ -3,7 +3,7 @@
  * commit's records in msgpack. Pure. Records of a shard below the term of its last `start` are void.
  */
 
-import { crc32c, decodeStrict, encodeStrict, NanoError } from "../src/index.ts";
+import { assert, crc32c, decodeStrict, encodeStrict, NanoError } from "../src/index.ts";
 import { dataLimits } from "./limits.ts";
 import type { DirtyRange, MarkOwner, RowKey, Version } from "./records.ts";
 
@@ -29,9 +29,48 @@ export type LogRecord = OfShard &
         readonly firstAtMs: number;
       }
     | { readonly type: "perror_resolved"; readonly key: RowKey }
-    /** An empty decision lets the key go. */
     | { readonly type: "held"; readonly key: RowKey; readonly decision: string }
   );
+
+/** Makes the records of one shard under one term. */
+export class ShardRecords {
+  readonly #of: OfShard;
+
+  constructor(shard: number, shardTerm: number) {
+    this.#of = { shard, shardTerm };
+  }
+
+  /** Voids what was logged under older terms. */
+  start(): LogRecord {
+    return { type: "start", ...this.#of };
+  }
+
+  mark(key: RowKey, version: Version, owner: MarkOwner): LogRecord {
+    assert(this.#of.shardTerm > 0, "a mark is logged under a term");
+    return { type: "mark", ...this.#of, key, version, owner };
+  }
+
+  clear(key: RowKey, version: Version): LogRecord {
+    return { type: "clear", ...this.#of, key, version };
+  }
+
+  range(range: DirtyRange): LogRecord {
+    return { type: "range", ...this.#of, range };
+  }
+
+  rangeRemoved(id: string): LogRecord {
+    return { type: "range_removed", ...this.#of, id };
+  }
+
+  cursor(id: string, cursor: RowKey): LogRecord {
+    return { type: "cursor", ...this.#of, id, cursor };
+  }
+
+  /** An empty decision lets the key go. */
+  held(key: RowKey, decision: string): LogRecord {
+    return { type: "held", ...this.#of, key, decision };
+  }
+}
 
 /** Marks and clears are nearly all of a log: they are written as short arrays, the rest as objects. */
 const markCode = 1;

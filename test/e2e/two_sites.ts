@@ -5,8 +5,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { builtInBackends } from "../../actors/backends/index.ts";
 import { db_module } from "../../actors/db_module.ts";
+import type { StoreOpener } from "../../actors/db_store.ts";
 import type { Tuning } from "../../actors/shard_options.ts";
 import { type Sites, startSites } from "../../actors/sites.ts";
+import type { Store } from "../../actors/stores/contract.ts";
 import { type DataResources, logFolders, openDataDirectory } from "../../actors/stores/data_directory.ts";
 import { type Ref, type System, startSystem } from "../../src/index.ts";
 
@@ -19,6 +21,7 @@ export interface TwoSites {
   readonly sites: Sites;
   readonly folder: string;
   readonly control: DataResources["control"];
+  readonly openedStores: readonly Store[];
   /** One db_module worker without a factory in front. */
   module(backend: string): Promise<Ref<typeof db_module>>;
   stop(): Promise<void>;
@@ -29,7 +32,14 @@ export async function startTwoSites(
   tuning: Partial<Tuning> = {},
   folder = mkdtempSync(join(tmpdir(), "nano-")),
 ): Promise<TwoSites> {
-  const resources = openDataDirectory({ directory: folder });
+  const opened = openDataDirectory({ directory: folder });
+  const openedStores: Store[] = [];
+  const open: StoreOpener["open"] = async (site, shard) => {
+    const store = await opened.stores.open(site, shard);
+    openedStores.push(store);
+    return store;
+  };
+  const resources: DataResources = { ...opened, stores: { open } };
   const { control } = resources;
   const system = await startSystem({ resources });
   const sites = await startSites(system, {
@@ -50,6 +60,7 @@ export async function startTwoSites(
     sites,
     folder,
     control,
+    openedStores,
     module: async (backend) => {
       const options = { backend, shards, prefixes, sites: names };
       return system.ref(db_module, await system.spawn(db_module, options));
