@@ -7,7 +7,8 @@
  *
  * Always true: a job is answered exactly once: by its worker, or with `discarded` (overflow, expired, shutdown) or
  * `crashed` when its worker died with it in hand; the backlog survives a worker's death; nothing is dropped silently.
- * A worker that ends is started again for ever, at once or every 50 ms: a poisonous job can't take the group down.
+ * A worker that ends is started again for ever, at once, or after 50 ms if it had no job: a poisonous job can't take
+ * the group down, and a worker that can't live does not take the processor.
  */
 
 import { assert } from "../base/assert.ts";
@@ -88,6 +89,8 @@ interface Worker {
   /** Of the job in hand. */
   lane: string | undefined;
   job: Job | undefined;
+  /** It had a job since its start. */
+  used: boolean;
 }
 
 interface Ran {
@@ -171,7 +174,7 @@ export const factory_dispatcher = genServer(import.meta.url, "factory_dispatcher
       return noReply;
     },
 
-    /** From now on this many workers. Errors: `bad_argument`; what a new worker's `init` threw: then nothing changes. */
+    /** From now on this many workers. Errors: `bad_argument`; a new worker's own: then nothing changes. */
     resize: async (state, workers: number): Promise<void> => {
       checkWorkers(workers);
       await addWorkers(state, workers);
@@ -292,7 +295,8 @@ export const factory_dispatcher = genServer(import.meta.url, "factory_dispatcher
     }
     state.self.log.warn({ reason: info.reason }, "a worker ended; starting another");
     state.idle.delete(ended.index);
-    restart(state, ended);
+    if (ended.used) restart(state, ended);
+    else state.self.castAfter(coreLimits.restartRetryMs, "restart", ended);
   },
 
   terminate: async (state) => {
@@ -338,7 +342,13 @@ async function addWorkers(state: State, wanted: number): Promise<void> {
   const failed = starts.find((start) => start.status === "rejected");
   for (const start of starts) {
     if (start.status === "rejected") continue;
-    const worker: Worker = { index: state.workers.length, pid: start.value, lane: undefined, job: undefined };
+    const worker: Worker = {
+      index: state.workers.length,
+      pid: start.value,
+      lane: undefined,
+      job: undefined,
+      used: false,
+    };
     if (failed !== undefined) release(state, worker);
     else {
       state.workers.push(worker);
@@ -351,6 +361,7 @@ async function addWorkers(state: State, wanted: number): Promise<void> {
 /** A worker that was resized away while it started is stopped. */
 function arrived(state: State, worker: Worker, pid: Pid): void {
   worker.pid = pid;
+  worker.used = false;
   if (state.workers[worker.index] !== worker) release(state, worker);
   free(state, worker);
 }
@@ -403,6 +414,7 @@ function give(state: State, worker: Worker): void {
     }
     worker.lane = lane;
     worker.job = job;
+    worker.used = true;
     state.idle.delete(worker.index);
     run(state, job, worker, worker.pid);
   }

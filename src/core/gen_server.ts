@@ -33,7 +33,7 @@ export class Ignore {
   readonly #brand = true;
 
   static is(value: unknown): value is Ignore {
-    return typeof value === "object" && value !== null && #brand in value;
+    return typeof value === "object" && value !== null && #brand in value && value.#brand;
   }
 }
 
@@ -97,12 +97,12 @@ export interface Callbacks<
   Refusal = never,
 > {
   /** Makes the first state, or `ignore`. A throw fails the start; NanoError codes reach whoever started it. */
-  init(options: Options, self: Self): MaybePromise<State | Refusal>;
+  init(this: void, options: Options, self: Self): MaybePromise<State | Refusal>;
   readonly call?: Calls;
   readonly cast?: Casts;
-  info?(state: State, message: Info): TurnEnd;
+  info?(this: void, state: State, message: Info): TurnEnd;
   /** The caller of a call that was taken and deferred gave up (its AbortSignal fired): no answer is awaited. */
-  canceled?(state: State, from: From): TurnEnd;
+  canceled?(this: void, state: State, from: From): TurnEnd;
   /** Runs when the process ends by `stop`, by its supervisor or by a crash; not when it is killed. */
   terminate?(this: void, state: State, reason: ExitReason): MaybePromise<void>;
   /** What `sys` and crash reports may show of the state. */

@@ -310,7 +310,8 @@ export class Process {
     } catch (error) {
       state = `formatStatus threw: ${String(error)}`;
     }
-    const what = typeof reason === "object" && "crash" in reason ? reason.crash.message : String(reason);
+    const what =
+      typeof reason === "object" && "crash" in reason ? reason.crash.message : JSON.stringify(reason);
     this.#host.log.error(
       {
         pid: formatPid(this.pid),

@@ -16,7 +16,8 @@ export interface MailboxLimits {
   /**
    * `refuse` (the default): a call is answered `overloaded`, a cast or message is dropped. `discard`: the oldest that
    * waits makes room, counted as a dead letter, a call among them answered `overloaded`. Ends of linked and watched
-   * processes, timers and what a process sends itself always find room.
+   * processes, timers and what a process sends itself always find room. There is no policy that blocks the sender: a
+   * caller waits anyway, and a cast returns nothing that could be waited for.
    */
   readonly whenFull?: "refuse" | "discard";
 }

@@ -10,6 +10,7 @@ import type { Definition, OptionsOf, Ref } from "./gen_server.ts";
 import type { Host } from "./host.ts";
 import type { DeadLetterReason } from "./host_options.ts";
 import type { Pid, Target } from "./pid.ts";
+import type { ProcessStatistics } from "./process.ts";
 import { makeRef } from "./ref.ts";
 import type { SpawnOptions } from "./self.ts";
 import { supervisor } from "./supervisor.ts";
@@ -152,8 +153,8 @@ export class System {
   }
 
   /** Errors: `noproc`. */
-  statistics(pid: Pid): Promise<unknown> {
-    return this.#host.requests.sys(pid, "statistics");
+  async statistics(pid: Pid): Promise<ProcessStatistics> {
+    return (await this.#host.requests.sys(pid, "statistics")) as ProcessStatistics;
   }
 
   /** The process takes no message until `resume`. Errors: `noproc`. */

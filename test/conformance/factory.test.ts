@@ -1,23 +1,31 @@
 /**
  * Cases of ractor's factory and of worker_pool, by name, in virtual time: routing and limits; life: factory_life.test.
- *
- * | case | here |
- * |---|---|
- * | test_dispatch_round_robin, next_worker, random_worker | refused: they queue jobs behind busy workers while others idle; `queue` does not |
- * | test_dispatch_custom_hashing, custom_worker | refused: a routing is data, so that every thread and a later resize agree on it; the key is the caller's to choose |
- * | test_discarding_old_records_on_queuer | refused: who was accepted keeps its place; the newest is discarded |
- * | queue_type_lifo, test_basic_priority_queueing | refused: no lane is served out of order |
- * | test_leaky_bucket_rate_limiting, test_factory_rate_limiting_* | not the dispatcher's: db_replay has its own bucket, which is fed by what the remote side answers |
- * | test_worker_pool_adjustment_automatic, test_dynamic_* | who resizes is the operator or an actor that measures; `resize` is the means |
- * | zero_initial_worker_pool_queues_until_resized | refused: a factory has one worker at least |
- * | broadcast, broadcall | a worker holds nothing that others need to hear; what all must know belongs to a process of its own |
- * | best_worker, pool_of_supervisors | a worker has no queue of its own to be measured; a factory's workers are processes of one kind |
  */
 
 import { beforeEach, describe, expect, it } from "vitest";
 import { consistentHash, type DiscardedJob, queue, type Routing, stickyQueue } from "../../src/index.ts";
 import { type Job, pool, resetPool } from "./pool_worker.ts";
 import { groupBy, job, outcome, play, send, workersOf } from "./pools.ts";
+
+/*
+ * Not ported, or with another meaning here:
+ *
+ * - test_dispatch_round_robin, next_worker, random_worker: refused: they queue jobs behind busy workers while others
+ *   idle; `queue` does not
+ * - test_dispatch_custom_hashing, custom_worker: refused: a routing is data, so that every thread and a later resize
+ *   agree on it; the key is the caller's to choose
+ * - test_discarding_old_records_on_queuer: refused: who was accepted keeps its place; the newest is discarded
+ * - queue_type_lifo, test_basic_priority_queueing: refused: no lane is served out of order
+ * - test_leaky_bucket_rate_limiting, test_factory_rate_limiting_*: not the dispatcher's: db_replay has its own
+ *   bucket, which is fed by what the remote side answers
+ * - test_worker_pool_adjustment_automatic, test_dynamic_*: who resizes is the operator or an actor that measures;
+ *   `resize` is the means
+ * - zero_initial_worker_pool_queues_until_resized: refused: a factory has one worker at least
+ * - broadcast, broadcall: a worker holds nothing that others need to hear; what all must know belongs to a process
+ *   of its own
+ * - best_worker, pool_of_supervisors: a worker has no queue of its own to be measured; a factory's workers are
+ *   processes of one kind
+ */
 
 beforeEach(resetPool);
 
@@ -36,7 +44,7 @@ describe("routing", () => {
       expect([...shares.values()].map((share) => share.length)).toEqual([666, 666, 666]);
     }));
 
-  it("test_dispatch_sticky_queueing: a key stays with its worker while it is busy and nobody waits longer (ractor)", () =>
+  it("test_dispatch_sticky_queueing: a busy key stays with its worker if nobody waits longer (ractor)", () =>
     play({ routing: stickyQueue() }, async (factory) => {
       await Promise.all(send(factory, 50, () => "key"));
       expect(workersOf("key")).toHaveLength(1);
@@ -196,7 +204,7 @@ describe("limits", () => {
   });
 
   it.each(routings)(
-    "test_stuck_workers, kill_on_overrun: a job over its time costs its worker, not the factory; %s (ractor, worker_pool)",
+    "test_stuck_workers, kill_on_overrun: a job over its time costs its worker; %s (ractor, worker_pool)",
     (_, routing) =>
       play({ routing, workers: 2, jobs: { runMaxMs: 100 } }, async (factory, world) => {
         const hung = outcome(factory.at("key").call.hang(job("key", 0), { timeoutMs: 60_000 }));

@@ -1,4 +1,4 @@
-/** Cases of ractor's factory and of worker_pool about a factory's life, by name; routing, limits and the table: factory.test. */
+/** Cases of ractor's factory and of worker_pool about its life, by name; what is refused stands in factory.test. */
 
 import { beforeEach, describe, expect, it } from "vitest";
 import { consistentHash, queue, type Routing, stickyQueue } from "../../src/index.ts";
@@ -40,7 +40,7 @@ function expectOrder(): void {
 }
 
 describe.each(routings)("%s", (name, routing) => {
-  it("test_worker_pool_adjustment_manual: resized from 4 to 25 and down to 1 under load, nothing is lost or reordered (ractor)", async () => {
+  it("test_worker_pool_adjustment_manual: 4 to 25 to 1 under load, nothing lost or reordered (ractor)", async () => {
     for (let seed = 1; seed <= 5; seed++) {
       resetPool();
       await simulate({ seed, order: "random" }, async (world) => {
@@ -82,7 +82,7 @@ describe.each(routings)("%s", (name, routing) => {
       expect(await Promise.all(send(factory, 20, (n) => `key ${n}`))).toHaveLength(20);
     }));
 
-  it("pool_restart_crash: a crash is answered once, the jobs behind it run on the next worker, in order (worker_pool)", () =>
+  it("pool_restart_crash: a crash is answered once, those behind it run in order (worker_pool)", () =>
     play({ routing, workers: 1 }, async (factory) => {
       const sent = Array.from({ length: 30 }, (_, n) => {
         const { call } = factory.at("key");
@@ -106,6 +106,18 @@ describe.each(routings)("%s", (name, routing) => {
       expect(await behind).toBe(1);
       expect(pool.starts).toBe(6);
       expect(await outcome(factory.at("key").call.work(job("key", 2)))).toBe(2);
+    }));
+
+  it("a worker that can't live is tried every 50 ms, not at once again and again", () =>
+    play({ routing, workers: 1 }, async (factory, world) => {
+      pool.crashingStarts = Number.POSITIVE_INFINITY;
+      await outcome(factory.at("key").call.crash(job("key", 0)));
+      pool.starts = 0;
+      await world.sleep(1_000);
+      expect(pool.starts).toBeGreaterThan(15);
+      expect(pool.starts).toBeLessThanOrEqual(21);
+      pool.crashingStarts = 0;
+      expect(await outcome(factory.at("key").call.work(job("key", 1)))).toBe(1);
     }));
 
   it("an operating error is the job's answer and costs no worker", () =>
@@ -133,7 +145,7 @@ describe.each(routings)("%s", (name, routing) => {
     });
   });
 
-  it("non_brutal_shutdown: a stop answers every job: those in hand with their result, the others discarded (worker_pool)", () =>
+  it("non_brutal_shutdown: a stop answers every job: with its result, or discarded (worker_pool)", () =>
     play({ routing, workers: 2 }, async (factory, world, system) => {
       const { a, b } = await twoKeys(factory);
       const sent = send(factory, 10, (n) => (n % 2 === 0 ? a : b), 1_000).map(outcome);

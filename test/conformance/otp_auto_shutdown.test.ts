@@ -1,4 +1,4 @@
-/** A supervisor that ends with its significant children (supervisor_SUITE), and one whose children live on threads that die. */
+/** A supervisor that ends with its significant children, and one whose children live on threads that die. */
 
 import { beforeEach, describe, expect, it } from "vitest";
 import {
@@ -15,11 +15,11 @@ import { end, pidOf, play, spec, start } from "./otp_tree.ts";
 
 beforeEach(resetScript);
 
-describe("auto_shutdown", () => {
+describe("supervisor_SUITE: auto_shutdown", () => {
   const significant = (id: string, restart: Restart): ChildSpec => spec(id, { restart, significant: true });
 
   it.each(["any_significant", "all_significant"] as const)(
-    "nonsignificant_temporary, nonsignificant_transient: %s does not hear the others (supervisor_SUITE)",
+    "nonsignificant_temporary, nonsignificant_transient: %s does not hear the others",
     (autoShutdown) =>
       play(async (system, world) => {
         const children = [
@@ -36,7 +36,7 @@ describe("auto_shutdown", () => {
   );
 
   it.each(["normal", "shutdown", "abnormal"] as const)(
-    "significant_temporary: any_significant ends with the first end, %s (supervisor_SUITE)",
+    "significant_temporary: any_significant ends with the first end, %s",
     (how) =>
       play(async (system, world) => {
         const children = [spec("z"), significant("a", "temporary"), significant("b", "temporary")];
@@ -48,7 +48,7 @@ describe("auto_shutdown", () => {
       }),
   );
 
-  it("significant_temporary: all_significant ends with the last one (supervisor_SUITE)", () =>
+  it("significant_temporary: all_significant ends with the last one", () =>
     play(async (system, world) => {
       const children = [spec("z"), significant("a", "temporary"), significant("b", "temporary")];
       const { sup, ended } = await start(system, { autoShutdown: "all_significant", children });
@@ -60,7 +60,7 @@ describe("auto_shutdown", () => {
       expect(await ended()).toBe("shutdown");
     }));
 
-  it("significant_transient: a crash is a restart, a normal end is the end (supervisor_SUITE)", () =>
+  it("significant_transient: a crash is a restart, a normal end is the end", () =>
     play(async (system, world) => {
       const children = [significant("a", "transient")];
       const { sup, ended } = await start(system, { autoShutdown: "any_significant", children });
@@ -72,7 +72,7 @@ describe("auto_shutdown", () => {
       expect(await ended()).toBe("shutdown");
     }));
 
-  it("significant_bystander: one that its supervisor stops does not end it (supervisor_SUITE)", () =>
+  it("significant_bystander: one that its supervisor stops does not end it", () =>
     play(async (system, world) => {
       const children = [spec("a"), significant("b", "temporary")];
       const { sup, ended } = await start(system, {
@@ -88,7 +88,7 @@ describe("auto_shutdown", () => {
       expect(await ended()).toBeUndefined();
     }));
 
-  it("significant_escalation: a significant supervisor that shuts itself down takes its own along (supervisor_SUITE)", () =>
+  it("significant_escalation: a significant supervisor that shuts itself down takes its own along", () =>
     play(async (system, world) => {
       const inner = supervisorSpec({
         autoShutdown: "any_significant",
@@ -101,14 +101,14 @@ describe("auto_shutdown", () => {
       expect(await ended()).toBe("shutdown");
     }));
 
-  it("significant_simple: a significant template is refused (supervisor_SUITE)", () => {
+  it("significant_simple: a significant template is refused", () => {
     const children = [significant("a", "temporary")];
     const faulty = { strategy: "simple_one_for_one", autoShutdown: "any_significant", children } as const;
     expect(() => supervisorSpec(faulty)).toThrow(/can't be significant/);
   });
 });
 
-describe("children on threads", () => {
+describe("supervisor_SUITE: children on threads", () => {
   it("the death of a thread with many children counts as one restart, and each comes back there", async () => {
     await simulate({ seed: 1 }, async (world) => {
       const node = await world.node("n", { threads: 1 });
@@ -164,7 +164,7 @@ describe("children on threads", () => {
     });
   });
 
-  it("a subtree whose supervisor's parent died with its thread ends, and is not left beside its successor", async () => {
+  it("a subtree whose parent died with its thread ends, and is not left beside its successor", async () => {
     await simulate({ seed: 1 }, async (world) => {
       const node = await world.node("n", { threads: 2 });
       const inner = supervisorSpec({ children: [spec("leaf", { name: "leaf" })] });

@@ -1,16 +1,5 @@
 /**
  * Cases of OTP's gen_server_SUITE, by name, in virtual time; time, sys and links: otp_gen_server_time.test.
- *
- * | case | here |
- * |---|---|
- * | hibernate, auto_hibernate | refused: a process that waits costs its state and an empty mailbox; there is no heap of its own to shrink |
- * | replace_state | refused: a function does not cross threads; a server that allows it has a call for it |
- * | undef_code_change, code_change | no hot code upgrade |
- * | abcast, multicall, multicall_down | one node here; over many servers, Promise.allSettled of calls |
- * | send_request_*_reqid_collection | a promise is the request's id; Promise.race and Map are its collections |
- * | call, bad return | a handler's return value is the reply, so there is no bad one |
- * | otp_5854, undef_in_terminate, error_format_status | of Erlang's own error formats |
- * | start: stop with a reason from init | a thrown NanoError: its code and details reach the starter |
  */
 
 import { beforeEach, describe, expect, it } from "vitest";
@@ -19,6 +8,20 @@ import { simulate, type World } from "../../src/simulation/index.ts";
 import { bare, type ServerOptions, server, terminated, unshowable } from "./otp_server.ts";
 
 type Server = Ref<typeof server>;
+
+/*
+ * Not ported, or with another meaning here:
+ *
+ * - hibernate, auto_hibernate: refused: a process that waits costs its state and an empty mailbox; there is no heap
+ *   of its own to shrink
+ * - replace_state: refused: a function does not cross threads; a server that allows it has a call for it
+ * - undef_code_change, code_change: no hot code upgrade
+ * - abcast, multicall, multicall_down: one node here; over many servers, Promise.allSettled of calls
+ * - send_request_*_reqid_collection: a promise is the request's id; Promise.race and Map are its collections
+ * - call, bad return: a handler's return value is the reply, so there is no bad one
+ * - otp_5854, undef_in_terminate, error_format_status: of Erlang's own error formats
+ * - start: stop with a reason from init: a thrown NanoError: its code and details reach the starter
+ */
 
 beforeEach(() => {
   terminated.length = 0;
@@ -45,8 +48,8 @@ function reports(world: World) {
   return world.logged.filter(({ message }) => message.startsWith("process crashed"));
 }
 
-describe("start", () => {
-  it("start: anonymous and named, by pid and by name; after the stop there is nobody (gen_server_SUITE)", () =>
+describe("gen_server_SUITE: start", () => {
+  it("start: anonymous and named, by pid and by name; after the stop there is nobody", () =>
     play(async (system) => {
       const { pid, ref } = await start(system, {}, "my_test_name");
       const named = system.ref(server, "my_test_name");
@@ -61,7 +64,7 @@ describe("start", () => {
       await start(system, {}, "my_test_name");
     }));
 
-  it("start: an init that takes too long fails the start and leaves neither process nor name (gen_server_SUITE)", () =>
+  it("start: an init that takes too long fails the start and leaves neither process nor name", () =>
     play(async (system, world) => {
       const started = system.spawn(server, { start: "never" }, { name: "slow", initTimeoutMs: 100 });
       await expect(started).rejects.toMatchObject({ code: "timeout" });
@@ -69,14 +72,14 @@ describe("start", () => {
       expect(system.whereis("slow")).toBeUndefined();
     }));
 
-  it("start: ignore starts nothing and is no crash (gen_server_SUITE)", () =>
+  it("start: ignore starts nothing and is no crash", () =>
     play(async (system, world) => {
       await expect(start(system, { start: "ignore" }, "absent")).rejects.toMatchObject({ code: "ignored" });
       expect(system.whereis("absent")).toBeUndefined();
       expect(reports(world)).toEqual([]);
     }));
 
-  it("start: what init refuses reaches the starter, code and details (gen_server_SUITE)", () =>
+  it("start: what init refuses reaches the starter, code and details", () =>
     play(async (system) => {
       const refusal = { code: "unavailable", details: { until: "tomorrow" } };
       await expect(start(system, { start: "refuse" })).rejects.toMatchObject(refusal);
@@ -84,14 +87,14 @@ describe("start", () => {
       await expect(elsewhere).rejects.toMatchObject(refusal);
     }, 1));
 
-  it("undef_init: a definition without init is refused where it is made (gen_server_SUITE)", () => {
+  it("undef_init: a definition without init is refused where it is made", () => {
     const declare = () => genServer(import.meta.url, "nothing", {} as { init: () => undefined });
     expect(declare).toThrow(expect.objectContaining({ code: "undef", details: { field: "init" } }));
   });
 });
 
-describe("stop", () => {
-  it("stop1: normal; a second stop finds nobody (gen_server_SUITE)", () =>
+describe("gen_server_SUITE: stop", () => {
+  it("stop1: normal; a second stop finds nobody", () =>
     play(async (system) => {
       const { pid } = await start(system);
       await system.stopProcess(pid);
@@ -99,7 +102,7 @@ describe("stop", () => {
       await expect(system.stopProcess(pid)).rejects.toMatchObject({ code: "noproc" });
     }));
 
-  it("stop2: with a reason of its own, which terminate hears (gen_server_SUITE)", () =>
+  it("stop2: with a reason of its own, which terminate hears", () =>
     play(async (system, world) => {
       const { pid } = await start(system);
       await system.stopProcess(pid, { reason: { shutdown: "maintenance" }, timeoutMs: 1_000 });
@@ -107,7 +110,7 @@ describe("stop", () => {
       expect(reports(world)).toEqual([]);
     }));
 
-  it("stop3: an invalid time-out leaves the server alive (gen_server_SUITE)", () =>
+  it("stop3: an invalid time-out leaves the server alive", () =>
     play(async (system) => {
       const { pid, ref } = await start(system);
       for (const timeoutMs of [-1, Number.NaN]) {
@@ -117,14 +120,14 @@ describe("stop", () => {
       expect(await ref.call.echo(1)).toBe(1);
     }));
 
-  it("stop4, stop7: by name; a name that nobody holds is noproc (gen_server_SUITE)", () =>
+  it("stop4, stop7: by name; a name that nobody holds is noproc", () =>
     play(async (system) => {
       await start(system, {}, "to_stop");
       await system.stopProcess("to_stop");
       await expect(system.stopProcess("to_stop")).rejects.toMatchObject({ code: "noproc" });
     }));
 
-  it("stop5, stop6, stop8: of a server on another thread, and one that is late is left to end by itself (gen_server_SUITE)", () =>
+  it("stop5, stop6, stop8: of a server on another thread, and one that is late is left to end by itself", () =>
     play(async (system, world) => {
       const pid = await system.spawn(server, {}, { thread: 1, name: "remote" });
       system.ref(server, pid).cast.busy(1_000);
@@ -137,7 +140,7 @@ describe("stop", () => {
       expect(terminated).toEqual(["normal"]);
     }, 1));
 
-  it("stop9, stop10: a server that ends for another reason meanwhile says for which (gen_server_SUITE)", () =>
+  it("stop9, stop10: a server that ends for another reason meanwhile says for which", () =>
     play(async (system) => {
       const { pid, ref } = await start(system);
       ref.cast.busy(100);
@@ -161,8 +164,8 @@ describe("stop", () => {
     }));
 });
 
-describe("missing callbacks", () => {
-  it("undef_handle_call, undef_handle_cast: crash with undef, which the caller hears (gen_server_SUITE)", () =>
+describe("gen_server_SUITE: missing callbacks", () => {
+  it("undef_handle_call, undef_handle_cast: crash with undef, which the caller hears", () =>
     play(async (system, world) => {
       for (const kind of ["call", "cast"] as const) {
         const pid = await system.spawn(bare, {}, { name: kind });
@@ -179,7 +182,7 @@ describe("missing callbacks", () => {
       expect(reports(world)).toHaveLength(2);
     }));
 
-  it("undef_handle_continue: crash with undef (gen_server_SUITE)", () =>
+  it("undef_handle_continue: crash with undef", () =>
     play(async (system, world) => {
       const { ref } = await start(system, {}, "continues");
       await ref.call.continuesInto("nowhere");
@@ -188,7 +191,7 @@ describe("missing callbacks", () => {
       expect(reports(world)[0]?.message).toContain("nowhere");
     }));
 
-  it("undef_handle_info: only warns (gen_server_SUITE)", () =>
+  it("undef_handle_info: only warns", () =>
     play(async (system, world) => {
       const pid = await system.spawn(bare, {});
       system.send(pid, "hello");
@@ -196,7 +199,7 @@ describe("missing callbacks", () => {
       expect(world.logged.map(({ message }) => message)).toContain("unexpected info dropped");
     }));
 
-  it("undef_terminate1, undef_terminate2: without terminate the reason is kept (gen_server_SUITE)", () =>
+  it("undef_terminate1, undef_terminate2: without terminate the reason is kept", () =>
     play(async (system, world) => {
       const pid = await system.spawn(bare, {});
       const watching = await start(system);
@@ -209,8 +212,8 @@ describe("missing callbacks", () => {
     }));
 });
 
-describe("messages", () => {
-  it("call: direct, delayed, and too late: the late reply is dropped and counted (gen_server_SUITE)", () =>
+describe("gen_server_SUITE: messages", () => {
+  it("call: direct, delayed, and too late: the late reply is dropped and counted", () =>
     play(async (system, world) => {
       const { ref } = await start(system);
       expect(await ref.call.echo("direct")).toBe("direct");
@@ -237,7 +240,7 @@ describe("messages", () => {
       }, 1),
   );
 
-  it("send_request: requests answer in the order in which they are done, a time-out of one leaves the others (gen_server_SUITE)", () =>
+  it("send_request: requests answer in the order in which they are done, a time-out of one leaves the others", () =>
     play(async (system) => {
       const { ref } = await start(system);
       const order: string[] = [];
@@ -250,7 +253,7 @@ describe("messages", () => {
       expect(order).toEqual(["quick", "late", "slow"]);
     }));
 
-  it("cast, info: in the order in which they were sent, and each may stop the server (gen_server_SUITE)", () =>
+  it("cast, info: in the order in which they were sent, and each may stop the server", () =>
     play(async (system, world) => {
       const { pid, ref } = await start(system);
       ref.cast.note("cast");
@@ -268,7 +271,7 @@ describe("messages", () => {
       expect(system.deadLetters().noproc).toBe(2);
     }));
 
-  it("call_remote: a server that is killed, or whose thread dies, fails its callers at once (gen_server_SUITE)", async () => {
+  it("call_remote: a server that is killed, or whose thread dies, fails its callers at once", async () => {
     await simulate({ seed: 1 }, async (world) => {
       const node = await world.node("n", { threads: 1 });
       await world.sleep(5);
@@ -320,8 +323,8 @@ describe("messages", () => {
     }, 1));
 });
 
-describe("crash", () => {
-  it("crash: normal, shutdown and { shutdown: _ } write no report (gen_server_SUITE)", () =>
+describe("gen_server_SUITE: crash", () => {
+  it("crash: normal, shutdown and { shutdown: _ } write no report", () =>
     play(async (system, world) => {
       for (const reason of ["normal", "shutdown", { shutdown: "reason" }] as const) {
         const { pid } = await start(system);
@@ -333,7 +336,7 @@ describe("crash", () => {
       expect(reports(world)).toEqual([]);
     }));
 
-  it("crash: a report names the last message, the client, the state as formatStatus shows it, and the stack (gen_server_SUITE)", () =>
+  it("crash: a report names the last message, the client, the state as formatStatus shows it, and the stack", () =>
     play(async (system, world) => {
       const { pid, ref } = await start(system, {}, "fragile");
       ref.cast.note("before");
@@ -359,7 +362,7 @@ describe("crash", () => {
       expect(terminated).toEqual([{ crash: { code: "crashed", message: "TypeError: boom" } }]);
     }));
 
-  it("crash: in a cast, in info, and by a stop with a crash: one report each (gen_server_SUITE)", () =>
+  it("crash: in a cast, in info, and by a stop with a crash: one report each", () =>
     play(async (system, world) => {
       const cast = await start(system);
       cast.ref.cast.crash();
@@ -375,7 +378,7 @@ describe("crash", () => {
       ]);
     }));
 
-  it("call_format_status: a formatStatus that throws spoils neither the report nor the end (gen_server_SUITE)", () =>
+  it("call_format_status: a formatStatus that throws spoils neither the report nor the end", () =>
     play(async (system, world) => {
       const pid = await system.spawn(unshowable, undefined, { name: "unshowable" });
       await expect(system.getState(pid)).rejects.toThrow("can't be shown");

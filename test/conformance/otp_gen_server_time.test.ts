@@ -1,4 +1,4 @@
-/** Cases of OTP's gen_server_SUITE about time, sys, links and mailboxes, by name, in virtual time; the table: otp_gen_server. */
+/** Cases of OTP's gen_server_SUITE about time, sys, links and mailboxes, by name, in virtual time. */
 
 import { beforeEach, describe, expect, it, vi } from "vitest";
 import type { Info, MailboxLimits, Pid, Ref, System } from "../../src/index.ts";
@@ -26,15 +26,15 @@ async function start(system: System, options: ServerOptions = {}): Promise<{ pid
   return { pid, ref: system.ref(server, pid) };
 }
 
-describe("continue", () => {
-  it("continue: from init it comes before the first message (gen_server_SUITE)", () =>
+describe("gen_server_SUITE: continue", () => {
+  it("continue: from init it comes before the first message", () =>
     play(async (system) => {
       const { ref } = await start(system, { start: "continue" });
       ref.cast.note("first message");
       expect(await ref.call.heard()).toEqual(["continued from init", "first message"]);
     }));
 
-  it("continue: from a call, before what was queued already, in its order (gen_server_SUITE)", () =>
+  it("continue: from a call, before what was queued already, in its order", () =>
     play(async (system) => {
       const { ref } = await start(system);
       const continued = ref.call.continues(["a", "b"]);
@@ -43,7 +43,7 @@ describe("continue", () => {
       expect(await ref.call.heard()).toEqual(["a", "b", "queued"]);
     }));
 
-  it("continue: chains, and nothing comes between its links (gen_server_SUITE)", () =>
+  it("continue: chains, and nothing comes between its links", () =>
     play(async (system) => {
       const { ref } = await start(system);
       ref.cast.chain(3);
@@ -52,8 +52,8 @@ describe("continue", () => {
     }));
 });
 
-describe("time-outs of the server", () => {
-  it("start_event_timeout: fires once after init if nothing comes (gen_server_SUITE)", () =>
+describe("gen_server_SUITE: time-outs of the server", () => {
+  it("start_event_timeout: fires once after init if nothing comes", () =>
     play(async (system, world) => {
       const idle = await start(system, { start: "idle" });
       const interrupted = await start(system, { start: "idle" });
@@ -64,7 +64,7 @@ describe("time-outs of the server", () => {
       expect(await interrupted.ref.call.heard()).toEqual(["message"]);
     }));
 
-  it("handle_event_timeout: fires when nothing comes, also while suspended, and any message interrupts it (gen_server_SUITE)", () =>
+  it("handle_event_timeout: fires when nothing comes, also while suspended, and any message interrupts it", () =>
     play(async (system, world) => {
       const { pid, ref } = await start(system);
       await ref.call.idles(100);
@@ -82,7 +82,7 @@ describe("time-outs of the server", () => {
       expect(await ref.call.heard()).toContain("idle 0");
     }));
 
-  it("handle_event_timeout: a wish is renewed in each turn, and waits for an empty mailbox (gen_server_SUITE)", () =>
+  it("handle_event_timeout: a wish is renewed in each turn, and waits for an empty mailbox", () =>
     play(async (system, world) => {
       const { ref } = await start(system);
       ref.cast.idlesAgain(10);
@@ -96,7 +96,7 @@ describe("time-outs of the server", () => {
       expect(await ref.call.heard()).toHaveLength(5);
     }));
 
-  it("handle_event_timeout: none fires after the end of its server (gen_server_SUITE)", () =>
+  it("handle_event_timeout: none fires after the end of its server", () =>
     play(async (system, world) => {
       const { pid, ref } = await start(system);
       await ref.call.idles(10);
@@ -106,8 +106,8 @@ describe("time-outs of the server", () => {
     }));
 });
 
-describe("sys", () => {
-  it("get_state: as formatStatus shows it, also while suspended or busy, from another thread too (gen_server_SUITE)", () =>
+describe("gen_server_SUITE: sys", () => {
+  it("get_state: as formatStatus shows it, also while suspended or busy, from another thread too", () =>
     play(async (system, world) => {
       const remote = await system.spawn(server, {}, { thread: 1 });
       for (const pid of [(await start(system)).pid, remote]) {
@@ -156,7 +156,7 @@ describe("sys", () => {
       expect(await ref.call.echo("alive", { timeoutMs: 500 })).toBe("alive");
     }));
 
-  it("get_state, suspend: of nobody is noproc (gen_server_SUITE)", () =>
+  it("get_state, suspend: of nobody is noproc", () =>
     play(async (system) => {
       const { pid } = await start(system);
       await system.stopProcess(pid);
@@ -165,7 +165,7 @@ describe("sys", () => {
     }));
 });
 
-describe("links and monitors", () => {
+describe("gen_server_SUITE: links and monitors", () => {
   async function watch(system: System): Promise<Ref<typeof watcher>> {
     return system.ref(watcher, await system.spawn(watcher, { traps: true }));
   }
@@ -268,7 +268,7 @@ describe("links and monitors", () => {
     }));
 });
 
-describe("AbortSignal", () => {
+describe("gen_server_SUITE: AbortSignal", () => {
   it("removes a queued call before it runs, tells the server of a deferred one, and lets go of the signal", () =>
     play(async (system, world) => {
       const { pid, ref } = await start(system);
@@ -293,7 +293,7 @@ describe("AbortSignal", () => {
     }));
 });
 
-describe("mailbox", () => {
+describe("gen_server_SUITE: mailbox", () => {
   async function bounded(system: System, mailbox: MailboxLimits): Promise<{ pid: Pid; ref: Server }> {
     const pid = await system.spawn(server, {}, { mailbox });
     await system.suspend(pid);

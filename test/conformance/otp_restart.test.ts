@@ -1,4 +1,4 @@
-/** Cases of OTP's supervisor_SUITE about restarts, by name, in virtual time; the others and the table: otp_supervisor. */
+/** Cases of OTP's supervisor_SUITE about restarts, by name, in virtual time. */
 
 import { beforeEach, describe, expect, it } from "vitest";
 import { child, type Restart, supervisor, supervisorSpec } from "../../src/index.ts";
@@ -7,7 +7,7 @@ import { changed, end, pidOf, pids, play, spec, start } from "./otp_tree.ts";
 
 beforeEach(resetScript);
 
-describe("restart", () => {
+describe("supervisor_SUITE: restart", () => {
   const cases: [Restart, "normal" | "shutdown" | "abnormal", boolean][] = [
     ["permanent", "normal", true],
     ["permanent", "shutdown", true],
@@ -20,7 +20,7 @@ describe("restart", () => {
     ["temporary", "abnormal", false],
   ];
 
-  it.each(cases)("%s_%s: restarted: %s (supervisor_SUITE)", (restart, how, restarted) =>
+  it.each(cases)("%s_%s: restarted: %s", (restart, how, restarted) =>
     play(async (system, world) => {
       const { sup } = await start(system, {});
       const before = await sup.call.startChild(spec("a", { restart }));
@@ -37,7 +37,7 @@ describe("restart", () => {
     ["one_for_one", ["b"]],
     ["one_for_all", ["a", "b", "c"]],
     ["rest_for_one", ["b", "c"]],
-  ] as const)("%s: a crash of the second of three restarts %s (supervisor_SUITE)", (strategy, affected) =>
+  ] as const)("%s: a crash of the second of three restarts %s", (strategy, affected) =>
     play(async (system, world) => {
       const children = [spec("a"), spec("b"), spec("c")];
       const { sup, ended } = await start(system, { strategy, children });
@@ -56,7 +56,7 @@ describe("restart", () => {
     }),
   );
 
-  it("simple_one_for_one, simple_one_for_one_extra: the options that were given are kept over a restart (supervisor_SUITE)", () =>
+  it("simple_one_for_one, simple_one_for_one_extra: the options that were given are kept over a restart", () =>
     play(async (system, world) => {
       const { sup, ended } = await start(system, {
         strategy: "simple_one_for_one",
@@ -76,7 +76,7 @@ describe("restart", () => {
       expect(await ended()).toMatchObject({ crash: { code: "crashed" } });
     }));
 
-  it("simple_one_for_one_shutdown: children stop side by side, each within its time (supervisor_SUITE)", () =>
+  it("simple_one_for_one_shutdown: children stop side by side, each within its time", () =>
     play(async (system, world) => {
       const template = spec("template", { shutdownMs: 1_000 });
       const { sup, pid, ended } = await start(system, {
@@ -93,7 +93,7 @@ describe("restart", () => {
       expect(script.history.filter((line) => line.startsWith("end"))).toHaveLength(50);
     }));
 
-  it("simple_one_for_one_restart_ignore: a dynamic child that does not want to come back is forgotten (supervisor_SUITE)", () =>
+  it("simple_one_for_one_restart_ignore: a dynamic child that does not want to come back is forgotten", () =>
     play(async (system, world) => {
       const { sup } = await start(system, { strategy: "simple_one_for_one", children: [spec("template")] });
       await sup.call.startChild({ options: { id: "a" } });
@@ -103,7 +103,7 @@ describe("restart", () => {
       expect(await sup.call.whichChildren()).toEqual([]);
     }));
 
-  it("simple_one_for_one_scale_many_temporary_children: a thousand come and go (supervisor_SUITE)", () =>
+  it("simple_one_for_one_scale_many_temporary_children: a thousand come and go", () =>
     play(async (system, world) => {
       const template = spec("template", { restart: "temporary" });
       const { sup } = await start(system, { strategy: "simple_one_for_one", children: [template] });
@@ -115,7 +115,7 @@ describe("restart", () => {
       expect(await sup.call.whichChildren()).toEqual([]);
     }));
 
-  it("multiple_restarts: restarts that left the period don't count (supervisor_SUITE)", () =>
+  it("multiple_restarts: restarts that left the period don't count", () =>
     play(async (system, world) => {
       const { sup, ended } = await start(system, { intensity: 1, periodMs: 1_000, children: [spec("a")] });
       for (let round = 0; round < 5; round++) {
@@ -130,7 +130,7 @@ describe("restart", () => {
       expect(await ended()).toMatchObject({ crash: { code: "crashed" } });
     }));
 
-  it("one_for_one_escalation: the supervisor's own supervisor restarts it, its static children with it (supervisor_SUITE)", () =>
+  it("one_for_one_escalation: the supervisor's own supervisor restarts it, its static children with it", () =>
     play(async (system, world) => {
       const options = { intensity: 1, periodMs: 3_600_000, children: [spec("a"), spec("b")] };
       const inner = supervisorSpec(options);
@@ -146,7 +146,7 @@ describe("restart", () => {
       expect(await ended()).toBeUndefined();
     }));
 
-  it("tree: dynamic children are gone after the supervisor's restart, static ones return (supervisor_SUITE)", () =>
+  it("tree: dynamic children are gone after the supervisor's restart, static ones return", () =>
     play(async (system, world) => {
       const inner = supervisorSpec({ children: [spec("static")] });
       const { sup } = await start(system, { children: [child("inner", supervisor, inner)] });
@@ -160,7 +160,7 @@ describe("restart", () => {
     }));
 
   it.each(["one_for_all", "rest_for_one"] as const)(
-    "temporary_bystander: %s stops a temporary sibling and does not bring it back (supervisor_SUITE)",
+    "temporary_bystander: %s stops a temporary sibling and does not bring it back",
     (strategy) =>
       play(async (system, world) => {
         const children = [spec("a"), spec("bystander", { restart: "temporary" }), spec("c")];
@@ -172,7 +172,7 @@ describe("restart", () => {
       }),
   );
 
-  it("child_unlink: a child that unlinks itself is still stopped by its supervisor (supervisor_SUITE)", () =>
+  it("child_unlink: a child that unlinks itself is still stopped by its supervisor", () =>
     play(async (system, world) => {
       const { sup, pid } = await start(system, { children: [child("a", watcher, { traps: false })] });
       const own = await pidOf(sup, "a");
@@ -183,8 +183,8 @@ describe("restart", () => {
     }));
 });
 
-describe("a restart that fails", () => {
-  it("hanging_restart_loop, count_restarting_children: the supervisor answers, the child can be terminated (supervisor_SUITE)", () =>
+describe("supervisor_SUITE: a restart that fails", () => {
+  it("hanging_restart_loop, count_restarting_children: the supervisor answers, the child can be terminated", () =>
     play(async (system, world) => {
       const { sup, pid, ended } = await start(system, { intensity: 8, children: [spec("a"), spec("b")] });
       const former = await pidOf(sup, "a");
@@ -214,7 +214,7 @@ describe("a restart that fails", () => {
       expect(await ended()).toBe("shutdown");
     }));
 
-  it("hanging_restart_loop_simple: the dynamic child is forgotten when it is terminated by its former pid (supervisor_SUITE)", () =>
+  it("hanging_restart_loop_simple: the dynamic child is forgotten when it is terminated by its former pid", () =>
     play(async (system, world) => {
       const { sup } = await start(system, {
         strategy: "simple_one_for_one",
@@ -249,7 +249,7 @@ describe("a restart that fails", () => {
       }),
   );
 
-  it("rest_for_one_other_child_fails_restart: a later sibling that fails leaves nobody down once it can start (supervisor_SUITE)", () =>
+  it("rest_for_one_other_child_fails_restart: a later sibling that fails leaves nobody down once it can start", () =>
     play(async (system, world) => {
       const children = [spec("a"), spec("b"), spec("c"), spec("d")];
       const { sup } = await start(system, { strategy: "rest_for_one", intensity: 8, children });
@@ -271,7 +271,7 @@ describe("a restart that fails", () => {
       expect(await pids(sup)).toMatchObject({ a, b });
     }));
 
-  it("one_for_all_other_child_fails_restart: all are started together in the end (supervisor_SUITE)", () =>
+  it("one_for_all_other_child_fails_restart: all are started together in the end", () =>
     play(async (system, world) => {
       const children = [spec("a"), spec("b"), spec("c")];
       const { sup } = await start(system, { strategy: "one_for_all", intensity: 8, children });
@@ -301,7 +301,7 @@ describe("a restart that fails", () => {
     }));
 });
 
-describe("children that end while the supervisor is busy", () => {
+describe("supervisor_SUITE: children that end while the supervisor is busy", () => {
   it("one that ends while a sibling starts is restarted after it", () =>
     play(async (system, world) => {
       const { sup } = await start(system, { children: [spec("a")] });

@@ -1,14 +1,5 @@
 /**
- * Cases of OTP's supervisor_SUITE, by name, in virtual time. What does not carry over:
- *
- * | case | here |
- * |---|---|
- * | sup_start_ignore_init, sup_start_error_return, sup_start_fail | a supervisor's spec is data: there is no init to return these; a wrong spec is refused naming the field |
- * | code_change*, significant_upgrade_* | no hot code upgrade: a tree is stopped and started |
- * | extra_return | a start returns a pid and nothing else |
- * | faulty_application_shutdown, get_callback_module, format_log_*, simple_global_supervisor | of OTP's own surroundings |
- * | one_for_one_escalation and its like | the supervisor ends with a crash, not with `shutdown`: a transient one is restarted, and the reason stays visible |
- * | scale_* | figures belong to bench/; here only that nothing is lost |
+ * Cases of OTP's supervisor_SUITE, by name, in virtual time.
  */
 
 import { beforeEach, describe, expect, it } from "vitest";
@@ -16,10 +7,24 @@ import { type ChildSpec, child, type SupervisorSpec, supervisor, supervisorSpec 
 import { resetScript, script, scripted } from "./otp_children.ts";
 import { end, pidOf, pids, play, spec, start } from "./otp_tree.ts";
 
+/*
+ * Not ported, or with another meaning here:
+ *
+ * - sup_start_ignore_init, sup_start_error_return, sup_start_fail: a supervisor's spec is data: there is no init to
+ *   return these; a wrong spec is refused naming the field
+ * - code_change*, significant_upgrade_*: no hot code upgrade: a tree is stopped and started
+ * - extra_return: a start returns a pid and nothing else
+ * - faulty_application_shutdown, get_callback_module, format_log_*, simple_global_supervisor: of OTP's own
+ *   surroundings
+ * - one_for_one_escalation and its like: the supervisor ends with a crash, not with `shutdown`: a transient one is
+ *   restarted, and the reason stays visible
+ * - scale_*: figures belong to bench/; here only that nothing is lost
+ */
+
 beforeEach(resetScript);
 
-describe("start", () => {
-  it("sup_start_normal: a supervisor without children runs and ends by shutdown (supervisor_SUITE)", () =>
+describe("supervisor_SUITE: start", () => {
+  it("sup_start_normal: a supervisor without children runs and ends by shutdown", () =>
     play(async (system, world) => {
       const { sup, pid, ended } = await start(system, {});
       expect(await sup.call.whichChildren()).toEqual([]);
@@ -29,7 +34,7 @@ describe("start", () => {
       expect(await ended()).toBe("shutdown");
     }));
 
-  it("sup_start_ignore_child: the spec stays without a process, its siblings start (supervisor_SUITE)", () =>
+  it("sup_start_ignore_child: the spec stays without a process, its siblings start", () =>
     play(async (system) => {
       script.ignoring.add("second");
       const { sup } = await start(system, { children: [spec("first"), spec("second")] });
@@ -39,7 +44,7 @@ describe("start", () => {
       expect(await sup.call.restartChild("second")).toBeDefined();
     }));
 
-  it("sup_start_ignore_temporary_child: its spec is dropped, also by startChild (supervisor_SUITE)", () =>
+  it("sup_start_ignore_temporary_child: its spec is dropped, also by startChild", () =>
     play(async (system) => {
       script.ignoring.add("a").add("b");
       const children = [spec("a", { restart: "temporary" }), spec("c")];
@@ -48,7 +53,7 @@ describe("start", () => {
       expect(Object.keys(await pids(sup))).toEqual(["c"]);
     }));
 
-  it("sup_start_child_returns_error: those started before are stopped, the start names the child (supervisor_SUITE)", () =>
+  it("sup_start_child_returns_error: those started before are stopped, the start names the child", () =>
     play(async (system) => {
       script.failing.add("b");
       const failed = start(system, { children: [spec("a"), spec("b"), spec("c")] });
@@ -59,7 +64,7 @@ describe("start", () => {
       expect(script.history).toEqual(["start a", "start b", "end a"]);
     }));
 
-  it("sup_start_restart_child_returns_error: a restart that is asked for fails and keeps the spec (supervisor_SUITE)", () =>
+  it("sup_start_restart_child_returns_error: a restart that is asked for fails and keeps the spec", () =>
     play(async (system) => {
       const { sup, ended } = await start(system, { children: [spec("a")] });
       await sup.call.terminateChild("a");
@@ -69,7 +74,7 @@ describe("start", () => {
       expect(await ended()).toBeUndefined();
     }));
 
-  it("sup_start_map: permanent, 5,000 ms, a worker; a supervisor has all the time it needs (supervisor_SUITE)", () =>
+  it("sup_start_map: permanent, 5,000 ms, a worker; a supervisor has all the time it needs", () =>
     play(async (system) => {
       const nested = child("nested", supervisor, supervisorSpec({ children: [] }));
       const { sup } = await start(system, { children: [spec("a"), nested] });
@@ -94,7 +99,7 @@ describe("start", () => {
     ["children", { strategy: "simple_one_for_one", children: [spec("a"), spec("b")] }],
     ["id", { children: [{ ...spec("a"), id: "" }] }],
   ])(
-    "sup_flags, sup_start_map_faulty_specs: a wrong %s is refused, here and by the process (supervisor_SUITE)",
+    "sup_flags, sup_start_map_faulty_specs: a wrong %s is refused, here and by the process",
     (field, wrong) =>
       play(async (system) => {
         const faulty = { children: [], ...wrong } as unknown as SupervisorSpec;
@@ -127,7 +132,7 @@ describe("start", () => {
     ["thread", { thread: "some" }],
     ["mailbox", { mailbox: { max: 0, bytesMax: 1 } }],
     ["initTimeoutMs", { initTimeoutMs: -5 }],
-  ])("child_specs_map: startChild refuses a wrong %s and names it (supervisor_SUITE)", (field, wrong) =>
+  ])("child_specs_map: startChild refuses a wrong %s and names it", (field, wrong) =>
     play(async (system) => {
       const { sup } = await start(system, {});
       const faulty = { ...spec("a"), ...wrong } as unknown as ChildSpec;
@@ -141,8 +146,8 @@ describe("start", () => {
   );
 });
 
-describe("stop", () => {
-  it("sup_stop_infinity: a child with all the time takes it (supervisor_SUITE)", () =>
+describe("supervisor_SUITE: stop", () => {
+  it("sup_stop_infinity: a child with all the time takes it", () =>
     play(async (system, world) => {
       script.endsAfterMs.set("a", 3_600_000);
       const { pid, ended } = await start(system, {
@@ -156,7 +161,7 @@ describe("stop", () => {
       expect(script.history).toContain("end a");
     }));
 
-  it("sup_stop_timeout: a late child is killed, and its siblings have their own time (supervisor_SUITE)", () =>
+  it("sup_stop_timeout: a late child is killed, and its siblings have their own time", () =>
     play(async (system, world) => {
       script.stuck.add("late");
       const children = [spec("first"), spec("late", { shutdownMs: 1_000 }), spec("last")];
@@ -172,7 +177,7 @@ describe("stop", () => {
       expect(world.logged.map(({ message }) => message)).toContain("child late did not end as it was told");
     }));
 
-  it("sup_stop_brutal_kill: the child ends without its terminate (supervisor_SUITE)", () =>
+  it("sup_stop_brutal_kill: the child ends without its terminate", () =>
     play(async (system) => {
       const { sup } = await start(system, { children: [spec("a", { shutdownMs: "brutal_kill" })] });
       const pid = await pidOf(sup, "a");
@@ -181,7 +186,7 @@ describe("stop", () => {
       await expect(system.statistics(pid)).rejects.toMatchObject({ code: "noproc" });
     }));
 
-  it("order_of_children: started in order, stopped in reverse order (supervisor_SUITE)", () =>
+  it("order_of_children: started in order, stopped in reverse order", () =>
     play(async (system, world) => {
       const ids = ["ch7", "ch3", "ch10", "ch2", "ch5"];
       const { sup, pid } = await start(system, {
@@ -212,8 +217,8 @@ describe("stop", () => {
     }));
 });
 
-describe("administration", () => {
-  it("child_adm: terminate, restart and delete, and what each refuses (supervisor_SUITE)", () =>
+describe("supervisor_SUITE: administration", () => {
+  it("child_adm: terminate, restart and delete, and what each refuses", () =>
     play(async (system) => {
       const { sup } = await start(system, {});
       const pid = await sup.call.startChild(spec("a"));
@@ -240,7 +245,7 @@ describe("administration", () => {
       expect(await sup.call.whichChildren()).toEqual([]);
     }));
 
-  it("child_adm: a child that fails to start leaves no spec behind (supervisor_SUITE)", () =>
+  it("child_adm: a child that fails to start leaves no spec behind", () =>
     play(async (system) => {
       const { sup } = await start(system, {});
       script.failing.add("a");
@@ -248,7 +253,7 @@ describe("administration", () => {
       expect(await sup.call.whichChildren()).toEqual([]);
     }));
 
-  it("child_adm_simple: dynamic children are named by pid and have no spec of their own (supervisor_SUITE)", () =>
+  it("child_adm_simple: dynamic children are named by pid and have no spec of their own", () =>
     play(async (system) => {
       const { sup } = await start(system, { strategy: "simple_one_for_one", children: [spec("a")] });
       expect(await sup.call.countChildren()).toEqual({ specs: 1, active: 0, supervisors: 0, workers: 0 });
@@ -265,7 +270,7 @@ describe("administration", () => {
       await expect(sup.call.terminateChild(first)).rejects.toMatchObject({ code: "not_found" });
     }));
 
-  it("count_children, count_children_supervisor: by type, whether they run or not (supervisor_SUITE)", () =>
+  it("count_children, count_children_supervisor: by type, whether they run or not", () =>
     play(async (system) => {
       const inner = child("inner", supervisor, supervisorSpec({ children: [] }));
       const { sup } = await start(system, {
@@ -277,7 +282,7 @@ describe("administration", () => {
     }));
 
   it.each(["one_for_one", "one_for_all", "rest_for_one"] as const)(
-    "do_not_save_child_specs_for_temporary_children: %s keeps the others' only (supervisor_SUITE)",
+    "do_not_save_child_specs_for_temporary_children: %s keeps the others' only",
     (strategy) =>
       play(async (system, world) => {
         const { sup } = await start(system, { strategy, intensity: 100 });
@@ -299,7 +304,7 @@ describe("administration", () => {
       }),
   );
 
-  it("already_started_outside_supervisor: a name that somebody holds is refused with the holder (supervisor_SUITE)", () =>
+  it("already_started_outside_supervisor: a name that somebody holds is refused with the holder", () =>
     play(async (system) => {
       const holder = await system.spawn(scripted, { id: "outside" }, { name: "held" });
       const { sup } = await start(system, {});
