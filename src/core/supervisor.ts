@@ -19,8 +19,8 @@ import {
   type SupervisorSpec,
   supervisorSpec,
 } from "./child_spec.ts";
-import type { ExitReason } from "./envelope.ts";
-import { genServer, type Info, type Stop, stop } from "./gen_server.ts";
+import type { ExitReason, From } from "./envelope.ts";
+import { genServer, type Info, isNoReply, type NoReply, noReply, type Stop, stop } from "./gen_server.ts";
 import { coreLimits } from "./limits.ts";
 import { formatPid, type Pid } from "./pid.ts";
 import { isCrash } from "./process.ts";
@@ -64,6 +64,15 @@ interface State {
   nextDynamic: number;
 }
 
+/** A start that a caller waits for. */
+interface AskedStart {
+  readonly spec: ChildSpec;
+  /** The spec is here already: a restart. */
+  readonly isKnown: boolean;
+  readonly from: From<Pid | undefined>;
+  readonly sinceMs: number;
+}
+
 export const supervisor = genServer(import.meta.url, "supervisor", {
   init: async (options: SupervisorSpec, self): Promise<State> => {
     const spec = supervisorSpec(options);
@@ -73,7 +82,7 @@ export const supervisor = genServer(import.meta.url, "supervisor", {
     if (spec.strategy === "simple_one_for_one") return state;
     for (const childSpec of spec.children) {
       try {
-        await addChild(state, childSpec);
+        await addChild(state, childSpec, "wait");
       } catch (error) {
         await stopChildren(state, [...state.children.values()]);
         const { code, message, details } = toErrorData(error);
@@ -90,13 +99,13 @@ export const supervisor = genServer(import.meta.url, "supervisor", {
      * `already_started`, `already_present`, `bad_argument` naming the field, what its `init` threw: then nothing is
      * kept.
      */
-    startChild: async (state, added: ChildSpec | { readonly options: unknown }): Promise<Pid | undefined> => {
+    startChild: (
+      state,
+      added: ChildSpec | { readonly options: unknown },
+      from: From<Pid | undefined>,
+    ): Promise<Pid | undefined | NoReply> => {
       const spec = dynamicSpec(state, added);
-      const standing = state.children.get(spec.id);
-      if (standing === undefined) return (await addChild(state, spec)).pid;
-      if (standing.pid === undefined)
-        throw new NanoError("already_present", `child ${spec.id} has a spec here; restart or delete it`);
-      throw new NanoError("already_started", `child ${spec.id} is running`, { pid: standing.pid });
+      return startOrWait(state, { spec, isKnown: false, from, sinceMs: state.self.clock.monotonicMs() });
     },
 
     /**
@@ -110,10 +119,9 @@ export const supervisor = genServer(import.meta.url, "supervisor", {
     },
 
     /** Starts a stopped child again. Errors: `not_found`, `running`, `restarting`, `bad_argument` if it is dynamic. */
-    restartChild: async (state, id: string): Promise<Pid | undefined> => {
-      const child = findStopped(state, id);
-      await startChild(state, child, "wait");
-      return child.pid;
+    restartChild: (state, id: string, from: From<Pid | undefined>): Promise<Pid | undefined | NoReply> => {
+      const { spec } = findStopped(state, id);
+      return startOrWait(state, { spec, isKnown: true, from, sinceMs: state.self.clock.monotonicMs() });
     },
 
     /** Forgets a stopped child. Errors: `not_found`, `running`, `restarting`, `bad_argument` if it is dynamic. */
@@ -152,6 +160,17 @@ export const supervisor = genServer(import.meta.url, "supervisor", {
     again: (state, id: string) => {
       const child = state.children.get(id);
       return child?.restarting === undefined ? undefined : restart(state, child, "noproc", undefined);
+    },
+
+    /** A start that was asked for waits for its thread. */
+    startWhenBack: async (state, asked: AskedStart) => {
+      try {
+        const pid = await startOrWait(state, asked);
+        if (!isNoReply(pid)) state.self.reply(asked.from, pid);
+      } catch (error) {
+        if (!(error instanceof NanoError)) throw error;
+        state.self.replyError(asked.from, error);
+      }
     },
 
     /** A child of a thread that was away: goes on once it is back, which does not count. */
@@ -297,12 +316,37 @@ function endsWith(state: State, { spec }: Child): boolean {
 
 // --- start and stop ----------------------------------------------------------------------------------------------
 
+/** Somebody waits for this start; the supervisor does not: it looks again whether the thread is back. */
+async function startOrWait(state: State, asked: AskedStart): Promise<Pid | undefined | NoReply> {
+  const { spec, isKnown, sinceMs } = asked;
+  if (isKnown) findStopped(state, spec.id);
+  else refuseStanding(state, spec.id);
+  const away = awayThread(state, spec);
+  if (away === undefined) {
+    const child = isKnown ? findStopped(state, spec.id) : await addChild(state, spec, "fail");
+    if (isKnown) await startChild(state, child, "fail");
+    return child.pid;
+  }
+  if (state.self.clock.monotonicMs() - sinceMs > coreLimits.threadWaitMs)
+    throw new NanoError("noproc", `thread ${away} did not come back in ${coreLimits.threadWaitMs} ms`);
+  state.self.castAfter(coreLimits.threadPollMs, "startWhenBack", asked);
+  return noReply;
+}
+
+function refuseStanding(state: State, id: string): void {
+  const standing = state.children.get(id);
+  if (standing === undefined) return;
+  if (standing.pid === undefined)
+    throw new NanoError("already_present", `child ${id} has a spec here; restart or delete it`);
+  throw new NanoError("already_started", `child ${id} is running`, { pid: standing.pid });
+}
+
 /** Nothing is kept if it fails, or if it does not want to run and its spec is of no use. */
-async function addChild(state: State, spec: ChildSpec): Promise<Child> {
+async function addChild(state: State, spec: ChildSpec, ifAway: "wait" | "fail"): Promise<Child> {
   const child: Child = { spec, pid: undefined, restarting: undefined };
   state.children.set(spec.id, child);
   try {
-    await startChild(state, child, "wait");
+    await startChild(state, child, ifAway);
   } catch (error) {
     state.children.delete(spec.id);
     throw error;
@@ -330,7 +374,7 @@ async function startChild(state: State, child: Child, ifAway: "wait" | "fail"): 
   }
 }
 
-/** For starts that somebody asked for: a thread that is being replaced is worth waiting for. */
+/** For a supervisor that starts itself: nobody can talk to it yet. */
 async function threadUp(state: State, spec: ChildSpec): Promise<void> {
   const deadlineMs = state.self.clock.monotonicMs() + coreLimits.threadWaitMs;
   for (let away = awayThread(state, spec); away !== undefined; away = awayThread(state, spec)) {

@@ -152,6 +152,39 @@ describe("supervisor_SUITE: children on threads", () => {
     },
   );
 
+  it("a start that is asked for waits for its thread, and the supervisor answers meanwhile", async () => {
+    await simulate({ seed: 1 }, async (world) => {
+      const node = await world.node("n", { threads: 1, threadRestartMs: 5_000 });
+      const { sup } = await start(node.system, { children: [spec("stopped", { thread: 1 })] });
+      await sup.call.terminateChild("stopped");
+      node.crashThread(1);
+      await world.sleep(5);
+      const patience = { timeoutMs: 60_000 };
+      const started = sup.call.startChild(spec("new", { thread: 1 }), patience);
+      const twice = sup.call.startChild(spec("new", { thread: 1 }), patience);
+      const restarted = sup.call.restartChild("stopped", patience);
+      const refused = expect(twice).rejects.toMatchObject({ code: "already_started" });
+      await world.sleep(2_000);
+      expect(await sup.call.countChildren(undefined, { timeoutMs: 10 })).toMatchObject({ active: 0 });
+      for (const pid of [await started, await restarted]) expect(pid?.incarnation).toBe(2);
+      await refused;
+      expect(await sup.call.countChildren()).toMatchObject({ specs: 2, active: 2 });
+    });
+  });
+
+  it("a start whose thread stays away fails in the end, and leaves nothing behind", async () => {
+    await simulate({ seed: 1 }, async (world) => {
+      const node = await world.node("n", { threads: 1, threadRestartMs: 1_000_000 });
+      const { sup } = await start(node.system, {});
+      await world.sleep(5);
+      node.crashThread(1);
+      await world.sleep(5);
+      const started = sup.call.startChild(spec("new", { thread: 1 }), { timeoutMs: 60_000 });
+      await expect(started).rejects.toMatchObject({ code: "noproc" });
+      expect(await sup.call.whichChildren()).toEqual([]);
+    });
+  });
+
   it("a thread that stays away uses up the intensity in the end", async () => {
     await simulate({ seed: 1 }, async (world) => {
       const node = await world.node("n", { threads: 1, threadRestartMs: 1_000_000 });
