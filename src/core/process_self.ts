@@ -1,6 +1,6 @@
 /**
- * The production `Self`: a process's own way into its host. Timers and pipes die with the process, and what a handler
- * that was killed in the middle still asks of others is refused: to everybody else the process is gone.
+ * The production `Self`: a process's own way into its host. Timers and pipes die with the process. A handler that was
+ * killed between two awaits goes on as JavaScript: what it still asks for is refused (`canceled`) or does nothing.
  */
 
 import { type ErrorData, fromErrorData, NanoError, toErrorData } from "../base/errors.ts";
@@ -40,15 +40,24 @@ export class ProcessSelf implements Self {
   }
 
   spawn<D extends Definition>(definition: D, options: OptionsOf<D>, spawn: SpawnOptions = {}): Promise<Pid> {
-    return this.#host.spawn(definition, options, spawn, this.#process);
+    return this.spawnNamed(definition, options, spawn);
   }
 
-  spawnNamed(definition: DefinitionName, options: unknown, spawn: SpawnOptions = {}): Promise<Pid> {
+  spawnNamed(
+    definition: Definition | DefinitionName,
+    options: unknown,
+    spawn: SpawnOptions = {},
+  ): Promise<Pid> {
+    if (this.#ended) return Promise.reject(canceled(`${definition.name}: its starter has ended`));
     return this.#host.spawn(definition, options, spawn, this.#process);
   }
 
   ref<D extends Definition>(definition: D, target: Target): Ref<D> {
-    return makeRef(this.#host, this.pid, definition, target, () => this.#process.status === "ended");
+    return makeRef(this.#host, this.pid, definition, target, () => this.#ended);
+  }
+
+  get #ended(): boolean {
+    return this.#process.status === "ended";
   }
 
   whereis(name: string): Pid | undefined {
@@ -56,7 +65,7 @@ export class ProcessSelf implements Self {
   }
 
   send(target: Target, message: unknown): void {
-    if (this.#process.status === "ended") return;
+    if (this.#ended) return;
     this.#host.info(target, message);
   }
 
@@ -85,6 +94,7 @@ export class ProcessSelf implements Self {
 
   castAfter(delayMs: number, method: string, message?: unknown): TimerRef {
     const id = this.#nextTimer++;
+    if (this.#ended) return { id };
     const handle = this.#host.clock.setTimer(delayMs, () => {
       this.#timers.delete(id);
       this.castSelf(method, message);
@@ -102,6 +112,7 @@ export class ProcessSelf implements Self {
 
   sleep(delayMs: number): Promise<void> {
     return new Promise((resolve) => {
+      if (this.#ended) return;
       const id = this.#nextTimer++;
       const handle = this.#host.clock.setTimer(delayMs, () => {
         this.#timers.delete(id);
@@ -132,7 +143,7 @@ export class ProcessSelf implements Self {
   }
 
   link(pid: Pid): void {
-    this.#host.links.link(this.pid, pid);
+    if (!this.#ended) this.#host.links.link(this.pid, pid);
   }
 
   unlink(pid: Pid): void {
@@ -148,10 +159,11 @@ export class ProcessSelf implements Self {
   }
 
   exit(pid: Pid, reason: ExitReason): void {
-    this.#host.links.exit(pid, this.pid, reason);
+    if (!this.#ended) this.#host.links.exit(pid, this.pid, reason);
   }
 
   ask(target: Target, request: ForwardedRequest): Promise<unknown> {
+    if (this.#ended) return Promise.reject(canceled(`${request.method}: its asker has ended`));
     return this.#host.ask(this.pid, target, request);
   }
 
@@ -159,6 +171,7 @@ export class ProcessSelf implements Self {
     pid: Pid,
     { reason, timeoutMs }: { readonly reason: ExitReason; readonly timeoutMs: number },
   ): Promise<ExitReason> {
+    if (this.#ended) return Promise.resolve("noproc");
     return this.#host.links.stop(pid, this.pid, reason, timeoutMs);
   }
 
@@ -180,4 +193,8 @@ export class ProcessSelf implements Self {
     for (const handle of this.#timers.values()) this.#host.clock.clearTimer(handle);
     this.#timers.clear();
   }
+}
+
+function canceled(message: string): NanoError {
+  return new NanoError("canceled", message);
 }

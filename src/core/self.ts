@@ -73,7 +73,10 @@ export interface Self {
   /** This process gets the cast `method` after at least `delayMs`; cancelled when it ends. */
   castAfter(delayMs: number, method: string, message?: unknown): TimerRef;
   cancelTimer(timer: TimerRef): void;
-  /** For a procedure of several awaits that runs beside the turns (see `pipe`): resolves after at least `delayMs`. */
+  /**
+   * For a procedure of several awaits that runs beside the turns (see `pipe`): resolves after at least `delayMs`; never,
+   * if this process has ended by then.
+   */
   sleep(delayMs: number): Promise<void>;
   /** This process gets the cast `method` after what is already in its mailbox. */
   castSelf(method: string, message?: unknown): void;

@@ -330,6 +330,19 @@ describe("supervisor_SUITE: children that end while the supervisor is busy", () 
       expect(await ended()).toBe("shutdown");
     }));
 
+  it("a supervisor that is killed in the middle of a restart starts nobody any more", () =>
+    play(async (system, world) => {
+      script.endsAfterMs.set("slow", 1_000);
+      const options = { strategy: "one_for_all", children: [spec("a"), spec("slow")] } as const;
+      const { sup, pid } = await start(system, options);
+      await end(system, sup, "a", "abnormal");
+      await world.sleep(100);
+      script.history.length = 0;
+      system.exit(pid, "killed");
+      await world.sleep(60_000);
+      expect(script.history).toEqual(["end slow"]);
+    }));
+
   it("two that crash together under one_for_all count as one restart", () =>
     play(async (system, world) => {
       const options = { strategy: "one_for_all", intensity: 1, children: [spec("a"), spec("b")] } as const;
