@@ -74,7 +74,7 @@ export interface Self {
   castAfter(delayMs: number, method: string, message?: unknown): TimerRef;
   cancelTimer(timer: TimerRef): void;
   /**
-   * For a procedure of several awaits that runs beside the turns (see `pipe`): resolves after at least `delayMs`; never,
+   * For a procedure of several awaits beside the turns (see `pipe`): resolves after at least `delayMs`; never,
    * if this process has ended by then.
    */
   sleep(delayMs: number): Promise<void>;
