@@ -12,11 +12,22 @@
  * not reset a key's backoff.
  */
 
-import { type From, genServer, Heap, noReply, type Piped, type Ref, type Self } from "../src/index.ts";
+import {
+  type From,
+  genServer,
+  Heap,
+  NanoError,
+  noReply,
+  type Piped,
+  type Ref,
+  type Self,
+  type TimerRef,
+} from "../src/index.ts";
 import { Breaker } from "./breaker.ts";
 import { db_dirty_keys, type TakenWithGrants } from "./db_dirty_keys.ts";
 import { db_perror } from "./db_perror.ts";
 import type { Outcome, Taken } from "./ledger.ts";
+import { dataLimits } from "./limits.ts";
 import { PeerSender, type Sent } from "./peer_sender.ts";
 import type { RowKey } from "./records.ts";
 import type { BreakerMessage, RenewMessage } from "./shard_messages.ts";
@@ -51,7 +62,9 @@ interface State {
   readonly parked: Heap<RowKey>;
   wakeAtMs: number;
   asking: boolean;
-  paused: boolean;
+  /** Run until there is a token for a repair, and for a crawled row. */
+  repairTimer: TimerRef | undefined;
+  crawlTimer: TimerRef | undefined;
   inFlight: number;
   readonly crawlers: { readonly from: From<void>; readonly rows: number }[];
   attempts: number;
@@ -79,7 +92,8 @@ export const db_replay = genServer(import.meta.url, "db_replay", {
       parked: new Heap(),
       wakeAtMs: Number.POSITIVE_INFINITY,
       asking: false,
-      paused: false,
+      repairTimer: undefined,
+      crawlTimer: undefined,
       inFlight: 0,
       crawlers: [],
       attempts: 0,
@@ -97,12 +111,21 @@ export const db_replay = genServer(import.meta.url, "db_replay", {
       return noReply;
     },
 
-    /** Repairs and crawled rows per second, from now on. */
+    /**
+     * Repairs and crawled rows per second, from now on; 0 stops them. Errors: `bad_argument` for what is no rate.
+     * A restart of this process goes back to the tuning's rates.
+     */
     setRate: (state, { repairs, crawl }: { repairs: number; crawl: number }) => {
+      checkRate("repairs", repairs);
+      checkRate("crawl", crawl);
       const now = state.self.clock.now();
       state.repairs.setRate(repairs, now);
       state.crawl.setRate(crawl, now);
-      state.self.castSelf("pump");
+      // What waits for a token waits by the old rate.
+      if (state.repairTimer !== undefined) state.self.cancelTimer(state.repairTimer);
+      if (state.crawlTimer !== undefined) state.self.cancelTimer(state.crawlTimer);
+      state.self.castSelf("resumeRepairs");
+      state.self.castSelf("resumeCrawl");
     },
 
     statistics: (state): ReplayStatistics => {
@@ -118,9 +141,14 @@ export const db_replay = genServer(import.meta.url, "db_replay", {
 
     pump: (state) => pump(state),
 
-    resume: (state) => {
-      state.paused = false;
+    resumeRepairs: (state) => {
+      state.repairTimer = undefined;
       pump(state);
+    },
+
+    resumeCrawl: (state) => {
+      state.crawlTimer = undefined;
+      letCrawl(state);
     },
 
     /** The breaker's interval passed. */
@@ -148,15 +176,16 @@ export const db_replay = genServer(import.meta.url, "db_replay", {
     taken: (state, result: Piped<undefined, TakenWithGrants[]>) => {
       state.asking = false;
       if (!result.ok) throw result.error;
-      // The request may be older than the breaker's state: what may not go any more is ready again.
+      // The request may be older than the breaker's state and the rate: what may not go any more is ready again.
       const batch = result.value.slice(0, sendable(state));
       giveBack(state, result.value.slice(batch.length));
-      if (batch.length === 0) return;
-      state.inFlight++;
-      state.attempts += batch.length;
-      state.repairs.take(batch.length);
-      if (state.breaker.state !== "closed") state.probes++;
-      state.self.pipe(state.sender.send(batch), "repairedBatch", undefined);
+      if (batch.length > 0) {
+        state.inFlight++;
+        state.attempts += batch.length;
+        state.repairs.take(batch.length);
+        if (state.breaker.state !== "closed") state.probes++;
+        state.self.pipe(state.sender.send(batch), "repairedBatch", undefined);
+      }
       pump(state);
     },
 
@@ -172,15 +201,10 @@ export const db_replay = genServer(import.meta.url, "db_replay", {
 });
 
 function pump(state: State): void {
-  const { sendsInFlightMax, sendBatchMax } = state.options.tuning;
-  if (state.asking || state.paused) return;
-  const closed = state.breaker.state === "closed";
-  if (state.breaker.state === "open" || state.inFlight >= (closed ? sendsInFlightMax : 1)) return;
-  const now = state.self.clock.now();
-  const limit = closed ? state.repairs.available(sendBatchMax, now) : 1;
+  if (state.asking || !hasRoom(state)) return;
+  const limit = sendable(state);
   if (limit < 1) {
-    state.paused = true;
-    state.self.castAfter(state.repairs.delayMs(1, now), "resume");
+    state.repairTimer ??= state.self.castAfter(tokenDelayMs(state, state.repairs), "resumeRepairs");
     return;
   }
   state.asking = true;
@@ -188,16 +212,32 @@ function pump(state: State): void {
   state.self.pipe(ready, "taken", undefined);
 }
 
-/** How many keys may go at once now: while the breaker is not closed one probe, and only if nothing is under way. */
-function sendable({ breaker, inFlight, options }: State): number {
+/** Batches beside each other while the breaker is closed; one probe, and only if nothing is under way, half-open. */
+function hasRoom({ breaker, inFlight, options }: State): boolean {
   switch (breaker.state) {
     case "closed":
-      return options.tuning.sendBatchMax;
+      return inFlight < options.tuning.sendsInFlightMax;
     case "half_open":
-      return inFlight === 0 ? 1 : 0;
+      return inFlight === 0;
     case "open":
-      return 0;
+      return false;
   }
+}
+
+/** How many keys may go at once now. A probe is not the rate's matter. */
+function sendable(state: State): number {
+  if (!hasRoom(state)) return 0;
+  if (state.breaker.state === "half_open") return 1;
+  return state.repairs.available(state.options.tuning.sendBatchMax, state.self.clock.now());
+}
+
+function tokenDelayMs({ self }: State, bucket: TokenBucket): number {
+  return Math.min(bucket.delayMs(1, self.clock.now()), dataLimits.tokenWaitMsMax);
+}
+
+function checkRate(field: string, rate: number): void {
+  if (Number.isFinite(rate) && rate >= 0) return;
+  throw new NanoError("bad_argument", `${field} is a number per second, 0 or more; got ${rate}`, { field });
 }
 
 function giveBack(state: State, taken: readonly Taken[]): void {
@@ -299,22 +339,21 @@ function probeByCrawl(state: State): void {
   state.self.castAfter(state.options.tuning.backoffMinMs, "letCrawl");
 }
 
-function mayCrawl({ breaker, inFlight }: State): boolean {
+function mayCrawl({ breaker, inFlight, crawlers, crawlTimer }: State): boolean {
+  if (crawlers.length === 0 || crawlTimer !== undefined) return false;
   return breaker.state === "closed" || (breaker.state === "half_open" && inFlight === 0);
 }
 
 function letCrawl(state: State): void {
-  const now = state.self.clock.now();
-  while (state.crawlers.length > 0 && mayCrawl(state)) {
-    const next = state.crawlers[0];
-    if (next === undefined) return;
-    const delayMs = state.crawl.delayMs(1, now);
+  while (mayCrawl(state)) {
+    const delayMs = tokenDelayMs(state, state.crawl);
     if (delayMs > 0) {
-      state.self.castAfter(delayMs, "letCrawl");
+      state.crawlTimer = state.self.castAfter(delayMs, "resumeCrawl");
       return;
     }
+    const next = state.crawlers.shift();
+    if (next === undefined) return;
     state.crawl.take(next.rows);
-    state.crawlers.shift();
     state.self.reply(next.from, undefined);
   }
 }

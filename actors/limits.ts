@@ -33,6 +33,8 @@ export const dataLimits = {
   /** All shards of a site acknowledge, a restart of one included. */
   barrierTimeoutMs: 15_000,
   retryPauseMs: 50,
+  /** Whoever waits for a token looks again after this: with a rate of 0 it never comes, and timers end at 24 days. */
+  tokenWaitMsMax: 60_000,
   /** A client's write waits this long before it asks a blocked prefix again. */
   blockedPauseMs: 10,
   /** A whole move, comparison before the block included. */

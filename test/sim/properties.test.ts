@@ -11,6 +11,7 @@ import { db_replay, type ReplayStatistics } from "../../actors/db_replay.ts";
 import { db_switch } from "../../actors/db_switch.ts";
 import { cohortId, type Row, type RowKey, rowKey, versionZero } from "../../actors/records.ts";
 import { encodeRow } from "../../actors/stores/row_codec.ts";
+import { hasCode } from "../../src/index.ts";
 import { simulate, type World } from "../../src/simulation/index.ts";
 import { laneless_ledger, rateless_replay, resting_replay, tireless_replay } from "./hazards/pace_twins.ts";
 import { TwoSites, type WorldOptions } from "./two_sites.ts";
@@ -172,10 +173,10 @@ describe("the rate of repairs with 200,000 dirty keys", () => {
   const options: WorldOptions = { tuning: { repairsPerSecond: 4_000, ledgerBytesMax: 64 * 1024 * 1024 } };
 
   /** Rows that only A has, each with a mark of replay. */
-  async function soil(sites: TwoSites): Promise<void> {
+  async function soil(sites: TwoSites, count: number): Promise<void> {
     const ledger = sites.node.system.ref(db_dirty_keys, sites.name("A", "db_dirty_keys"));
     const { rows } = sites.files("A");
-    for (let start = 0; start < keys; start += 10_000) {
+    for (let start = 0; start < count; start += 10_000) {
       const suspects: RowKey[] = [];
       for (let i = start; i < start + 10_000; i++) {
         const row: Row = {
@@ -192,8 +193,8 @@ describe("the rate of repairs with 200,000 dirty keys", () => {
   }
 
   /** Confirmed rows per second at the first rate, and after each change of it. */
-  const paceWith = (changes: readonly number[]) => async (sites: TwoSites, world: World) => {
-    await soil(sites);
+  const paceWith = (count: number, changes: readonly number[]) => async (sites: TwoSites, world: World) => {
+    await soil(sites, count);
     const replay = sites.node.system.ref(db_replay, sites.name("A", "db_replay"));
     const repaired = (): number =>
       (sites.node.stateOf(sites.name("A", "db_replay")) as ReplayStatistics).repaired;
@@ -212,7 +213,7 @@ describe("the rate of repairs with 200,000 dirty keys", () => {
   };
 
   it("is the one that was set, within a tenth, also after it is changed", async () => {
-    const rates = await measured(options, paceWith([10_000, 1_000]));
+    const rates = await measured(options, paceWith(keys, [10_000, 1_000]));
     for (const [i, wanted] of [4_000, 10_000, 1_000].entries()) {
       expect(rates[i]).toBeGreaterThan(wanted * 0.9);
       expect(rates[i]).toBeLessThan(wanted * 1.1);
@@ -220,8 +221,61 @@ describe("the rate of repairs with 200,000 dirty keys", () => {
   });
 
   it("is far above it without the token bucket", async () => {
-    const [first] = await measured({ ...options, replaced: { db_replay: rateless_replay } }, paceWith([]));
+    const [first] = await measured(
+      { ...options, replaced: { db_replay: rateless_replay } },
+      paceWith(keys / 2, []),
+    );
     expect(first).toBeGreaterThan(4_000 * 1.1);
+  });
+});
+
+describe("rates that an operator sets to 0", () => {
+  it("stop repairs without ending db_replay, and the next rate takes effect at once", async () => {
+    const found = await measured({}, async (sites, world) => {
+      const name = sites.name("A", "db_replay");
+      const replay = sites.node.system.ref(db_replay, name);
+      const ledger = sites.node.system.ref(db_dirty_keys, sites.name("A", "db_dirty_keys"));
+      const before = sites.node.process(name);
+      await replay.call.setRate({ repairs: 0, crawl: 0 });
+      const suspects = Array.from({ length: 1_000 }, (_, i) => rowOf(`+49${20_000 + i}`));
+      await ledger.call.suspect({ keys: suspects, owner: "replay" });
+      await world.sleep(5_000);
+      const repaired = 1_000 - sites.dirty();
+      const same = sites.node.process(name) === before;
+      await replay.call.setRate({ repairs: 2_000, crawl: 2_000 });
+      await sites.settled(1_000);
+      return { repaired, same };
+    });
+    expect(found).toEqual({ repaired: 0, same: true });
+  });
+
+  it("hold a copy back until the next rate is set", async () => {
+    const report = await simulate({ seed: 5 }, async (world) => {
+      const sites = await TwoSites.start(world, { tuning: { crawlRowsPerSecond: 0 } });
+      for (let i = 0; i < 20; i++) await sites.write(`+49${10_000 + i}`, `${i}`);
+      const copied = sites.copied();
+      await world.sleep(5_000);
+      const heldBack = sites.differing().length;
+      const replay = sites.node.system.ref(db_replay, sites.name("A", "db_replay"));
+      await replay.call.setRate({ repairs: 2_000, crawl: 2_000 });
+      await copied;
+      return { heldBack, left: sites.differing().length };
+    });
+    expect(report.result).toEqual({ heldBack: 20, left: 0 });
+  });
+
+  it("are refused when they are no rate", async () => {
+    const codes = await measured({}, async (sites) => {
+      const replay = sites.node.system.ref(db_replay, sites.name("A", "db_replay"));
+      const refused = [-1, Number.NaN, Number.POSITIVE_INFINITY].map((repairs) =>
+        replay.call.setRate({ repairs, crawl: 1 }).then(
+          () => "taken",
+          (error) => (hasCode(error, "bad_argument") ? "bad_argument" : String(error)),
+        ),
+      );
+      return Promise.all(refused);
+    });
+    expect(codes).toEqual(["bad_argument", "bad_argument", "bad_argument"]);
   });
 });
 

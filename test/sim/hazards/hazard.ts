@@ -70,7 +70,7 @@ export async function judge(
   wrong: readonly string[] = [],
 ): Promise<Findings> {
   try {
-    await sites.settled(20_000);
+    await sites.settled(10_000);
   } catch (error) {
     if (!(error instanceof SimulationError)) throw error;
   }
