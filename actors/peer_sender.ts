@@ -155,13 +155,17 @@ function isNewer(version: Version, than: Version): boolean {
   return compareVersions(version, than) > 0;
 }
 
-/** Above everything that these grants can admit: a newer version of ours would not be newer. */
+/**
+ * Above everything that these grants can admit, or of their very term and yet not here: a row of ours was committed
+ * here before it was sent, and a store that loses rows gets a new shard term with its process. A version that is
+ * admitted now need not be newer.
+ */
 function isForeign([cohortTerm, shardTerm]: Version, grants: Grants): boolean {
   const [cohort, shard] = grants;
   if (cohort === undefined || shard === undefined || cohortTerm !== cohort.term) {
     return cohort === undefined || cohortTerm > cohort.term;
   }
-  return shardTerm > shard.term;
+  return shardTerm >= shard.term;
 }
 
 function outcomeOf(result: ApplyResult | undefined): SendOutcome {
