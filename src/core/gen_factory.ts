@@ -436,7 +436,8 @@ function run({ self, limits }: State, job: Job, worker: Worker, pid: Pid): void 
     },
     (error: unknown) => {
       const data = toErrorData(error);
-      if (data.details?.taken === false && data.code !== "overloaded") {
+      // By this worker: it may itself pass on that somebody else took no request.
+      if (data.details?.untakenBy === formatPid(pid) && data.code !== "overloaded") {
         if (overrun !== undefined) self.cancelTimer(overrun);
         self.castSelf("untaken", { job, worker });
         return;

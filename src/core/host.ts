@@ -365,7 +365,7 @@ export class Host {
     // A local refusal has been answered with its own reason.
     if (posted || local) return;
     const text = `${method}: thread ${callee.thread} is down`;
-    this.pending.fail(from.ref, new NanoError("noproc", text, { sent: false, taken: false }));
+    this.pending.fail(from.ref, new NanoError("noproc", text, { sent: false, untakenBy: formatPid(callee) }));
   }
 
   #cancelOn(signal: AbortSignal, callee: Pid, method: string, from: From): void {
@@ -458,7 +458,9 @@ export class Host {
 
   #refuse(envelope: Envelope, code: string, why: string): void {
     if (envelope.from === undefined) return;
-    const error = { code, message: `${envelope.method}: ${why}`, details: { taken: false } };
+    const { node, thread, incarnation } = this;
+    const details = { untakenBy: formatPid({ node, thread, incarnation, id: envelope.to }) };
+    const error = { code, message: `${envelope.method}: ${why}`, details };
     this.#postReply(envelope.from, { ok: false, error });
   }
 

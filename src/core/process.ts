@@ -370,7 +370,7 @@ export class Process {
       const message = `${name} ended before it took the request`;
       this.#host.reply(envelope.from, {
         ok: false,
-        error: { code, message, details: { reason, taken: false } },
+        error: { code, message, details: { reason, untakenBy: formatPid(this.pid) } },
       });
     }
     this.#host.processEnded(this, reason);
