@@ -87,6 +87,9 @@ async function crashed(sites: TwoSites, world: World, crash: Crash): Promise<Fin
   }
   sites.crash({ powerLoss: crash.powerLoss });
   const wrong = (await written) === crash.acknowledged ? [] : ["the client heard otherwise"];
+  if (sites.shown("B", key) === "after" && sites.shown("A", key) !== "after") {
+    wrong.push("the peer has what is not committed here");
+  }
   for (const point of [crash.at, "A apply request"]) {
     sites.points.disarm(point);
     sites.points.drop(point);
