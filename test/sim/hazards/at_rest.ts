@@ -4,7 +4,7 @@ import type { AuthorityTable } from "../../../actors/authority.ts";
 import type { DecisionRecord, ShardRecord } from "../../../actors/control_store.ts";
 import type { CohortId, Row, RowKey, Scope, Site } from "../../../actors/records.ts";
 import { NanoError } from "../../../src/index.ts";
-import { SimulationError, type World } from "../../../src/simulation/index.ts";
+import { SimulationError, simulate, type World } from "../../../src/simulation/index.ts";
 import type { TwoSites } from "../two_sites.ts";
 
 /** Waits until nothing is dirty, then asks I1, I2 and I5. `unaccounted`: the list that `watchUnaccounted` gave. */
@@ -18,6 +18,17 @@ export async function atRest(
   for (const key of new Set([...unaccounted, ...sites.unaccounted()])) findings.push(`unaccounted: ${key}`);
   for (const key of sites.lost()) findings.push(`lost: ${key}`);
   for (const key of sites.differing()) findings.push(`differs: ${key}`);
+  return findings;
+}
+
+/** Plays a scenario in fifo order and in four random ones: its pause points pin the interleaving in each. */
+export async function inEachOrder(scenario: (world: World) => Promise<readonly string[]>): Promise<string[]> {
+  const { result } = await simulate({ seed: 1 }, scenario);
+  const findings = [...result];
+  for (let seed = 1; seed <= 4; seed++) {
+    const played = await simulate({ seed, order: "random" }, scenario);
+    findings.push(...played.result.map((finding) => `seed ${seed}: ${finding}`));
+  }
   return findings;
 }
 

@@ -8,7 +8,7 @@ import { type RowKey, rowKey } from "../../../actors/records.ts";
 import { NanoError } from "../../../src/index.ts";
 import { simulate, type World } from "../../../src/simulation/index.ts";
 import { TwoSites, type WorldOptions } from "../two_sites.ts";
-import { atRest, decisionBecomes, ending, isUp } from "./at_rest.ts";
+import { atRest, decisionBecomes, ending, inEachOrder, isUp } from "./at_rest.ts";
 import { unholding_ledger } from "./broken_actors.ts";
 
 const poison = "+491701";
@@ -63,8 +63,7 @@ async function swapWithPoison(world: World, options: WorldOptions): Promise<stri
 }
 
 it("39: the new side neither shows nor takes a key in db_perror, through restarts, and takes its neighbours", async () => {
-  const { result } = await simulate({ seed: 39 }, (world) => swapWithPoison(world, {}));
-  expect(result).toEqual([]);
+  expect(await inEachOrder((world) => swapWithPoison(world, {}))).toEqual([]);
 });
 
 it("39: a ledger that carries nothing over is caught", async () => {
@@ -111,7 +110,6 @@ async function dieAt(sites: TwoSites, point: string): Promise<void> {
 it.each(["aborted", "swapped"] as const)(
   "a hold that a coordinator left behind, its decision %s when it died, does not outlive the healing of its key",
   async (at) => {
-    const { result } = await simulate({ seed: 39 }, (world) => staleHold(world, at));
-    expect(result).toEqual([]);
+    expect(await inEachOrder((world) => staleHold(world, at))).toEqual([]);
   },
 );
