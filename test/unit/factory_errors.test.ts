@@ -25,7 +25,7 @@ const asking_worker = genServer(import.meta.url, "asking_worker", {
   },
 });
 
-it("a worker that passes on that another process took no request is free again, and its job is not run twice", async () => {
+it("a worker that passes on that another took no request is free again, and its job is not run twice", async () => {
   runs = 0;
   await simulate({ seed: 1 }, async (world) => {
     const { system } = await world.node("n");

@@ -28,7 +28,7 @@ const victims = [
 /** Those whose end restarts something that rests on the marks. */
 const restarted = victims.slice(2, -1);
 
-/** `restart`: db_switch has died when a row was committed and not sent; it dies again, or another does, as it restarts. */
+/** `restart`: db_switch died when a row was committed and not sent; as it restarts, it dies again or another does. */
 const ways = ["write", "repair", "restart"] as const;
 type Way = (typeof ways)[number];
 

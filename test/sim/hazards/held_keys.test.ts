@@ -62,7 +62,7 @@ async function swapWithPoison(world: World, options: WorldOptions): Promise<stri
   return [...findings, ...(await atRest(sites, unaccounted))];
 }
 
-it("39: the new side neither shows nor takes a key in db_perror, through restarts, and takes its neighbours", async () => {
+it("39: the new side neither shows nor takes a key in db_perror, after restarts too, but its neighbours", async () => {
   expect(await inEachOrder((world) => swapWithPoison(world, {}))).toEqual([]);
 });
 
