@@ -13,7 +13,7 @@ import {
   stickyQueue,
 } from "../src/index.ts";
 import type { Backend } from "./backends/backend.ts";
-import { db_module, type ModuleOptions } from "./db_module.ts";
+import { db_module, type ModuleOptions, type ModuleRequest } from "./db_module.ts";
 import type { Operation } from "./kinds/kind.ts";
 
 /** `get: (message: { key: string }, options?) => Promise<Uint8Array | null>` and so on, from the backend's kind. */
@@ -31,7 +31,7 @@ export interface DataAccessOptions {
   readonly routing?: Routing;
   /** Writes that run at once: each waits for a group commit, so there are many. Default: 128. */
   readonly writers?: number;
-  /** Default: 32. */
+  /** Default: 64. */
   readonly readers?: number;
   /** Limits of what waits, for either factory. */
   readonly jobs?: JobLimits;
@@ -62,7 +62,7 @@ export class DataAccess<B extends Backend> {
     where: Omit<ModuleOptions, "backend">,
     options: DataAccessOptions = {},
   ): Promise<DataAccess<B>> {
-    const { routing = stickyQueue(), writers = 128, readers = 32, jobs = {} } = options;
+    const { routing = stickyQueue(), writers = 128, readers = 64, jobs = {} } = options;
     const { name, kind } = backend;
     const args: ModuleOptions = { ...where, backend: name };
     return new DataAccess(
@@ -90,7 +90,7 @@ export class DataAccess<B extends Backend> {
   run(operation: string, message: unknown, options?: CallOptions): Promise<unknown> {
     const key = routingKey(message);
     const factory = this.#reads.has(operation) ? this.readers : this.writers;
-    return factory.at(key).call.run({ key, operation, message }, options);
+    return factory.call(key, "run", { key, operation, message } satisfies ModuleRequest, options);
   }
 }
 

@@ -37,6 +37,7 @@ interface State {
   readonly options: ModuleOptions;
   readonly backend: Backend;
   readonly cohortOf: CohortFinder;
+  readonly switches: Map<string, Ref<typeof db_switch>>;
   /** Who served each cohort at the latest term that it has heard of. */
   readonly served: Map<CohortId, { readonly site: Site; readonly term: number }>;
 }
@@ -52,7 +53,14 @@ export const db_module = genServer(import.meta.url, "db_module", {
         cure: "add its declaration to the thread's resource `backends`",
       });
     }
-    return { self, options, backend, cohortOf: cohortFinder(options.prefixes), served: new Map() };
+    return {
+      self,
+      options,
+      backend,
+      cohortOf: cohortFinder(options.prefixes),
+      switches: new Map(),
+      served: new Map(),
+    };
   },
 
   call: {
@@ -84,10 +92,21 @@ function planOf(backend: Backend, operation: string, message: unknown): Plan {
 
 type KeyedPlan = Exclude<Plan, { readonly type: "lookup" }>;
 
+/** Made once: a reference has a function for each handler. */
+function switchOf({ self, switches }: State, site: Site, shard: number): Ref<typeof db_switch> {
+  const name = shardProcess(site, shard, "db_switch");
+  let found = switches.get(name);
+  if (found === undefined) {
+    found = self.ref(db_switch, name);
+    switches.set(name, found);
+  }
+  return found;
+}
+
 async function ask(state: State, site: Site, plan: KeyedPlan): Promise<unknown> {
   const { backend, options } = state;
   const shard = shardOf(backend.name, plan.key, options.shards);
-  const { call } = state.self.ref(db_switch, shardProcess(site, shard, "db_switch"));
+  const { call } = switchOf(state, site, shard);
   const cohort = state.cohortOf(backend.name, plan.key);
   switch (plan.type) {
     case "get":

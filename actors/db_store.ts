@@ -1,14 +1,14 @@
 /**
  * db_store: owns one shard's store of one site. Nobody else opens it; the other site reaches it by these messages.
  *
- * State: the open store, and the applies that wait for the next commit. Applies that wait together are committed
- * together. Messages are the store contract's (stores/contract.ts).
+ * State: the open store, the applies that wait for the next commit, whether one is under way. Applies that wait
+ * together are committed together. Messages are the store contract's (stores/contract.ts).
  *
- * Always true: calls are served in order, so an apply sent after a fence was answered is checked against it;
- * an apply is answered only when it is as durable as the store's capabilities say.
+ * Always true: an apply sent after a fence was answered is checked against it; an apply is answered only when it is
+ * as durable as the store's capabilities say; one commit at a time.
  */
 
-import { type From, genServer, noReply, type Self } from "../src/index.ts";
+import { type From, genServer, noReply, type Piped, type Self, toErrorData } from "../src/index.ts";
 import type { Row, RowKey, Scope, Version } from "./records.ts";
 import type { LiveRow } from "./shard_messages.ts";
 import type { ShardOptions } from "./shard_options.ts";
@@ -29,104 +29,115 @@ interface State {
   readonly self: Self;
   readonly store: Store;
   waiting: WaitingApply[];
+  committing: boolean;
 }
 
 export const db_store = genServer(import.meta.url, "db_store", {
   init: async (options: ShardOptions, self): Promise<State> => {
     const store = await self.resource<StoreOpener>("stores").open(options.site, options.shard);
-    return { self, store, waiting: [] };
+    return { self, store, waiting: [], committing: false };
   },
 
   call: {
     apply: (state, groups: readonly ApplyGroup[], from: From<ApplyResult[][]>) => {
-      if (state.waiting.push({ groups, from }) === 1) state.self.castSelf("commit");
+      if (state.waiting.push({ groups, from }) === 1 && !state.committing) state.self.castSelf("commit");
       return noReply;
     },
-    get: async (state, keys: readonly RowKey[]): Promise<(Row | undefined)[]> => {
-      await commit(state);
-      return state.store.get(keys);
-    },
-    scan: async (state, { range, limit }: { range: ScanRange; limit: number }): Promise<Row[]> => {
-      await commit(state);
-      return state.store.scan(range, limit);
-    },
+    get: (state, keys: readonly RowKey[], from: From<(Row | undefined)[]>) =>
+      answer(state, from, state.store.get(keys)),
+    scan: (state, { range, limit }: RangeRequest, from: From<Row[]>) =>
+      answer(state, from, state.store.scan(range, limit)),
+    peek: (state, { range, limit }: RangeRequest, from: From<Row[]>) =>
+      answer(state, from, state.store.peek(range, limit)),
     lookup: (
       state,
       { backend, sub, limit }: { backend: string; sub: string; limit: number },
-    ): Promise<string[]> => state.store.lookup(backend, sub, limit),
-    fence: async (state, { scope, term }: { scope: Scope; term: number }): Promise<number> => {
-      await commit(state);
-      return state.store.fence(scope, term);
-    },
-    fences: (state, scopes: readonly Scope[]): Promise<number[]> => state.store.fences(scopes),
-    collect: async (state, { key, version }: { key: RowKey; version: Version }): Promise<boolean> => {
-      await commit(state);
-      return state.store.collect(key, version);
-    },
-    identity: (state): Promise<Identity> => state.store.identity(),
-    sync: async (state): Promise<void> => {
-      await commit(state);
-      await state.store.sync();
-    },
+      from: From<string[]>,
+    ) => answer(state, from, state.store.lookup(backend, sub, limit)),
+    fence: (state, { scope, term }: { scope: Scope; term: number }, from: From<number>) =>
+      answer(state, from, state.store.fence(scope, term)),
+    fences: (state, scopes: readonly Scope[], from: From<number[]>) =>
+      answer(state, from, state.store.fences(scopes)),
+    collect: (state, { key, version }: { key: RowKey; version: Version }, from: From<boolean>) =>
+      answer(state, from, state.store.collect(key, version)),
+    identity: (state, _: undefined, from: From<Identity>) => answer(state, from, state.store.identity()),
+    sync: (state, _: undefined, from: From<void>) => answer(state, from, state.store.sync()),
   },
 
   cast: {
-    commit: (state) => commit(state),
-    /** Reads for a client whose request db_switch let pass; answers the client itself. */
-    readFor: async (
-      state,
-      { keys, from }: { keys: readonly RowKey[]; from: From<(LiveRow | undefined)[]> },
-    ) => {
-      const now = state.self.clock.now();
-      const rows = await state.store.get(keys);
-      state.self.reply(
-        from,
-        rows.map((row) => liveRow(row, now)),
-      );
+    /** Everything that waits becomes one batch; what comes meanwhile, the next. */
+    commit: (state) => {
+      if (state.committing || state.waiting.length === 0) return;
+      const batch = state.waiting;
+      state.waiting = [];
+      state.committing = true;
+      const applied = state.store.apply(batch.flatMap(({ groups }) => groups));
+      state.self.pipe(applied, "committed", batch);
     },
-    scanFor: async (
-      state,
-      { range, limit, from }: { range: ScanRange; limit: number; from: From<LiveRow[]> },
-    ) => {
-      const now = state.self.clock.now();
-      const live: LiveRow[] = [];
-      let next = range.from;
-      for (;;) {
-        const rows = await state.store.scan({ from: next, to: range.to }, limit);
-        for (const row of rows) {
-          const shown = liveRow(row, now);
-          if (shown !== undefined && live.length < limit) live.push(shown);
-        }
-        const last = rows.at(-1);
-        if (last === undefined || rows.length < limit || live.length >= limit) break;
-        next = `${last.key}\u0000`;
+
+    /** A failure ends this process: its outcome is unknown. */
+    committed: (state, { context: batch, ...result }: Piped<WaitingApply[], ApplyResult[][]>) => {
+      if (!result.ok) throw result.error;
+      state.committing = false;
+      let next = 0;
+      for (const { groups, from } of batch) {
+        state.self.reply(from, result.value.slice(next, next + groups.length));
+        next += groups.length;
       }
-      state.self.reply(from, live);
+      if (state.waiting.length > 0) state.self.castSelf("commit");
+    },
+
+    /** Reads for a client whose request db_switch let pass; answers the client itself. */
+    readFor: (state, { keys, from }: { keys: readonly RowKey[]; from: From<(LiveRow | undefined)[]> }) => {
+      const now = state.self.clock.now();
+      const shown = state.store.get(keys).then((rows) => rows.map((row) => liveRow(row, now)));
+      answer(state, from, shown);
+    },
+    scanFor: (state, { from, ...request }: RangeRequest & { readonly from: From<LiveRow[]> }) => {
+      answer(state, from, liveRows(state, request));
     },
   },
 
   terminate: async (state) => {
-    await commit(state);
+    // What still waits is committed; nobody hears of it any more.
+    if (state.waiting.length > 0) await state.store.apply(state.waiting.flatMap(({ groups }) => groups));
     await state.store.close();
   },
 });
+
+interface RangeRequest {
+  readonly range: ScanRange;
+  readonly limit: number;
+}
+
+/** Answers when the store has: other requests go on meanwhile, in the store's order. */
+function answer<T>({ self }: State, from: From<T>, result: Promise<T>) {
+  result.then(
+    (value) => self.reply(from, value),
+    (error) => self.replyError(from, toErrorData(error)),
+  );
+  return noReply;
+}
+
+/** Up to `limit` rows that are shown, however many are not between them. */
+async function liveRows({ self, store }: State, { range, limit }: RangeRequest): Promise<LiveRow[]> {
+  const now = self.clock.now();
+  const live: LiveRow[] = [];
+  for (let from = range.from; ; ) {
+    const rows = await store.scan({ from, to: range.to }, limit);
+    for (const row of rows) {
+      const shown = liveRow(row, now);
+      if (shown !== undefined && live.length < limit) live.push(shown);
+    }
+    const last = rows.at(-1);
+    if (last === undefined || rows.length < limit || live.length >= limit) return live;
+    from = `${last.key}\u0000`;
+  }
+}
 
 /** What a client may see of a row: nothing of a tombstone or of what has expired. */
 export function liveRow(row: Row | undefined, nowMs: number): LiveRow | undefined {
   if (row === undefined || row.value === null) return undefined;
   if (row.expiresAtMs > 0 && row.expiresAtMs <= nowMs) return undefined;
   return { key: row.key, value: row.value, expiresAtMs: row.expiresAtMs };
-}
-
-/** Commits all applies that wait, in one batch, and answers each. A failure crashes the process: outcome unknown. */
-async function commit(state: State): Promise<void> {
-  if (state.waiting.length === 0) return;
-  const batch = state.waiting;
-  state.waiting = [];
-  const results = await state.store.apply(batch.flatMap(({ groups }) => groups));
-  let next = 0;
-  for (const { groups, from } of batch) {
-    state.self.reply(from, results.slice(next, next + groups.length));
-    next += groups.length;
-  }
 }

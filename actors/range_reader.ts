@@ -27,8 +27,8 @@ export class RangeReader {
   /** At most `limit` rows of each side. Errors: those of the peer's store. */
   async read(range: ScanRange, limit: number): Promise<Stretch> {
     const [local, peer] = await Promise.all([
-      this.#local.call.scan({ range, limit }),
-      this.#peer.call.scan({ range, limit }, { timeoutMs: this.#timeoutMs }),
+      this.#local.call.peek({ range, limit }),
+      this.#peer.call.peek({ range, limit }, { timeoutMs: this.#timeoutMs }),
     ]);
     const bound = lower(lastIfCut(local, limit), lastIfCut(peer, limit));
     if (bound === undefined) return { pairs: mergeRows(local, peer), next: undefined };

@@ -14,7 +14,7 @@ export const protocolLimits = {
   /** The largest body: a value of 64 KiB and its request, or the longest `accounted` request, with room. */
   frameBytesMax: 256 * 1024,
   /** Requests of one connection that wait for their answer; the driver's own bound lies below. */
-  requestsInFlightMax: 1_024,
+  requestsInFlightMax: 4_096,
   /** Keys of one `accounted` request: 1,000 of at most 100 bytes each fit a frame. */
   accountedKeysMax: 1_000,
   valueBytesMax: 64 * 1024,

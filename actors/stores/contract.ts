@@ -43,6 +43,11 @@ export interface Store {
   /** Rows with from <= key < to in key order, tombstones included, at most `limit`. */
   scan(range: ScanRange, limit: number): Promise<Row[]>;
   /**
+   * As `scan`, but at once: of what is visible now, which may not be durable yet. For comparisons: whatever is not
+   * durable has a mark, or lies in a range whose cursor waits for it.
+   */
+  peek(range: ScanRange, limit: number): Promise<Row[]>;
+  /**
    * The first keys of live rows of an indexed backend whose sub equals `sub`, in key order, at most `limit`:
    * the reverse direction of a relation, kept in the rows' own transaction and rebuilt by `rebuildIndex`.
    */

@@ -182,6 +182,11 @@ class LmdbStore implements Store {
     return this.#serially(() => scanRows(this.#environment.rows, range, limit));
   }
 
+  async peek(range: ScanRange, limit: number): Promise<Row[]> {
+    this.#check();
+    return scanRows(this.#environment.rows, range, limit);
+  }
+
   lookup(backend: string, sub: string, limit: number): Promise<string[]> {
     return this.#serially(() => {
       if (!this.#indexed.has(backend))

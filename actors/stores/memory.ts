@@ -101,6 +101,10 @@ class MemoryStore implements Store {
     return found;
   }
 
+  peek(range: ScanRange, limit: number): Promise<Row[]> {
+    return this.scan(range, limit);
+  }
+
   async lookup(backend: string, sub: string, limit: number): Promise<string[]> {
     this.#check();
     if (!this.#indexed.has(backend))

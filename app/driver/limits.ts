@@ -63,7 +63,7 @@ export interface TrafficSettings {
  * 90 s run needs for its 500,000. The skew is YCSB's.
  */
 export const defaultTraffic: TrafficSettings = {
-  inFlightMax: 512,
+  inFlightMax: 1_024,
   codeWritesMax: 192,
   operationsPerSecond: 13_500,
   writeShare: 0.75,

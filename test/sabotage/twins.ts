@@ -11,6 +11,7 @@ import { db_switch } from "../../actors/db_switch.ts";
 import type { Outcome, Taken } from "../../actors/ledger.ts";
 import type { CohortId, Row, RowKey, Scope, Site } from "../../actors/records.ts";
 import type { ShardOptions } from "../../actors/shard_options.ts";
+import type { Store } from "../../actors/stores/contract.ts";
 import type { JobReplacements } from "../../app/system/job.ts";
 import { crc32c, type Definition, type From, genServer, type Self } from "../../src/index.ts";
 
@@ -77,6 +78,7 @@ const cachedMs = 2_000;
 
 interface CachingState {
   readonly self: Self;
+  readonly store: Store;
   readonly cache: Map<RowKey, { readonly row: Row | undefined; readonly untilMs: number }>;
 }
 
@@ -91,7 +93,7 @@ export const caching_store: Definition = genServer(import.meta.url, "caching_sto
     ...store.call,
     get: async (state: CachingState, keys: readonly RowKey[]): Promise<(Row | undefined)[]> => {
       const now = state.self.clock.now();
-      const read: (Row | undefined)[] = await store.call.get(state, keys);
+      const read: (Row | undefined)[] = await state.store.get(keys);
       return keys.map((key, i) => {
         const cached = state.cache.get(key);
         if (cached !== undefined && cached.untilMs > now) return cached.row;
@@ -140,9 +142,10 @@ export const unfenced_store: Definition = genServer(import.meta.url, "unfenced_s
     fence: (
       state: { readonly unfenced: boolean },
       request: { readonly scope: Scope; readonly term: number },
+      from: From<number>,
     ) => {
       const ofCohort = !request.scope.startsWith("A/") && !request.scope.startsWith("B/");
-      return state.unfenced && ofCohort ? request.term : store.call.fence(state, request);
+      return state.unfenced && ofCohort ? request.term : store.call.fence(state, request, from);
     },
   },
 });

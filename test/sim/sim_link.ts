@@ -75,8 +75,8 @@ export const sim_link = genServer(import.meta.url, "sim_link", {
     },
     get: (state, keys: readonly RowKey[], from: From<(Row | undefined)[]>) =>
       forward(state, from, "get", { keys }, () => state.peer.call.get(keys, forEver)),
-    scan: (state, request: { range: ScanRange; limit: number }, from: From<Row[]>) =>
-      forward(state, from, "scan", request, () => state.peer.call.scan(request, forEver)),
+    peek: (state, request: { range: ScanRange; limit: number }, from: From<Row[]>) =>
+      forward(state, from, "scan", request, () => state.peer.call.peek(request, forEver)),
     fence: (state, request: { scope: Scope; term: number }, from: From<number>) =>
       forward(state, from, "fence", request, () => state.peer.call.fence(request, forEver)),
     fences: (state, scopes: readonly Scope[], from: From<number[]>) =>

@@ -70,6 +70,7 @@ export async function openSimStore(
     fences: (scopes) => store.fences(scopes),
     collect: (key, version) => serially(() => store.collect(key, version)),
     scan: (range, limit) => passing("scan", "scanned", range, () => slow(() => store.scan(range, limit))),
+    peek: (range, limit) => passing("scan", "scanned", range, () => slow(() => store.peek(range, limit))),
     lookup: (backend, sub, limit) => slow(() => store.lookup(backend, sub, limit)),
     rebuildIndex: () => store.rebuildIndex(),
     sync: () => store.sync(),
