@@ -13,6 +13,7 @@ export interface CohortState {
   readonly term: number;
   readonly blocked: boolean;
   readonly live: boolean;
+  readonly finished: boolean;
   /** The later of this and the own clock judges expiry: when the last decision that ended did so, ms since 1970. */
   readonly decidedAtMs: number;
 }
@@ -31,10 +32,12 @@ export class AuthorityTable {
     for (const record of cohorts) {
       const { site, term, blocked } = authorityOf(record, decisions);
       const live = record.phase === "live";
+      const finished = record.phase === "finished";
       // The latest decision may still be open: what an earlier one recorded holds until it ends.
       const ended = decisions.filter((decision) => decision.cohorts.includes(record.cohort));
       const decidedAtMs = Math.max(0, ...ended.map(({ endedAtMs }) => endedAtMs));
-      next.set(record.cohort, { cohort: record.cohort, site, term, blocked, live, decidedAtMs });
+      const { cohort } = record;
+      next.set(cohort, { cohort, site, term, blocked, live, finished, decidedAtMs });
     }
     this.#cohorts = next;
   }
@@ -43,6 +46,12 @@ export class AuthorityTable {
   get allLive(): boolean {
     for (const { live } of this.#cohorts.values()) if (!live) return false;
     return true;
+  }
+
+  /** Nothing is replicated any more, either way. */
+  get allFinished(): boolean {
+    for (const { finished } of this.#cohorts.values()) if (!finished) return false;
+    return this.#cohorts.size > 0;
   }
 
   /** The cohort, for a read here. Errors: `moved`, `config`. */

@@ -38,10 +38,10 @@ export interface ShardRecord {
   readonly incarnation: number;
 }
 
-/** `cohort/<cohort id>`, written by plan: live once marks are made for it. */
+/** `cohort/<cohort id>`, written by plan: live while marks are made for it; finished: never again. */
 export interface CohortRecord {
   readonly cohort: CohortId;
-  readonly phase: "off" | "live";
+  readonly phase: "off" | "live" | "finished";
   /** Its authority and term before any decision. */
   readonly site: Site;
   readonly term: number;

@@ -230,7 +230,7 @@ async function judge(
   { pairs, accounts, after }: Reread,
 ): Promise<void> {
   const now = state.self.clock.now();
-  const mismatches: RowKey[] = [];
+  const found: Suspect[] = [];
   due.forEach((suspect, i) => {
     const pair = pairs[i];
     const later = after[i];
@@ -247,19 +247,30 @@ async function judge(
       hold(state, { ...suspect, rows, round });
       return;
     }
-    mismatches.push(suspect.key);
-    suspect.pass?.mismatches.push(suspect.key);
-    settle(state, suspect);
+    found.push(suspect);
   });
-  if (mismatches.length > 0) await quarantine(state, mismatches);
+  if (found.length === 0) return;
+  const mismatches = new Set(
+    await quarantine(
+      state,
+      found.map(({ key }) => key),
+    ),
+  );
+  for (const suspect of found) {
+    if (mismatches.has(suspect.key)) suspect.pass?.mismatches.push(suspect.key);
+    settle(state, suspect);
+  }
 }
 
-async function quarantine(state: State, keys: readonly RowKey[]): Promise<void> {
+/** Returns those for which really nothing stood: others were marked meanwhile, or are served by the other site. */
+async function quarantine(state: State, suspects: readonly RowKey[]): Promise<readonly RowKey[]> {
+  const keys = await state.ledger.call.suspect({ keys: suspects, owner: "perror" });
+  if (keys.length === 0) return keys;
   state.unaccountedFound += keys.length;
   state.self.log.error({ keys }, "the sides differ and nothing stands for it");
-  await state.ledger.call.suspect({ keys, owner: "perror" });
   const entries = keys.map((key) => ({ key, version: versionZero, reason: "mismatch", attempts: 0 }));
   await state.perror.call.quarantine(entries);
+  return keys;
 }
 
 function settle(state: State, { pass }: Suspect): void {

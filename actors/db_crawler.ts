@@ -10,11 +10,12 @@
  * read again; more than `deletesPerRangeMax` peer-only rows stop the range and ask an operator.
  */
 
-import { genServer, NanoError, type Piped, type Ref, type Self } from "../src/index.ts";
+import { type From, genServer, NanoError, noReply, type Piped, type Ref, type Self } from "../src/index.ts";
 import { compareRows } from "./compare.ts";
 import { db_dirty_keys } from "./db_dirty_keys.ts";
 import { db_queuer } from "./db_queuer.ts";
 import { db_replay } from "./db_replay.ts";
+import { db_store } from "./db_store.ts";
 import { PeerSender } from "./peer_sender.ts";
 import { RangeReader } from "./range_reader.ts";
 import type { RowKey } from "./records.ts";
@@ -98,9 +99,23 @@ export const db_crawler = genServer(import.meta.url, "db_crawler", {
       state.paused = false;
       state.self.castSelf("work");
     },
+
+    /**
+     * Removes the own store's tombstones: when nothing is replicated any more, nothing older can return. Returns how
+     * many there were.
+     */
+    collectTombstones: (state, _: undefined, from: From<number>) => {
+      state.self.pipe(collectTombstones(state), "collected", from);
+      return noReply;
+    },
   },
 
   cast: {
+    collected: (state, { context: from, ...result }: Piped<From<number>, number>) => {
+      if (result.ok) state.self.reply(from, result.value);
+      else state.self.replyError(from, result.error);
+    },
+
     /** Looks for a range and works it, stretch by stretch. */
     work: (state) => {
       if (state.busy || state.paused || state.stopped !== "") return;
@@ -123,6 +138,21 @@ export const db_crawler = genServer(import.meta.url, "db_crawler", {
     },
   },
 });
+
+async function collectTombstones({ self, options }: State): Promise<number> {
+  const store = self.ref(db_store, shardProcess(options.site, options.shard, "db_store"));
+  const limit = options.tuning.crawlBatchMax;
+  let collected = 0;
+  for (let from: RowKey = ""; ; ) {
+    const rows = await store.call.scan({ range: { from, to: "" }, limit });
+    for (const { key, version, value } of rows) {
+      if (value === null && (await store.call.collect({ key, version }))) collected++;
+    }
+    const last = rows.at(-1);
+    if (last === undefined || rows.length < limit) return collected;
+    from = `${last.key}\u0000`;
+  }
+}
 
 async function workStretch(state: State): Promise<"more" | "idle"> {
   const range = await state.ledger.call.nextRange();

@@ -22,7 +22,6 @@ import {
   type Sender,
   type Taken,
 } from "./ledger.ts";
-import { dataLimits } from "./limits.ts";
 import { type LogRecord, ShardRecords } from "./log_records.ts";
 import {
   type CohortId,
@@ -36,6 +35,7 @@ import {
   type Version,
 } from "./records.ts";
 import type { ShardOptions } from "./shard_options.ts";
+import { WatchedKeys } from "./watched_keys.ts";
 
 export interface Admission {
   readonly key: RowKey;
@@ -54,6 +54,8 @@ export const notLive = "off";
 export interface SendTerms {
   readonly shardTerm: number;
   readonly cohorts: Readonly<Record<CohortId, number>>;
+  /** The migration is: ranges that a crash brought back mean nothing any more. */
+  readonly finished: boolean;
 }
 
 export interface TakenWithGrants extends Taken {
@@ -87,7 +89,7 @@ interface State {
   serial: number;
   /** Who waits for keys to become ready; at most one, the newest. */
   waiting: { readonly from: From<TakenWithGrants[]>; readonly limit: number } | undefined;
-  readonly watched: Map<CohortId, Set<RowKey> | "overflow">;
+  readonly watched: WatchedKeys;
   /** Keys that a swap carried over: neither read nor written until reconciled. */
   readonly held: Map<RowKey, string>;
   nextRange: number;
@@ -112,13 +114,13 @@ export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
       ledger,
       cohortOf,
       loggedTerm: recovered.shardTerm,
-      terms: { shardTerm: 0, cohorts: {} },
+      terms: { shardTerm: 0, cohorts: {}, finished: false },
       records: new ShardRecords(options.shard, 0),
       termsKnown: false,
       mayScan: false,
       serial: 1,
       waiting: undefined,
-      watched: new Map(),
+      watched: new WatchedKeys(),
       held: new Map(recovered.held.map(({ key, decision }) => [key, decision])),
       nextRange: 1,
     };
@@ -134,7 +136,7 @@ export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
      * every key suspect, in the same append.
      */
     start: async (state, { shardTerm, logLost }: { shardTerm: number; logLost: boolean }): Promise<void> => {
-      state.terms = { shardTerm, cohorts: {} };
+      state.terms = { shardTerm, cohorts: {}, finished: false };
       state.records = new ShardRecords(state.options.shard, shardTerm);
       state.termsKnown = false;
       state.mayScan = false;
@@ -163,6 +165,7 @@ export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
       state.terms = terms;
       state.termsKnown = true;
       dropForeign(state);
+      if (terms.finished) for (const { id } of state.ledger.ranges()) removeRange(state, id);
       answerWaiting(state);
     },
 
@@ -214,19 +217,27 @@ export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
 
     /**
      * Marks for keys that a comparison or a crawl could not settle; durable when answered. Keys that the other site
-     * serves are left to its ledger, held ones to who reconciles them. Errors: `unavailable` until it is known which.
+     * serves are left to its ledger, held ones to who reconciles them. Returns those that got a mark by this.
+     * Errors: `unavailable` until it is known who serves which.
      */
-    suspect: async (state, { keys, owner }: { keys: readonly RowKey[]; owner: MarkOwner }): Promise<void> => {
+    suspect: async (
+      state,
+      { keys, owner }: { keys: readonly RowKey[]; owner: MarkOwner },
+    ): Promise<RowKey[]> => {
       knowTerms(state);
+      const marked: RowKey[] = [];
       const records: LogRecord[] = [];
       for (const key of keys) {
         if (!isServed(state, key) || state.held.has(key)) continue;
         const version: Version = [0, state.terms.shardTerm, state.serial++];
-        state.ledger.suspect(key, cohortOfRow(state, key), version, owner, state.self.clock.now());
+        const now = state.self.clock.now();
+        if (!state.ledger.suspect(key, cohortOfRow(state, key), version, owner, now)) continue;
+        marked.push(key);
         records.push(state.records.mark(key, version, owner));
       }
       await state.log.call.append(records);
       answerWaiting(state);
+      return marked;
     },
 
     own: (state, { keys, owner }: { keys: readonly RowKey[]; owner: MarkOwner }) => {
@@ -296,8 +307,7 @@ export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
       const range = state.ledger.range(id);
       if (range === undefined) return;
       if (cursor === undefined) {
-        state.ledger.removeRange(id);
-        state.log.cast.note([state.records.rangeRemoved(id)]);
+        removeRange(state, id);
       } else {
         state.ledger.setRange({ ...range, cursor });
         state.log.cast.note([state.records.cursor(id, cursor)]);
@@ -323,19 +333,12 @@ export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
       keys.map((key) => (state.held.has(key) ? "perror" : state.ledger.account(key))),
 
     /** From now on remembers which keys of these cohorts are admitted. */
-    watch: (state, cohorts: readonly CohortId[]) => {
-      for (const cohort of cohorts) state.watched.set(cohort, new Set());
-    },
+    watch: (state, cohorts: readonly CohortId[]) => state.watched.start(cohorts),
 
     /** Which were since `watch`; "overflow" if too many, undefined if nobody watched. */
-    watched: (state, cohort: CohortId): RowKey[] | "overflow" | undefined => {
-      const keys = state.watched.get(cohort);
-      return keys === undefined || keys === "overflow" ? keys : [...keys];
-    },
+    watched: (state, cohort: CohortId) => state.watched.of(cohort),
 
-    unwatch: (state, cohorts: readonly CohortId[]) => {
-      for (const cohort of cohorts) state.watched.delete(cohort);
-    },
+    unwatch: (state, cohorts: readonly CohortId[]) => state.watched.stop(cohorts),
 
     /** Keys that may be neither read nor written here: the other side's quarantine at the swap. */
     hold: async (state, { keys, decision }: { keys: readonly RowKey[]; decision: string }): Promise<void> => {
@@ -397,7 +400,7 @@ export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
 
 function admit(state: State, { key, cohort, version, live }: Admission, records: LogRecord[]): string {
   if (!live) return notLive;
-  watch(state, cohort, key);
+  state.watched.admitted(cohort, key);
   if (state.ledger.fits(key)) {
     state.ledger.admit(key, cohort, version, state.self.clock.now());
     records.push(state.records.mark(key, version, "queuer"));
@@ -426,11 +429,9 @@ function newRange(
   return range;
 }
 
-function watch(state: State, cohort: CohortId, key: RowKey): void {
-  const keys = state.watched.get(cohort);
-  if (keys === undefined || keys === "overflow") return;
-  keys.add(key);
-  if (keys.size > dataLimits.watchedKeysMax) state.watched.set(cohort, "overflow");
+function removeRange(state: State, id: string): void {
+  state.ledger.removeRange(id);
+  state.log.cast.note([state.records.rangeRemoved(id)]);
 }
 
 function answerWaiting(state: State): void {

@@ -1,21 +1,28 @@
 /**
- * db_migration: runs the whole of it: off -> live -> copy -> validate -> ready -> failing_over -> swapped.
+ * db_migration: runs the whole of it: off -> live -> copy -> validate -> ready -> failing_over -> swapped, and, when
+ * asked, -> finished.
  *
  * State: none of its own; the phase and the moves done are in the control store, so a restart goes on from there.
- * Messages: run (with the plan of moves), progress.
+ * Messages: run (with the plan of moves), finish, progress.
  *
  * Always true: a phase is entered only when what it rests on is acknowledged by every shard (everything is suspect
  * before a cohort is live, live everywhere before the copy starts); a move is repeated until it has swapped.
  */
 
-import { genServer, NanoError, type Piped, type Ref, type Self } from "../src/index.ts";
-import { type CohortRecord, type ControlStore, controlKeys, type DecisionRecord } from "./control_store.ts";
+import { type From, genServer, NanoError, noReply, type Piped, type Ref, type Self } from "../src/index.ts";
+import {
+  authorityOf,
+  type CohortRecord,
+  type ControlStore,
+  controlKeys,
+  type DecisionRecord,
+} from "./control_store.ts";
 import { db_failover, type Move, type MoveReport, readDecisions } from "./db_failover.ts";
 import { dataLimits } from "./limits.ts";
 import type { CohortId, Site } from "./records.ts";
 import { type SiteOptions, SiteShards } from "./site_shards.ts";
 
-export type Phase = "off" | "live" | "copy" | "validate" | "ready" | "failing_over" | "swapped";
+export type Phase = "off" | "live" | "copy" | "validate" | "ready" | "failing_over" | "swapped" | "finished";
 
 /** `migration`: where the whole stands. */
 export interface MigrationRecord {
@@ -85,6 +92,16 @@ export const db_migration = genServer(import.meta.url, "db_migration", {
       state.self.castSelf("step");
     },
 
+    /**
+     * After everything has swapped: stops the reverse replication and collects the new side's tombstones. From then on
+     * writes make no marks, the old side is no longer kept equal, and no move back is possible. Answered when done;
+     * repeating it changes nothing. Errors: `conflict` in words when a gate refuses.
+     */
+    finish: (state, ends: Pick<MigrationPlan, "from" | "to">, from: From<void>) => {
+      state.self.pipe(finish(state, ends), "ended", from);
+      return noReply;
+    },
+
     progress: (state): MigrationProgress => ({
       phase: state.phase,
       moves: [...state.moves],
@@ -93,9 +110,18 @@ export const db_migration = genServer(import.meta.url, "db_migration", {
   },
 
   cast: {
+    ended: async (state, { context: from, ...result }: Piped<From<void>, void>) => {
+      if (!result.ok) {
+        state.self.replyError(from, result.error);
+        return;
+      }
+      state.phase = "finished";
+      state.self.reply(from, undefined);
+    },
+
     step: (state) => {
       const { plan } = state;
-      if (plan === undefined || state.phase === "swapped") return;
+      if (plan === undefined || state.phase === "swapped" || state.phase === "finished") return;
       state.self.pipe(step(state, plan), "stepped", undefined);
     },
 
@@ -141,7 +167,7 @@ async function step(state: State, plan: MigrationPlan): Promise<Phase> {
       await state.shards.openCopy(plan.from);
       return "live";
     case "live":
-      await goLive(state.control);
+      await setPhase(state.control, "live");
       await state.shards.refreshAll();
       await state.shards.resumeCrawlers();
       return "copy";
@@ -164,20 +190,70 @@ async function step(state: State, plan: MigrationPlan): Promise<Phase> {
     case "failing_over":
       return moveNext(state, plan);
     case "swapped":
-      return "swapped";
+    case "finished":
+      return state.phase;
   }
 }
 
-async function goLive(control: ControlStore): Promise<void> {
+async function finish(state: State, { from, to }: Pick<MigrationPlan, "from" | "to">): Promise<void> {
+  const { control, shards, phase } = state;
+  if (phase === "finished") return;
+  if (phase !== "swapped") throw new NanoError("conflict", `the phase is ${phase}; finish follows swapped`);
+  await checkFinish(state, from, to);
+  await setPhase(control, "off");
+  await shards.refreshAll();
+  // What was marked before is still sent: both sides part as equals.
+  const deadlineMs = state.self.clock.monotonicMs() + dataLimits.finishTimeoutMs;
+  for (;;) {
+    const { marks } = await shards.counts(to);
+    if (marks === 0) break;
+    if (state.self.clock.monotonicMs() > deadlineMs) {
+      throw new NanoError("timeout", `${marks} keys are still dirty; finish again later`);
+    }
+    await shards.pause(dataLimits.retryPauseMs);
+  }
+  const collected = await shards.collectTombstones(to);
+  await setPhase(control, "finished");
+  await shards.refreshAll();
+  await writePhase(control, "finished");
+  state.self.log.info({ collected }, "migration finished");
+}
+
+/** Everything is served by the new side, and nobody has to be asked about any key. */
+async function checkFinish({ control, shards }: State, from: Site, to: Site): Promise<void> {
+  const decisions = await readDecisions(control);
+  const left = (await control.list("cohort/"))
+    .map(({ value }) => value as CohortRecord)
+    .filter((record) => authorityOf(record, decisions).site !== to)
+    .map(({ cohort }) => cohort);
+  if (left.length > 0) {
+    const shown = left.slice(0, 5).join(", ");
+    throw new NanoError(
+      "conflict",
+      `${left.length} cohorts are not served by ${to} yet; move them: ${shown}`,
+    );
+  }
+  const counts = await shards.counts(to);
+  if (counts.ranges > 0)
+    throw new NanoError("conflict", `${counts.ranges} ranges are still repaired on ${to}`);
+  const quarantined = (await shards.counts(from)).perror + counts.perror;
+  const held = await shards.held(to);
+  if (quarantined + held > 0) {
+    const text = `${quarantined} keys are in db_perror and ${held} are held on ${to}; resolve them first`;
+    throw new NanoError("conflict", text);
+  }
+}
+
+/** Of every cohort. Errors: `conflict` when somebody else changes one meanwhile. */
+async function setPhase(control: ControlStore, phase: CohortRecord["phase"]): Promise<void> {
   for (const { key: cohortKey, value, revision } of await control.list("cohort/")) {
     const cohort = value as CohortRecord;
-    if (cohort.phase === "live") continue;
-    await control.compareAndSet(cohortKey, revision, { ...cohort, phase: "live" } satisfies CohortRecord);
+    if (cohort.phase === phase) continue;
+    await control.compareAndSet(cohortKey, revision, { ...cohort, phase } satisfies CohortRecord);
   }
-  const left = (await control.list("cohort/")).filter(
-    ({ value }) => (value as CohortRecord).phase !== "live",
-  );
-  if (left.length > 0) throw new NanoError("conflict", `${left.length} cohorts changed while they went live`);
+  const left = (await control.list("cohort/")).filter(({ value }) => (value as CohortRecord).phase !== phase);
+  if (left.length > 0)
+    throw new NanoError("conflict", `${left.length} cohorts changed while they went ${phase}`);
 }
 
 /** The next move, then a pause as long as the plan leaves time for. */

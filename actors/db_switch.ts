@@ -256,7 +256,11 @@ async function applyControl(state: State): Promise<void> {
   const decisions = (await state.control.list("decision/")).map(({ value }) => value as DecisionRecord);
   state.authority.update(cohorts, decisions);
   await fenceOwnStore(state);
-  await state.ledger.call.sendUnder({ shardTerm: state.shardTerm, cohorts: state.authority.ownTerms() });
+  await state.ledger.call.sendUnder({
+    shardTerm: state.shardTerm,
+    cohorts: state.authority.ownTerms(),
+    finished: state.authority.allFinished,
+  });
   state.held = new Set(await state.ledger.call.held());
 }
 

@@ -119,11 +119,12 @@ export class Ledger {
     this.#ready.delete(key);
   }
 
-  /** A mark that no admission made: found by a comparison, or recovered from the log. */
-  suspect(key: RowKey, cohort: CohortId, version: Version, owner: MarkOwner, nowMs: number): void {
-    if (this.#marks.has(key)) return;
+  /** A mark that no admission made: found by a comparison, or recovered from the log. False if one stands. */
+  suspect(key: RowKey, cohort: CohortId, version: Version, owner: MarkOwner, nowMs: number): boolean {
+    if (this.#marks.has(key)) return false;
     const quarantined = owner === "perror";
     this.#insert({ key, cohort, version, owner, pending: 0, sinceMs: nowMs, ...fresh, quarantined });
+    return true;
   }
 
   /** One admitted version is settled locally: committed, or known not to be. Returns who sends the key. */

@@ -32,6 +32,8 @@ export const dataLimits = {
   drainRatePerSecond: 10_000,
   /** All shards of a site acknowledge, a restart of one included. */
   barrierTimeoutMs: 15_000,
+  /** What is dirty when a migration ends is sent within this, a remote that was down for a while included. */
+  finishTimeoutMs: 60_000,
   retryPauseMs: 50,
   /** Whoever waits for a token looks again after this: with a rate of 0 it never comes, and timers end at 24 days. */
   tokenWaitMsMax: 60_000,

@@ -153,6 +153,20 @@ export class SiteShards {
     await this.#each((shard) => this.#ledger(site, shard).call.unhold({ cohorts }, patience));
   }
 
+  /** Keys that a site holds for reconciliation. */
+  async held(site: Site): Promise<number> {
+    const held = await this.#each((shard) => this.#ledger(site, shard).call.held(undefined, patience));
+    return held.reduce((sum, keys) => sum + keys.length, 0);
+  }
+
+  async collectTombstones(site: Site): Promise<number> {
+    const options = { timeoutMs: dataLimits.validateTimeoutMs };
+    const collected = await this.#each((shard) =>
+      this.#crawler(site, shard).call.collectTombstones(undefined, options),
+    );
+    return collected.reduce((sum, count) => sum + count, 0);
+  }
+
   /** What these decisions carried over to a site: they were aborted. */
   async unhold(site: Site, decisions: readonly string[]): Promise<void> {
     await this.retried(() =>

@@ -150,6 +150,15 @@ export class Sites {
     return this.failover.call.move({ prefix, cohorts, from, to }, limits);
   }
 
+  /**
+   * After every prefix, the rest (`*`) included, has moved to the second site: ends the reverse replication and collects
+   * tombstones. There is no way back after it. Errors: `conflict` in words when a gate refuses.
+   */
+  async finish(): Promise<void> {
+    const [from, to] = this.#options.sites;
+    await this.migration.call.finish({ from, to }, { timeoutMs: Number.POSITIVE_INFINITY });
+  }
+
   /** What stands for each of these keys in the ledger of its authority. */
   async accounts(keys: readonly RowKey[]): Promise<Account[]> {
     const { control, shards } = this.#options;
