@@ -242,7 +242,7 @@ export class Ledger {
     return again;
   }
 
-  /** A sender died: its lanes are free, what the queuer had waiting belongs to replay, replay's backoffs are forgotten. */
+  /** A sender died: its lanes are free, the queuer's keys belong to replay, replay's backoffs are forgotten. */
   disown(sender: Sender): void {
     for (const [key, holder] of this.#lanes) if (holder === sender) this.#lanes.delete(key);
     for (const entry of this.#marks.values()) {

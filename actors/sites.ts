@@ -151,8 +151,8 @@ export class Sites {
   }
 
   /**
-   * After every prefix, the rest (`*`) included, has moved to the second site: ends the reverse replication and collects
-   * tombstones. There is no way back after it. Errors: `conflict` in words when a gate refuses.
+   * After every prefix, the rest (`*`) included, has moved to the second site: ends the reverse replication and
+   * collects tombstones. There is no way back after it. Errors: `conflict` in words when a gate refuses.
    */
   async finish(): Promise<void> {
     const [from, to] = this.#options.sites;

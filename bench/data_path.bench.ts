@@ -3,8 +3,8 @@
  * puts into two environments, one after the other, with the same durability and as many rows outstanding.
  *
  * Bare LMDB writes what the adapter writes for the same rows: half of them are relations, which have an entry in the
- * reverse index too. The replicated rate counts the time until both sides agree: what waits in the queue when the loop ends is not
- * done. Segments alternate, so that other work on the machine strikes both.
+ * reverse index too. The replicated rate counts the time until both sides agree: what waits in the queue when the loop
+ * ends is not done. Segments alternate, so that other work on the machine strikes both.
  */
 
 import { mkdtempSync, rmSync } from "node:fs";

@@ -1,7 +1,7 @@
 /**
  * Does local write latency move when the remote slows? Four segments in turn, repeated: without a remote (a second
  * pair of sites whose cohorts are `off`: nothing is marked or sent), with a healthy one, with one that is 2 s slower,
- * and while it catches up. The same arrivals in all four: 70 % of the capacity with a healthy remote, found before each.
+ * and while it catches up. The same arrivals in all four: 70 % of the capacity with a healthy remote, found before.
  *
  * The queue and the ledger are small, so that the slow segment goes through all of it: sends time out, the breaker
  * opens, the queue overflows to replay, and the full ledger becomes ranges that the crawler repairs afterwards. If

@@ -13,7 +13,7 @@ import { availableParallelism, cpus, loadavg } from "node:os";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Command } from "commander";
-import { type Bench, type BenchOptions, type BenchResult, median, meets } from "./result.ts";
+import { type Bench, type BenchOptions, type BenchRatio, type BenchResult, median, meets } from "./result.ts";
 
 interface Flags {
   readonly quick?: boolean;
@@ -121,14 +121,16 @@ function table(bench: Bench, { rows, ratios, facts }: BenchResult): string {
   for (const ratio of ratios) {
     const { name, values, target } = ratio;
     const met = meets(ratio);
-    const goal =
-      target === undefined
-        ? ""
-        : `  target ${"atMost" in target ? `at most ${target.atMost}` : `at least ${target.atLeast}`}: ${met ? "met" : "MISSED"}`;
+    const verdict = met ? "met" : "MISSED";
+    const goal = target === undefined ? "" : `  target ${boundOf(target)}: ${verdict}`;
     lines.push(`  ${name.padEnd(width)}  ${spread(values)} x${goal}`);
   }
   for (const [name, value] of Object.entries(facts)) lines.push(`  ${name}: ${value}`);
   return `${lines.join("\n")}\n`;
+}
+
+function boundOf(target: NonNullable<BenchRatio["target"]>): string {
+  return "atMost" in target ? `at most ${target.atMost}` : `at least ${target.atLeast}`;
 }
 
 /** The median, and between which values it lies. */

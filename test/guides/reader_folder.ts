@@ -29,7 +29,7 @@ export class ReaderFolder {
       mkdirSync(dirname(join(source, name)), { recursive: true });
       writeFileSync(join(source, name), text);
     }
-    const config = ts.readConfigFile(join(projectRoot, "tsconfig.json"), ts.sys.readFile);
+    const config = ts.readConfigFile(join(projectRoot, "tsconfig.json"), (path) => ts.sys.readFile(path));
     const overrides = { rootDir: "src", outDir: "dist", declaration: false, declarationMap: false };
     const { options, fileNames, errors } = ts.parseJsonConfigFileContent(
       {

@@ -50,6 +50,11 @@ export const longSuites: Readonly<Record<string, LongSuite>> = {
       sabotage("--clean --users 1000 --seconds 10"),
     ],
   },
+  swarm: {
+    proves: "migrations under faults that each seed draws lose nothing and come to rest",
+    full: [command("test/sim/swarm_run.js", "--seeds 300")],
+    tenth: [command("test/sim/swarm_run.js", "--seeds 30 --from 1000")],
+  },
   kill: {
     proves: "a migration whose system is killed again and again goes on and loses nothing",
     full: [command("test/long/kill_rounds.js", "--rounds 20")],

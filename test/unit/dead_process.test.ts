@@ -22,7 +22,7 @@ const ledger = genServer(import.meta.url, "ledger", {
 const worker = genServer(import.meta.url, "worker", {
   init: (_: undefined, self): { readonly self: Self } => ({ self }),
   call: {
-    work: (state, _: undefined, _from: From<void>) => {
+    work: (state, _message: undefined, _from: From<void>) => {
       const gate = state.self.resource<Gate>("gate");
       const { call, cast } = state.self.ref(ledger, "ledger");
       const work = async (): Promise<void> => {

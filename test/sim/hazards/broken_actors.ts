@@ -11,7 +11,7 @@ import { db_switch } from "../../../actors/db_switch.ts";
 import { Ledger } from "../../../actors/ledger.ts";
 import type { MarkOwner, RowKey, Scope } from "../../../actors/records.ts";
 import { type ShardOptions, shardProcess } from "../../../actors/shard_options.ts";
-import { type Definition, genServer } from "../../../src/index.ts";
+import { type Definition, type From, genServer, noReply, type Self } from "../../../src/index.ts";
 import { type Callbacks, lateApply } from "./late_messages.ts";
 
 const ledger: Callbacks<typeof db_dirty_keys> = db_dirty_keys.callbacks;
@@ -111,26 +111,34 @@ export const forgetful_failover = genServer(import.meta.url, "forgetful_failover
 }) as typeof db_failover;
 
 interface OwnerlessState {
+  readonly self: Self;
   readonly ledger: Ledger;
+  readonly termsKnown: boolean;
 }
 
-/** Gives a key's lane to whoever asks, whoever owns its mark, and lists what is marked. */
+/** Gives a key's lane to whoever asks, whoever owns its mark or has the lane, and lists what is marked. */
 export const ownerless_ledger: Definition = genServer(import.meta.url, "ownerless_ledger", {
   ...(ledger as Callbacks<Definition>),
   call: {
     ...ledger.call,
     marked: ({ ledger: marks }: OwnerlessState): RowKey[] => [...marks.marks()].map(({ key }) => key),
-    take: (state: OwnerlessState, keys: readonly RowKey[]) => {
-      const free = keys.filter((key) => state.ledger.version(key) !== undefined);
-      const owners = free.map((key) => [key, state.ledger.owner(key)] as const);
-      state.ledger.disown("queuer");
-      for (const key of free) state.ledger.own(key, "queuer");
-      const answer = ledger.call.take(state, keys);
-      for (const [key, owner] of owners) state.ledger.own(key, owner ?? "replay");
-      return answer;
+    take: (state: OwnerlessState, keys: readonly RowKey[], from: From) => {
+      void taken(state, keys).then((answer) => state.self.reply(from, answer));
+      return noReply;
     },
   },
 });
+
+async function taken(state: OwnerlessState, keys: readonly RowKey[]): Promise<unknown> {
+  while (!state.termsKnown) await state.self.sleep(1);
+  const marked = keys.filter((key) => state.ledger.version(key) !== undefined);
+  const owners = marked.map((key) => [key, state.ledger.owner(key)] as const);
+  state.ledger.releaseUnmarked(marked);
+  for (const key of marked) state.ledger.own(key, "queuer");
+  const answer: unknown = ledger.call.take(state, keys);
+  for (const [key, owner] of owners) state.ledger.own(key, owner ?? "replay");
+  return answer;
+}
 
 /** Starts with everything that is marked, as replay does. */
 export const rebuilding_queuer: Definition = genServer(import.meta.url, "rebuilding_queuer", {
