@@ -49,12 +49,15 @@ interface Suspect {
 /** One validation: open until the last stretch was read and its last suspect settled. */
 interface Pass {
   readonly from: From<Validation>;
+  readonly range: ScanRange;
   readonly startedAtMs: number;
   readonly full: boolean;
   rows: number;
   suspects: number;
   open: number;
   reading: boolean;
+  /** Another pass over the same range began: its caller had given this one up. */
+  abandoned: boolean;
   readonly mismatches: RowKey[];
 }
 
@@ -65,6 +68,7 @@ interface State {
   readonly perror: Ref<typeof db_perror>;
   readonly reader: RangeReader;
   readonly suspects: Heap<Suspect>;
+  readonly passes: Set<Pass>;
   wakeAtMs: number;
   comparedRows: number;
   unaccountedFound: number;
@@ -74,6 +78,8 @@ interface State {
 interface StretchContext {
   readonly pass: Pass;
   readonly range: ScanRange;
+  /** When it was asked for, monotonic ms. */
+  readonly atMs: number;
 }
 
 export const db_compare = genServer(import.meta.url, "db_compare", {
@@ -86,6 +92,7 @@ export const db_compare = genServer(import.meta.url, "db_compare", {
       perror: self.ref(db_perror, named("db_perror")),
       reader: new RangeReader(self, options),
       suspects: new Heap(),
+      passes: new Set(),
       wakeAtMs: Number.POSITIVE_INFINITY,
       comparedRows: 0,
       unaccountedFound: 0,
@@ -95,20 +102,24 @@ export const db_compare = genServer(import.meta.url, "db_compare", {
 
   call: {
     /**
-     * Compares every row of the range on both sides; answered when the last suspect is settled.
-     * Errors: those of the peer's store, after which the pass must be started again.
+     * Compares every row of the range on both sides; answered when the last suspect is settled. Errors: those of the
+     * peer's store, after which the pass must be started again; `canceled` when that is done before it has ended.
      */
     validate: (state, range: ScanRange, from: From<Validation>) => {
+      abandon(state, range);
       const pass: Pass = {
         from,
+        range,
         startedAtMs: state.self.clock.now(),
         full: range.from === "" && range.to === "",
         rows: 0,
         suspects: 0,
         open: 0,
         reading: true,
+        abandoned: false,
         mismatches: [],
       };
+      state.passes.add(pass);
       readStretch(state, { pass, range });
       return noReply;
     },
@@ -139,8 +150,10 @@ export const db_compare = genServer(import.meta.url, "db_compare", {
       state,
       { context, ...result }: Piped<StretchContext, { pairs: Pair[]; next: RowKey | undefined }>,
     ) => {
-      const { pass, range } = context;
+      const { pass, range, atMs } = context;
+      if (pass.abandoned) return;
       if (!result.ok) {
+        state.passes.delete(pass);
         state.self.replyError(pass.from, result.error);
         return;
       }
@@ -149,7 +162,15 @@ export const db_compare = genServer(import.meta.url, "db_compare", {
       if (result.value.next === undefined) {
         pass.reading = false;
         endPass(state, pass);
-      } else readStretch(state, { pass, range: { from: result.value.next, to: range.to } });
+        return;
+      }
+      // Live traffic first: the pass takes half of the time at most.
+      const tookMs = Math.min(dataLimits.comparePauseMsMax, state.self.clock.monotonicMs() - atMs);
+      state.self.castAfter(tookMs, "nextStretch", { pass, range: { from: result.value.next, to: range.to } });
+    },
+
+    nextStretch: (state, next: Pick<StretchContext, "pass" | "range">) => {
+      if (!next.pass.abandoned) readStretch(state, next);
     },
 
     recheck: (state) => {
@@ -182,7 +203,19 @@ interface Reread {
   readonly after: readonly Pair[];
 }
 
-function readStretch(state: State, context: StretchContext): void {
+/** Its caller is told; what was found so far stays suspect. */
+function abandon(state: State, { from, to }: ScanRange): void {
+  for (const pass of state.passes) {
+    if (pass.range.from !== from || pass.range.to !== to) continue;
+    pass.abandoned = true;
+    state.passes.delete(pass);
+    const message = "another comparison of this range began";
+    state.self.replyError(pass.from, { code: "canceled", message });
+  }
+}
+
+function readStretch(state: State, stretch: Pick<StretchContext, "pass" | "range">): void {
+  const context: StretchContext = { ...stretch, atMs: state.self.clock.monotonicMs() };
   const limit = state.options.tuning.crawlBatchMax;
   state.self.pipe(state.reader.read(context.range, limit), "stretchRead", context);
 }
@@ -280,7 +313,8 @@ function settle(state: State, { pass }: Suspect): void {
 }
 
 function endPass(state: State, pass: Pass): void {
-  if (pass.reading || pass.open > 0) return;
+  if (pass.reading || pass.open > 0 || pass.abandoned) return;
+  state.passes.delete(pass);
   const endedAtMs = state.self.clock.now();
   if (pass.full) state.lastFullPassAtMs = endedAtMs;
   const { rows, suspects, mismatches, startedAtMs } = pass;

@@ -41,6 +41,8 @@ export const dataLimits = {
   blockedPauseMs: 10,
   /** A whole move, comparison before the block included. */
   moveTimeoutMs: 600_000,
+  /** Between two stretches of a comparison: a peer that is slow must not slow it to half of that again. */
+  comparePauseMsMax: 20,
   /** One shard's full comparison. */
   validateTimeoutMs: 600_000,
 } as const;

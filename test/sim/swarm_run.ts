@@ -1,7 +1,7 @@
 /**
  * `node dist/test/sim/swarm_run.js [--from SEED] [--seeds N]`: swarms (swarm.ts) of N seeds, one after the other. For
- * each that fails it prints what was found, or how the play broke off, and the command that plays this seed again; at the
- * end, what all the faults together did. Exit codes: 0 nothing was found, 1 something was, 2 wrong usage.
+ * each that fails it prints what was found, or how the play broke off, and the command that plays this seed again; at
+ * the end, what all the faults together did. Exit codes: 0 nothing was found, 1 something was, 2 wrong usage.
  */
 
 import { Command, InvalidArgumentError } from "commander";
