@@ -5,7 +5,7 @@ import { Command, InvalidArgumentError } from "commander";
 import { toErrorData } from "../src/index.ts";
 import { type ConfigOverrides, isConfigError, parseRouting, prepareData, readConfig } from "./config.ts";
 import { defaultReportDirectory, migrate } from "./migrate.ts";
-import { planText } from "./plan.ts";
+import { planText, refuseUnsafe } from "./plan.ts";
 import { summary, writeReport } from "./report.ts";
 
 interface MigrateFlags {
@@ -67,7 +67,7 @@ program
   });
 
 async function runMigrate(flags: MigrateFlags): Promise<void> {
-  const settings = prepareData(readConfig(flags.config, overridesOf(flags)), flags.data);
+  const settings = prepareData(refuseUnsafe(readConfig(flags.config, overridesOf(flags))), flags.data);
   const goOn = `to go on: nanoactor migrate --data ${settings.dataDirectory} (with the same options)`;
   process.once("SIGINT", () => {
     process.stderr.write(`\ninterrupted; ${goOn}\n`);

@@ -1,7 +1,8 @@
 /** `nanoactor plan`: what a configuration would do, and which of its combinations are refused. */
 
 import { backends } from "../actors/backends/index.ts";
-import { checkPlan } from "../actors/plan.ts";
+import { checkPlan, type Refusal } from "../actors/plan.ts";
+import { NanoError } from "../src/index.ts";
 import type { Config } from "./config.ts";
 import { callingCodes } from "./driver/numbering_plans.ts";
 
@@ -11,14 +12,8 @@ export interface PlanText {
 }
 
 export function planText(config: Config): PlanText {
-  const routingOf = (name: string): string =>
-    typeof config.routing === "string" ? config.routing : (config.routing[name] ?? "sticky_queue");
-  const planned = config.backends.map((name) => {
-    const backend = backends[name];
-    const affinity = backend?.kind.affinity ?? "none";
-    return { name, kind: backend?.kind.name ?? "", affinity, routing: routingOf(name) };
-  });
-  const refusals = checkPlan({ backends: planned, durability: config.durability, store: lmdbCapabilities });
+  const planned = plannedBackends(config);
+  const refusals = refusalsOf(config);
   const lines = [
     `${config.users} users, ${config.backends.length} backends, ` +
       `${config.shards} shards a site on ${config.threads} threads`,
@@ -29,6 +24,28 @@ export function planText(config: Config): PlanText {
     ...refusals.map(({ field, message, cure }) => `REFUSED ${field}: ${message}; ${cure}`),
   ];
   return { text: lines.join("\n"), refused: refusals.length > 0 };
+}
+
+/** What the configuration combines and no promise can be kept with. */
+export function refusalsOf(config: Config): Refusal[] {
+  const { durability } = config;
+  return checkPlan({ backends: plannedBackends(config), durability, store: lmdbCapabilities });
+}
+
+/** Errors: `config` with the first refusal's field and cure. */
+export function refuseUnsafe(config: Config): Config {
+  const [refusal] = refusalsOf(config);
+  if (refusal === undefined) return config;
+  const { field, message, cure } = refusal;
+  throw new NanoError("config", `${field}: ${message}; ${cure}`, { field, cure });
+}
+
+function plannedBackends({ backends: names, routing }: Config) {
+  return names.map((name) => {
+    const kind = backends[name]?.kind;
+    const own = typeof routing === "string" ? routing : (routing[name] ?? "sticky_queue");
+    return { name, kind: kind?.name ?? "", affinity: kind?.affinity ?? "none", routing: own };
+  });
 }
 
 const durabilityText = {
