@@ -245,16 +245,19 @@ export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
       answerWaiting(state);
     },
 
-    /** These keys are db_perror's; durable when answered: unlike other owners, this one survives a crash. */
-    quarantine: async (state, keys: readonly RowKey[]): Promise<void> => {
-      const records: LogRecord[] = [];
-      for (const key of keys) {
-        const version = state.ledger.version(key);
-        if (version === undefined) continue;
-        state.ledger.own(key, "perror");
-        records.push(state.records.mark(key, version, "perror"));
-      }
-      await state.log.call.append(records);
+    /**
+     * These keys are db_perror's, unless they were written since the version that was rejected: that one has not been
+     * tried. Durable when answered: unlike other owners, this one survives a crash.
+     */
+    quarantine: async (
+      state,
+      rejected: readonly { readonly key: RowKey; readonly version: Version }[],
+    ): Promise<void> => {
+      const taken = rejected.filter(({ key, version }) => state.ledger.mayQuarantine(key, version));
+      await state.log.call.append(
+        taken.map(({ key, version }) => state.records.mark(key, version, "perror")),
+      );
+      for (const { key, version } of rejected) state.ledger.quarantine(key, version);
     },
 
     /** A sender started: what an earlier one held is free, and the queuer's keys go to replay. */

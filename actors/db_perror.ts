@@ -12,7 +12,7 @@ import { genServer, NanoError, type Ref, type Self } from "../src/index.ts";
 import { db_dirty_keys } from "./db_dirty_keys.ts";
 import { db_dirty_log } from "./db_dirty_log.ts";
 import { dataLimits } from "./limits.ts";
-import type { LogRecord } from "./log_records.ts";
+import { ShardRecords } from "./log_records.ts";
 import type { RowKey, Version } from "./records.ts";
 import { splitRowKey } from "./records.ts";
 import { type ShardOptions, shardProcess } from "./shard_options.ts";
@@ -33,7 +33,8 @@ interface State {
   readonly log: Ref<typeof db_dirty_log>;
   readonly ledger: Ref<typeof db_dirty_keys>;
   readonly entries: Map<RowKey, PerrorEntry>;
-  shardTerm: number;
+  /** Makes what is logged under the shard term. */
+  records: ShardRecords;
 }
 
 export const db_perror = genServer(import.meta.url, "db_perror", {
@@ -44,15 +45,17 @@ export const db_perror = genServer(import.meta.url, "db_perror", {
     const quarantined = new Set(await ledger.call.quarantined());
     const entries = new Map<RowKey, PerrorEntry>();
     // An entry whose mark has gone healed just before the crash.
-    for (const entry of perror) if (quarantined.has(entry.key)) entries.set(entry.key, entry);
-    return { self, options, log, ledger, entries, shardTerm: 0 };
+    for (const { key, version, reason, attempts, firstAtMs } of perror) {
+      if (quarantined.has(key)) entries.set(key, { key, version, reason, attempts, firstAtMs });
+    }
+    return { self, options, log, ledger, entries, records: new ShardRecords(options.shard, 0) };
   },
 
   call: {
     /** A new shard term: entries are logged again under it, before the ledger's start record voids older ones. */
     start: async (state, { shardTerm }: { shardTerm: number }): Promise<void> => {
-      state.shardTerm = shardTerm;
-      await state.log.call.append([...state.entries.values()].map((entry) => record(state, entry)));
+      state.records = new ShardRecords(state.options.shard, shardTerm);
+      await state.log.call.append([...state.entries.values()].map((entry) => state.records.perror(entry)));
     },
 
     /** Durable when answered. Errors: `overloaded` when the quarantine is full. */
@@ -62,13 +65,13 @@ export const db_perror = genServer(import.meta.url, "db_perror", {
         throw new NanoError("overloaded", text);
       }
       const now = state.self.clock.now();
-      const added = entries.map((entry) => ({
-        ...entry,
-        firstAtMs: state.entries.get(entry.key)?.firstAtMs ?? now,
-      }));
-      await state.log.call.append(added.map((entry) => record(state, entry)));
+      const added = entries.map(({ key, version, reason, attempts }): PerrorEntry => {
+        const firstAtMs = state.entries.get(key)?.firstAtMs ?? now;
+        return { key, version, reason, attempts, firstAtMs };
+      });
+      await state.log.call.append(added.map((entry) => state.records.perror(entry)));
       for (const entry of added) state.entries.set(entry.key, entry);
-      await state.ledger.call.quarantine(added.map(({ key }) => key));
+      await state.ledger.call.quarantine(added);
     },
 
     /** Entries whose key starts with `prefix` (any backend), at most `limit`, in no order. */
@@ -105,13 +108,7 @@ export const db_perror = genServer(import.meta.url, "db_perror", {
   },
 });
 
-function record(state: State, entry: PerrorEntry): LogRecord {
-  return { type: "perror", shard: state.options.shard, shardTerm: state.shardTerm, ...entry };
-}
-
 function remove(state: State, keys: readonly RowKey[]): void {
-  const { shard } = state.options;
-  const { shardTerm } = state;
   const gone = keys.filter((key) => state.entries.delete(key));
-  state.log.cast.note(gone.map((key) => ({ type: "perror_resolved", shard, shardTerm, key })));
+  state.log.cast.note(gone.map((key) => state.records.perrorResolved(key)));
 }

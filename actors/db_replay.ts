@@ -274,11 +274,13 @@ async function settle(state: State, sent: readonly Sent[]): Promise<void> {
         state.repaired++;
         break;
       case "rejected": {
-        results.push({ taken, outcome: "parked" });
         const backoff = backOff(state, taken.key);
         backoff.rejections++;
-        if (backoff.rejections < state.options.tuning.rejectionsMax) park(state, taken.key, backoff);
-        else poison.push({ ...taken, reason: outcome.code, attempts: backoff.attempts });
+        const isPoison = backoff.rejections >= state.options.tuning.rejectionsMax;
+        // A poison key that was written meanwhile stays with replay: the new version is tried at once.
+        results.push({ taken, outcome: isPoison ? "again" : "parked" });
+        if (isPoison) poison.push({ ...taken, reason: outcome.code, attempts: backoff.attempts });
+        else park(state, taken.key, backoff);
         break;
       }
       case "unknown":

@@ -164,6 +164,20 @@ export class Ledger {
     if (owner === "replay") this.#makeReady(entry);
   }
 
+  /** Nothing was admitted for the key since this version. */
+  mayQuarantine(key: RowKey, version: Version): boolean {
+    const entry = this.#marks.get(key);
+    return entry !== undefined && entry.pending === 0 && compareVersions(entry.version, version) === 0;
+  }
+
+  /** db_perror has an entry for this version of the key; it owns the mark if there is no newer one to try. */
+  quarantine(key: RowKey, version: Version): void {
+    const entry = this.#marks.get(key);
+    if (entry === undefined) return;
+    entry.quarantined = true;
+    if (this.mayQuarantine(key, version)) this.#setOwner(entry, "perror");
+  }
+
   /** After a backoff: replay may have the key again. */
   unpark(key: RowKey): void {
     const entry = this.#marks.get(key);

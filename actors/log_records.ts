@@ -32,6 +32,8 @@ export type LogRecord = OfShard &
     | { readonly type: "held"; readonly key: RowKey; readonly decision: string }
   );
 
+type PerrorFields = Omit<Extract<LogRecord, { readonly type: "perror" }>, "type" | keyof OfShard>;
+
 /** Makes the records of one shard under one term. */
 export class ShardRecords {
   readonly #of: OfShard;
@@ -64,6 +66,14 @@ export class ShardRecords {
 
   cursor(id: string, cursor: RowKey): LogRecord {
     return { type: "cursor", ...this.#of, id, cursor };
+  }
+
+  perror({ key, version, reason, attempts, firstAtMs }: PerrorFields): LogRecord {
+    return { type: "perror", ...this.#of, key, version, reason, attempts, firstAtMs };
+  }
+
+  perrorResolved(key: RowKey): LogRecord {
+    return { type: "perror_resolved", ...this.#of, key };
   }
 
   /** An empty decision lets the key go. */

@@ -22,7 +22,7 @@ describe("a migration under faults that the seed draws", () => {
       const { lost, unaccounted, differing, acknowledged } = result;
       expect({ lost, unaccounted, differing }).toEqual({ lost: [], unaccounted: [], differing: [] });
       expect(acknowledged).toBeGreaterThan(100);
-      },
+    },
   );
 });
 
