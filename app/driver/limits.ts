@@ -21,7 +21,7 @@ export const driverLimits = {
   retryMaxMs: 500,
   /** A take reads all keys of its user: what one user may have bounds its cost. */
   oneTimeKeysPerUserMax: 128,
-  /** Time between two random samples, and their size: what the issue asks for. */
+  /** Time between two random samples, and their size: often enough to see a key that is unaccounted for a second. */
   sampleEveryMs: 250,
   sampleKeys: 1_000,
   /** A row that contradicts the model is looked at again after this, with a fresh model. */
