@@ -104,7 +104,6 @@ export {
   type DataResources,
   layout,
   logFolders,
-  olderLogFolders,
   openDataDirectory,
   threadSetup,
 } from "./stores/data_directory.ts";

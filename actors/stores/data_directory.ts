@@ -83,7 +83,7 @@ export function logFolders(directory: string): Pick<SitesOptions, "logFolder" | 
 }
 
 /** Log folders of earlier runs on threads that this run does not have: to be read, not written. */
-export function olderLogFolders(directory: string, site: Site, threads: readonly number[]): string[] {
+function olderLogFolders(directory: string, site: Site, threads: readonly number[]): string[] {
   const own = new Set(threads.map((thread) => layout.log(directory, site, thread)));
   const folder = join(directory, site);
   mkdirSync(folder, { recursive: true });
