@@ -19,6 +19,7 @@ import { type DeadLetterReason, type HostOptions, type LocalSpawn, noDeadLetters
 import { HostRequests } from "./host_requests.ts";
 import { coreLimits } from "./limits.ts";
 import { Links } from "./links.ts";
+import { Peers } from "./peers.ts";
 import { PendingCalls } from "./pending_calls.ts";
 import { formatPid, type Pid, type Target } from "./pid.ts";
 import { heldAtEnd, Process } from "./process.ts";
@@ -39,6 +40,7 @@ export class Host {
   readonly log: Logger;
   readonly resources: Readonly<Record<string, unknown>>;
   readonly registry = new Registry();
+  readonly peers: Peers;
   readonly pending: PendingCalls;
   readonly links: Links;
   readonly requests: HostRequests;
@@ -47,11 +49,9 @@ export class Host {
   readonly #transport: Transport<Envelope>;
   readonly #queue: RunQueue;
   readonly #processes = new Map<number, Process>();
-  readonly #peers = new Map<number, number>();
   readonly #deferred = new DeferredCalls();
   readonly #loadDefinition: HostOptions["loadDefinition"];
   #nextId = 1;
-  #nextAny = 0;
   readonly deadLetters = noDeadLetters();
 
   constructor(options: HostOptions) {
@@ -69,7 +69,8 @@ export class Host {
     this.pending = new PendingCalls(options.clock);
     this.links = new Links(this);
     this.requests = new HostRequests(this, options.loadDefinition);
-    for (const { thread, incarnation } of options.peers) this.#peers.set(thread, incarnation);
+    this.peers = new Peers(options.transport);
+    for (const { thread, incarnation } of options.peers) this.peers.up(thread, incarnation);
     options.transport.onMessages((envelopes) => {
       for (const envelope of envelopes) this.#receive(envelope);
     });
@@ -85,10 +86,6 @@ export class Host {
 
   processes(): IterableIterator<Process> {
     return this.#processes.values();
-  }
-
-  threads(): number[] {
-    return [this.thread, ...this.#peers.keys()].sort((a, b) => a - b);
   }
 
   /** Starts a process where `options.thread` says. Errors: `init`'s own, `already_started`, `timeout`, `noproc`. */
@@ -108,7 +105,8 @@ export class Host {
       },
       initTimeoutMs: spawn.initTimeoutMs ?? coreLimits.initTimeoutMs,
     };
-    const thread = this.#place(spawn.thread);
+    const thread = this.peers.place(spawn.thread);
+    if (thread === undefined) throw new NanoError("noproc", "no worker thread is up");
     if (thread === this.thread) {
       const loaded = "callbacks" in definition ? definition : await this.#loadDefinition(definition);
       return this.spawnLocal(loaded, options, local);
@@ -228,7 +226,7 @@ export class Host {
 
   /** Sends a request to another host; its answer is as that of a call. */
   request(thread: number, method: string, message: unknown, timeoutMs: number): Promise<unknown> {
-    const incarnation = this.incarnationOf(thread);
+    const incarnation = this.peers.incarnationOf(thread);
     if (incarnation === undefined)
       return Promise.reject(new NanoError("noproc", `${method}: thread ${thread} is down`));
     const deadlineMs = timeoutMs === Number.POSITIVE_INFINITY ? 0 : this.clock.now() + timeoutMs;
@@ -315,7 +313,7 @@ export class Host {
       incarnation,
     };
     if (to.thread === this.thread && to.incarnation === this.incarnation) return this.#receive(envelope);
-    if (this.#peers.get(to.thread) === to.incarnation && this.#transport.post(to.thread, envelope))
+    if (this.peers.incarnationOf(to.thread) === to.incarnation && this.#transport.post(to.thread, envelope))
       return true;
     this.countDeadLetter("thread_down");
     return false;
@@ -325,13 +323,9 @@ export class Host {
     return typeof target === "string" ? this.registry.whereis(target) : target;
   }
 
-  incarnationOf(thread: number): number | undefined {
-    return thread === this.thread ? this.incarnation : this.#peers.get(thread);
-  }
-
   /** Tells every other host. */
   broadcast(method: string, message: unknown): void {
-    for (const [thread, incarnation] of this.#peers) {
+    for (const [thread, incarnation] of this.peers.entries()) {
       this.post("system", { node: this.node, thread, incarnation, id: clientId }, method, message, undefined);
     }
   }
@@ -480,21 +474,13 @@ export class Host {
 
   #threadChanged(thread: number, incarnation: number, up: boolean): void {
     if (up) {
-      this.#peers.set(thread, incarnation);
+      this.peers.up(thread, incarnation);
       if (this.thread === 0) this.requests.shareRegistry(thread, incarnation);
       return;
     }
-    if (this.#peers.get(thread) === incarnation) this.#peers.delete(thread);
+    this.peers.down(thread, incarnation);
     this.registry.releaseThread(thread, incarnation);
     this.pending.failThread(thread, incarnation);
     this.links.threadDown(thread, incarnation);
-  }
-
-  #place(thread: SpawnOptions["thread"]): number {
-    if (thread === undefined) return this.thread;
-    if (typeof thread === "number") return thread;
-    if (thread !== "any") return thread.with.thread;
-    const workers = this.threads().filter((candidate) => candidate !== 0);
-    return workers[this.#nextAny++ % Math.max(1, workers.length)] ?? 0;
   }
 }

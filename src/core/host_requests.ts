@@ -147,7 +147,7 @@ export class HostRequests {
   }
 
   #toMain(method: string, message: unknown): void {
-    const incarnation = this.#host.incarnationOf(0);
+    const incarnation = this.#host.peers.incarnationOf(0);
     if (incarnation === undefined) return;
     this.#host.post(
       "system",

@@ -168,7 +168,7 @@ export class Links {
       if (watch === undefined) continue;
       this.#watches.delete(ref);
       const { target } = watch;
-      if (this.#host.incarnationOf(target.thread) === target.incarnation)
+      if (this.#host.peers.incarnationOf(target.thread) === target.incarnation)
         this.#host.post("demonitor", target, "", { ref, pid: process.pid }, undefined);
     }
   }

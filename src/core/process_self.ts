@@ -185,7 +185,11 @@ export class ProcessSelf implements Self {
   }
 
   threads(): readonly number[] {
-    return this.#host.threads();
+    return this.#host.peers.threads();
+  }
+
+  awayThread(placement: SpawnOptions["thread"]): string | undefined {
+    return this.#host.peers.awayFor(placement);
   }
 
   /** Called as the process ends. */

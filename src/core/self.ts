@@ -117,4 +117,6 @@ export interface Self {
   resource<T>(name: string): T;
   /** All live threads of the system, the main one (0) included. */
   threads(): readonly number[];
+  /** In words, which thread a process that is placed so has to wait for; undefined if it can start. */
+  awayThread(placement: SpawnOptions["thread"]): string | undefined;
 }

@@ -238,7 +238,9 @@ async function startAgain(
   for (const child of affected)
     if (child !== failed && child.spec.restart === "temporary") state.children.delete(child.spec.id);
   const standing = affected.filter(({ spec }) => state.children.has(spec.id));
-  const away = standing.map(({ spec }) => awayThread(state, spec)).find((thread) => thread !== undefined);
+  const away = standing
+    .map(({ spec }) => state.self.awayThread(spec.thread))
+    .find((thread) => thread !== undefined);
   if (away !== undefined) {
     retryThread(state, failed, away, former);
     return undefined;
@@ -273,13 +275,13 @@ function affectedBy(state: State, failed: Child): Child[] {
 }
 
 /** A dead thread is being replaced: its children wait for it instead of using up the intensity, but not for ever. */
-function retryThread(state: State, child: Child, thread: number, former: Pid | undefined): void {
+function retryThread(state: State, child: Child, away: string, former: Pid | undefined): void {
   const waitedMs = state.self.clock.monotonicMs() - (child.restarting?.sinceMs ?? Number.POSITIVE_INFINITY);
   if (waitedMs < coreLimits.threadWaitMs || child.restarting === undefined) {
     retryLater(state, child, "threadBack", coreLimits.threadPollMs, former);
     return;
   }
-  const text = `thread ${thread} is not back after ${coreLimits.threadWaitMs} ms`;
+  const text = `${away} is not back after ${coreLimits.threadWaitMs} ms`;
   state.self.log.error({ child: child.spec.id }, text);
   retryLater(state, child, "again", coreLimits.restartRetryMs, former);
 }
@@ -321,14 +323,14 @@ async function startOrWait(state: State, asked: AskedStart): Promise<Pid | undef
   const { spec, isKnown, sinceMs } = asked;
   if (isKnown) findStopped(state, spec.id);
   else refuseStanding(state, spec.id);
-  const away = awayThread(state, spec);
+  const away = state.self.awayThread(spec.thread);
   if (away === undefined) {
     const child = isKnown ? findStopped(state, spec.id) : await addChild(state, spec, "fail");
     if (isKnown) await startChild(state, child, "fail");
     return child.pid;
   }
   if (state.self.clock.monotonicMs() - sinceMs > coreLimits.threadWaitMs)
-    throw new NanoError("noproc", `thread ${away} did not come back in ${coreLimits.threadWaitMs} ms`);
+    throw new NanoError("noproc", `${away} did not come back in ${coreLimits.threadWaitMs} ms`);
   state.self.castAfter(coreLimits.threadPollMs, "startWhenBack", asked);
   return noReply;
 }
@@ -377,19 +379,16 @@ async function startChild(state: State, child: Child, ifAway: "wait" | "fail"): 
 /** For a supervisor that starts itself: nobody can talk to it yet. */
 async function threadUp(state: State, spec: ChildSpec): Promise<void> {
   const deadlineMs = state.self.clock.monotonicMs() + coreLimits.threadWaitMs;
-  for (let away = awayThread(state, spec); away !== undefined; away = awayThread(state, spec)) {
+  for (
+    let away = state.self.awayThread(spec.thread);
+    away !== undefined;
+    away = state.self.awayThread(spec.thread)
+  ) {
     if (state.self.clock.monotonicMs() > deadlineMs) {
-      throw new NanoError("noproc", `thread ${away} did not come back in ${coreLimits.threadWaitMs} ms`);
+      throw new NanoError("noproc", `${away} did not come back in ${coreLimits.threadWaitMs} ms`);
     }
     await state.self.sleep(coreLimits.threadPollMs);
   }
-}
-
-/** The thread that this child needs and that is down; undefined if it can start. */
-function awayThread(state: State, { thread }: ChildSpec): number | undefined {
-  if (thread === undefined || thread === "any") return undefined;
-  const wanted = typeof thread === "number" ? thread : thread.with.thread;
-  return state.self.threads().includes(wanted) ? undefined : wanted;
 }
 
 /** In reverse start order, one after the other; children of a template together. */

@@ -167,7 +167,7 @@ export class System {
   }
 
   threads(): readonly number[] {
-    return this.#host.threads();
+    return this.#host.peers.threads();
   }
 
   /** Stops every tree in reverse order, then the threads. */

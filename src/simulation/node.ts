@@ -78,7 +78,8 @@ export class SimulatedNode {
   /** Starts the node again after `crash`. Resolves when its system is up. */
   async restart(): Promise<void> {
     assert(this.#hosts.size === 0, `node ${this.name} is up`);
-    for (let thread = 0; thread <= (this.#options.threads ?? 0); thread++) this.#startThread(thread);
+    // The main thread last: it knows of all others from its beginning.
+    for (let thread = this.#options.threads ?? 0; thread >= 0; thread--) this.#startThread(thread);
     this.#system = await System.start(this.#host(0), async () => this.#endThreads());
   }
 
