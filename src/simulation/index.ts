@@ -5,6 +5,6 @@ export type { LogRecord } from "./log.ts";
 export type { Mesh, MeshOptions } from "./mesh.ts";
 export { type NodeOptions, SimulatedNode } from "./node.ts";
 export { PausePoints } from "./pause_points.ts";
-export { type SimulationOptions, type SimulationReport, simulate, World } from "./simulate.ts";
+export { type SimulationOptions, type SimulationReport, simulateSeed, World } from "./simulate.ts";
 export type { SimulatedThread, WallClock } from "./thread.ts";
 export { type Order, SimulationError } from "./timeline.ts";

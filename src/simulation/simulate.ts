@@ -36,7 +36,7 @@ const startOf2020 = 1_577_836_800_000;
  * Runs `scenario` in a world of its own, to its end. Rejects with what the scenario throws, or with `SimulationError`
  * when it waits for something that can't come.
  */
-export async function simulate<T>(
+export async function simulateSeed<T>(
   options: SimulationOptions,
   scenario: (world: World) => Promise<T>,
 ): Promise<SimulationReport<T>> {
@@ -137,7 +137,7 @@ export class World {
     return this.timeline.watch(check);
   }
 
-  /** For `simulate`. */
+  /** For `simulateSeed`. */
   end(): void {
     for (const node of this.#nodes) node.crash();
   }

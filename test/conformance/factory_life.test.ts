@@ -2,7 +2,7 @@
 
 import { beforeEach, describe, expect, it } from "vitest";
 import { consistentHash, queue, type Routing, stickyQueue } from "../../src/index.ts";
-import { simulate, type World } from "../../src/simulation/index.ts";
+import { simulateSeed, type World } from "../../src/simulation/index.ts";
 import { pool, pool_worker, resetPool } from "./pool_worker.ts";
 import { groupBy, job, outcome, type Pool, play, send, workersOf } from "./pools.ts";
 
@@ -43,7 +43,7 @@ describe.each(routings)("%s", (name, routing) => {
   it("test_worker_pool_adjustment_manual: 4 to 25 to 1 under load, nothing lost or reordered (ractor)", async () => {
     for (let seed = 1; seed <= 5; seed++) {
       resetPool();
-      await simulate({ seed, order: "random" }, async (world) => {
+      await simulateSeed({ seed, order: "random" }, async (world) => {
         const { system } = await world.node("n");
         const factory = await system.startFactory("pool", pool_worker, {
           args: undefined,
@@ -190,7 +190,7 @@ describe.each(routings)("%s", (name, routing) => {
   it("workers on threads: a thread that dies under load costs the jobs in hand there, each answered once", async () => {
     for (let seed = 1; seed <= 5; seed++) {
       resetPool();
-      await simulate({ seed, order: "random" }, async (world) => {
+      await simulateSeed({ seed, order: "random" }, async (world) => {
         const node = await world.node("n", { threads: 2 });
         await world.sleep(5);
         const options = { args: undefined, workers: 6, routing, thread: "any" } as const;

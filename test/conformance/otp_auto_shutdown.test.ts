@@ -9,7 +9,7 @@ import {
   supervisor,
   supervisorSpec,
 } from "../../src/index.ts";
-import { simulate } from "../../src/simulation/index.ts";
+import { simulateSeed } from "../../src/simulation/index.ts";
 import { resetScript, script, scripted, watcher } from "./otp_children.ts";
 import { end, pidOf, play, spec, start } from "./otp_tree.ts";
 
@@ -110,7 +110,7 @@ describe("supervisor_SUITE: auto_shutdown", () => {
 
 describe("supervisor_SUITE: children on threads", () => {
   it("the death of a thread with many children counts as one restart, and each comes back there", async () => {
-    await simulate({ seed: 1 }, async (world) => {
+    await simulateSeed({ seed: 1 }, async (world) => {
       const node = await world.node("n", { threads: 1 });
       const children = [1, 2, 3, 4].map((n) => spec(`child ${n}`, { thread: 1, name: `child ${n}` }));
       const { sup, ended } = await start(node.system, { intensity: 1, children });
@@ -134,7 +134,7 @@ describe("supervisor_SUITE: children on threads", () => {
   it.each(["one_for_one", "one_for_all", "rest_for_one"] as const)(
     "%s: the supervisor answers while the thread is away, and no try is counted",
     async (strategy) => {
-      await simulate({ seed: 1 }, async (world) => {
+      await simulateSeed({ seed: 1 }, async (world) => {
         const node = await world.node("n", { threads: 1, threadRestartMs: 10_000 });
         const children = [spec("here"), spec("there", { thread: 1 }), spec("behind")];
         const { sup, ended } = await start(node.system, { strategy, intensity: 1, children });
@@ -153,7 +153,7 @@ describe("supervisor_SUITE: children on threads", () => {
   );
 
   it("a start that is asked for waits for its thread, and the supervisor answers meanwhile", async () => {
-    await simulate({ seed: 1 }, async (world) => {
+    await simulateSeed({ seed: 1 }, async (world) => {
       const node = await world.node("n", { threads: 1, threadRestartMs: 5_000 });
       const { sup } = await start(node.system, { children: [spec("stopped", { thread: 1 })] });
       await sup.call.terminateChild("stopped");
@@ -173,7 +173,7 @@ describe("supervisor_SUITE: children on threads", () => {
   });
 
   it("a start whose thread stays away fails in the end, and leaves nothing behind", async () => {
-    await simulate({ seed: 1 }, async (world) => {
+    await simulateSeed({ seed: 1 }, async (world) => {
       const node = await world.node("n", { threads: 1, threadRestartMs: 1_000_000 });
       const { sup } = await start(node.system, {});
       await world.sleep(5);
@@ -186,7 +186,7 @@ describe("supervisor_SUITE: children on threads", () => {
   });
 
   it("a thread that stays away uses up the intensity in the end", async () => {
-    await simulate({ seed: 1 }, async (world) => {
+    await simulateSeed({ seed: 1 }, async (world) => {
       const node = await world.node("n", { threads: 1, threadRestartMs: 1_000_000 });
       const { ended } = await start(node.system, { intensity: 5, children: [spec("there", { thread: 1 })] });
       node.crashThread(1);
@@ -198,7 +198,7 @@ describe("supervisor_SUITE: children on threads", () => {
   });
 
   it("a subtree whose parent died with its thread ends, and is not left beside its successor", async () => {
-    await simulate({ seed: 1 }, async (world) => {
+    await simulateSeed({ seed: 1 }, async (world) => {
       const node = await world.node("n", { threads: 2 });
       const inner = supervisorSpec({ children: [spec("leaf", { name: "leaf" })] });
       const middle = supervisorSpec({
@@ -214,7 +214,7 @@ describe("supervisor_SUITE: children on threads", () => {
   });
 
   it("a trapping process hears of a remote child's end once, with its reason", async () => {
-    await simulate({ seed: 1 }, async (world) => {
+    await simulateSeed({ seed: 1 }, async (world) => {
       const node = await world.node("n", { threads: 1 });
       await world.sleep(5);
       const watching = node.system.ref(watcher, await node.system.spawn(watcher, { traps: true }));

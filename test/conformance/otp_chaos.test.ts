@@ -5,7 +5,7 @@
 
 import { beforeEach, expect, it } from "vitest";
 import { child, type Pid, type Ref, type Strategy, supervisor, supervisorSpec } from "../../src/index.ts";
-import { type SimulatedNode, simulate, type World } from "../../src/simulation/index.ts";
+import { type SimulatedNode, simulateSeed, type World } from "../../src/simulation/index.ts";
 import { resetScript, script, scripted } from "./otp_children.ts";
 
 beforeEach(resetScript);
@@ -86,7 +86,7 @@ it.each(["one_for_one", "one_for_all", "rest_for_one"] as const)(
   async (strategy) => {
     for (let seed = 1; seed <= 40; seed++) {
       resetScript();
-      await simulate({ seed, order: "random" }, (world) => scenario(world, strategy)).catch(
+      await simulateSeed({ seed, order: "random" }, (world) => scenario(world, strategy)).catch(
         (error: unknown) => {
           throw new Error(`seed ${seed}`, { cause: error });
         },

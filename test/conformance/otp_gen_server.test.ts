@@ -4,7 +4,7 @@
 
 import { beforeEach, describe, expect, it } from "vitest";
 import { genServer, type Pid, type Ref, type System } from "../../src/index.ts";
-import { simulate, type World } from "../../src/simulation/index.ts";
+import { simulateSeed, type World } from "../../src/simulation/index.ts";
 import { bare, type ServerOptions, server, terminated, unshowable } from "./otp_server.ts";
 
 type Server = Ref<typeof server>;
@@ -28,7 +28,7 @@ beforeEach(() => {
 });
 
 async function play(scenario: (system: System, world: World) => Promise<void>, threads = 0): Promise<void> {
-  await simulate({ seed: 1 }, async (world) => {
+  await simulateSeed({ seed: 1 }, async (world) => {
     const { system } = await world.node("n", { threads });
     await world.sleep(5);
     await scenario(system, world);
@@ -272,7 +272,7 @@ describe("gen_server_SUITE: messages", () => {
     }));
 
   it("call_remote: a server that is killed, or whose thread dies, fails its callers at once", async () => {
-    await simulate({ seed: 1 }, async (world) => {
+    await simulateSeed({ seed: 1 }, async (world) => {
       const node = await world.node("n", { threads: 1 });
       await world.sleep(5);
       const { system } = node;

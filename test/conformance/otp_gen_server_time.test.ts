@@ -2,7 +2,7 @@
 
 import { beforeEach, describe, expect, it, vi } from "vitest";
 import type { Info, MailboxLimits, Pid, Ref, System } from "../../src/index.ts";
-import { simulate, type World } from "../../src/simulation/index.ts";
+import { simulateSeed, type World } from "../../src/simulation/index.ts";
 import { resetScript, watcher } from "./otp_children.ts";
 import { bare, type ServerOptions, server, terminated } from "./otp_server.ts";
 
@@ -14,7 +14,7 @@ beforeEach(() => {
 });
 
 async function play(scenario: (system: System, world: World) => Promise<void>, threads = 0): Promise<void> {
-  await simulate({ seed: 1 }, async (world) => {
+  await simulateSeed({ seed: 1 }, async (world) => {
     const { system } = await world.node("n", { threads });
     await world.sleep(5);
     await scenario(system, world);
@@ -173,7 +173,7 @@ describe("gen_server_SUITE: links and monitors", () => {
   it.each([0, 1])(
     "a monitor hears each end exactly once, whatever the reason; on thread %i",
     async (thread) => {
-      await simulate({ seed: 1 }, async (world) => {
+      await simulateSeed({ seed: 1 }, async (world) => {
         const node = await world.node("n", { threads: 1 });
         await world.sleep(5);
         const { system } = node;
@@ -204,7 +204,7 @@ describe("gen_server_SUITE: links and monitors", () => {
   it.each([0, 1])(
     "a monitor that was given up is not heard, and one whose holder ended leaves nothing behind; on thread %i",
     async (thread) => {
-      await simulate({ seed: 1 }, async (world) => {
+      await simulateSeed({ seed: 1 }, async (world) => {
         const node = await world.node("n", { threads: 1 });
         await world.sleep(5);
         const { system } = node;
@@ -229,7 +229,7 @@ describe("gen_server_SUITE: links and monitors", () => {
   it.each([0, 1])(
     "a link: normal ends are not contagious, others are; who traps hears of each once; on thread %i",
     async (thread) => {
-      await simulate({ seed: 1 }, async (world) => {
+      await simulateSeed({ seed: 1 }, async (world) => {
         const { system } = await world.node("n", { threads: 1 });
         await world.sleep(5);
         for (const [reason, spreads] of [

@@ -12,7 +12,7 @@ import {
   supervisor,
   supervisorSpec,
 } from "../../src/index.ts";
-import { simulate, type World } from "../../src/simulation/index.ts";
+import { simulateSeed, type World } from "../../src/simulation/index.ts";
 import { scripted, watcher } from "./otp_children.ts";
 
 export type Supervisor = Ref<typeof supervisor>;
@@ -45,7 +45,7 @@ export async function start(system: System, options: Partial<SupervisorSpec>): P
 
 /** Runs a scenario on a node without worker threads. */
 export async function play(scenario: (system: System, world: World) => Promise<void>): Promise<void> {
-  await simulate({ seed: 1 }, async (world) => {
+  await simulateSeed({ seed: 1 }, async (world) => {
     const node = await world.node("n");
     await scenario(node.system, world);
   });

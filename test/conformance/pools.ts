@@ -1,7 +1,7 @@
 /** Factories of the noting worker in a simulated node, and what became of their jobs. */
 
 import type { Factory, FactoryOptions, Routing, System } from "../../src/index.ts";
-import { simulate, type World } from "../../src/simulation/index.ts";
+import { simulateSeed, type World } from "../../src/simulation/index.ts";
 import { type Job, pool, pool_worker } from "./pool_worker.ts";
 
 export type Pool = Factory<typeof pool_worker>;
@@ -10,7 +10,7 @@ export async function play(
   options: Partial<FactoryOptions<typeof pool_worker>> & { readonly routing: Routing },
   scenario: (factory: Pool, world: World, system: System) => Promise<void>,
 ): Promise<void> {
-  await simulate({ seed: 1 }, async (world) => {
+  await simulateSeed({ seed: 1 }, async (world) => {
     const { system } = await world.node("n");
     const factory = await system.startFactory("pool", pool_worker, {
       args: undefined,

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { rowKey } from "../../actors/records.ts";
-import { simulate, type World } from "../../src/simulation/index.ts";
-import { TwoSites } from "./two_sites.ts";
+import { TwoSites } from "../../app/simulate/two_sites.ts";
+import { simulateSeed, type World } from "../../src/simulation/index.ts";
 
 const deleted = rowKey("device_platform", "+4922");
 
@@ -19,7 +19,7 @@ async function swapped(world: World): Promise<TwoSites> {
 
 describe("finish", () => {
   it("ends the replication, collects tombstones, and leaves a side that serves alone", async () => {
-    await simulate({ seed: 1 }, async (world) => {
+    await simulateSeed({ seed: 1 }, async (world) => {
       const sites = await swapped(world);
       expect((await sites.alive(sites.sites.move("*", "B"))).outcome).toBe("swapped");
       expect(sites.row("B", deleted)?.value).toBeNull();
@@ -35,7 +35,7 @@ describe("finish", () => {
   });
 
   it("is refused while the old side serves something, and says what", async () => {
-    await simulate({ seed: 1 }, async (world) => {
+    await simulateSeed({ seed: 1 }, async (world) => {
       const sites = await swapped(world);
       await expect(sites.alive(sites.sites.finish())).rejects.toMatchObject({
         code: "conflict",
@@ -48,7 +48,7 @@ describe("finish", () => {
   });
 
   it("is refused before everything has swapped", async () => {
-    await simulate({ seed: 1 }, async (world) => {
+    await simulateSeed({ seed: 1 }, async (world) => {
       const sites = await TwoSites.start(world);
       await sites.copied();
       await expect(sites.alive(sites.sites.finish())).rejects.toMatchObject({ code: "conflict" });
@@ -56,7 +56,7 @@ describe("finish", () => {
   });
 
   it("stays finished after a restart", async () => {
-    await simulate({ seed: 1 }, async (world) => {
+    await simulateSeed({ seed: 1 }, async (world) => {
       const sites = await swapped(world);
       await sites.alive(sites.sites.move("*", "B"));
       await sites.alive(sites.sites.finish());

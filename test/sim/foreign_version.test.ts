@@ -9,8 +9,8 @@ import { devicePlatform } from "../../actors/backends/device_platform.ts";
 import { db_perror, type PerrorEntry } from "../../actors/db_perror.ts";
 import { type Row, rowKey } from "../../actors/records.ts";
 import { encodeRow } from "../../actors/stores/row_codec.ts";
-import { simulate } from "../../src/simulation/index.ts";
-import { TwoSites } from "./two_sites.ts";
+import { TwoSites } from "../../app/simulate/two_sites.ts";
+import { simulateSeed } from "../../src/simulation/index.ts";
 
 const key = "+4917024";
 
@@ -22,7 +22,7 @@ async function entries(sites: TwoSites): Promise<PerrorEntry[]> {
 it.each(["fifo", "random"] as const)(
   "a key whose remote row is above our versions goes to db_perror and holds nobody up, %s order",
   async (order) => {
-    const report = await simulate({ seed: 3, order }, async (world) => {
+    const report = await simulateSeed({ seed: 3, order }, async (world) => {
       const sites = await TwoSites.start(world);
       await sites.copied();
       await sites.write(key, "ours");

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { child, type Disk } from "../../src/index.ts";
-import { SimulatedDisk, SimulationError, simulate, type World } from "../../src/simulation/index.ts";
+import { SimulatedDisk, SimulationError, simulateSeed, type World } from "../../src/simulation/index.ts";
 import { counter } from "./echo.ts";
 
 async function startCounter(world: World, threads = 0) {
@@ -42,7 +42,7 @@ async function busy(world: World): Promise<number> {
 
 describe("the simulation kernel", () => {
   it("runs a gen_server's timers in virtual time, not in real time", async () => {
-    const report = await simulate({ seed: 1 }, async (world) => {
+    const report = await simulateSeed({ seed: 1 }, async (world) => {
       const { ref } = await startCounter(world);
       const value = await ref.call.addLater({ amount: 5, delayMs: 3_600_000 }, { timeoutMs: 4_000_000 });
       return { value, atMs: world.nowMs };
@@ -52,16 +52,16 @@ describe("the simulation kernel", () => {
 
   it.each(["fifo", "random"] as const)("gives equal hashes for equal seeds, %s order", async (order) => {
     const [first, second, other] = [
-      await simulate({ seed: 7, order }, busy),
-      await simulate({ seed: 7, order }, busy),
-      await simulate({ seed: 8, order }, busy),
+      await simulateSeed({ seed: 7, order }, busy),
+      await simulateSeed({ seed: 7, order }, busy),
+      await simulateSeed({ seed: 8, order }, busy),
     ];
     expect(second).toEqual(first);
     expect(other.hash).not.toBe(first.hash);
   });
 
   it("a call times out at its deadline in virtual time", async () => {
-    await simulate({ seed: 1 }, async (world) => {
+    await simulateSeed({ seed: 1 }, async (world) => {
       const { ref } = await startCounter(world);
       await expect(ref.call.never(undefined, { timeoutMs: 2_000 })).rejects.toMatchObject({
         code: "timeout",
@@ -73,7 +73,7 @@ describe("the simulation kernel", () => {
 
   it("a draw at one site leaves the draws of another site as they were", async () => {
     const draws = async (others: number): Promise<number[]> => {
-      const report = await simulate({ seed: 3 }, async (world) => {
+      const report = await simulateSeed({ seed: 3 }, async (world) => {
         const { ref } = await startCounter(world);
         for (let i = 0; i < others; i++) world.chance("another site");
         return [await ref.call.draw(), await ref.call.draw()];
@@ -84,7 +84,7 @@ describe("the simulation kernel", () => {
   });
 
   it("each node has its own wall clock, which may jump; monotonic time does not", async () => {
-    await simulate({ seed: 1, startMs: 1_000_000 }, async (world) => {
+    await simulateSeed({ seed: 1, startMs: 1_000_000 }, async (world) => {
       const [one, other] = [await world.node("a"), await world.node("b", { skewMs: -3_600_000 })];
       const start = (node: typeof one) => node.system.spawn(counter, { from: 0 }, { name: "counter" });
       await Promise.all([start(one), start(other)]);
@@ -99,8 +99,10 @@ describe("the simulation kernel", () => {
   });
 
   it("a scenario that waits for what can't come fails instead of hanging", async () => {
-    await expect(simulate({ seed: 1 }, () => new Promise(() => undefined))).rejects.toThrow(SimulationError);
-    const starved = simulate({ seed: 1 }, async (world) => {
+    await expect(simulateSeed({ seed: 1 }, () => new Promise(() => undefined))).rejects.toThrow(
+      SimulationError,
+    );
+    const starved = simulateSeed({ seed: 1 }, async (world) => {
       await startCounter(world);
       await world.eventually("pigs fly", () => false, 500);
     });
@@ -108,7 +110,7 @@ describe("the simulation kernel", () => {
   });
 
   it("idle comes when nothing is left to happen", async () => {
-    await simulate({ seed: 1 }, async (world) => {
+    await simulateSeed({ seed: 1 }, async (world) => {
       const { ref } = await startCounter(world);
       const answer = ref.call.addLater({ amount: 1, delayMs: 50 });
       await world.idle();
@@ -121,7 +123,7 @@ describe("the simulation kernel", () => {
 
 describe("simulated threads", () => {
   it("a thread that dies takes its processes along, and its supervisor starts them on the next life", async () => {
-    await simulate({ seed: 1 }, async (world) => {
+    await simulateSeed({ seed: 1 }, async (world) => {
       const { node, ref } = await startCounter(world, 1);
       await ref.call.add(41);
       const asked = ref.call.never();
@@ -135,7 +137,7 @@ describe("simulated threads", () => {
   });
 
   it("messages of one thread arrive in their order, whatever each one's delay", async () => {
-    await simulate({ seed: 5, order: "random" }, async (world) => {
+    await simulateSeed({ seed: 5, order: "random" }, async (world) => {
       const { ref } = await startCounter(world, 1);
       const sums = await Promise.all(Array.from({ length: 200 }, () => ref.call.add(1)));
       expect(sums).toEqual(Array.from({ length: 200 }, (_, i) => i + 1));
@@ -143,7 +145,7 @@ describe("simulated threads", () => {
   });
 
   it("a held way keeps its messages until it is released", async () => {
-    await simulate({ seed: 5 }, async (world) => {
+    await simulateSeed({ seed: 5 }, async (world) => {
       const { node, ref } = await startCounter(world, 1);
       node.mesh.hold(0, 1);
       const answer = ref.call.add(1);
@@ -155,7 +157,7 @@ describe("simulated threads", () => {
   });
 
   it("after a node's crash nothing of its old life happens", async () => {
-    await simulate({ seed: 5 }, async (world) => {
+    await simulateSeed({ seed: 5 }, async (world) => {
       const { node, ref } = await startCounter(world, 1);
       ref.cast.tick(10);
       await world.sleep(100);
@@ -173,7 +175,7 @@ describe("simulated threads", () => {
 describe("the simulated disk", () => {
   /** Appends ten bytes of 1 and syncs, then ten of 2 without; returns what crashes leave. */
   async function leftAfterCrash(seed: number): Promise<number> {
-    const report = await simulate({ seed }, async (world) => {
+    const report = await simulateSeed({ seed }, async (world) => {
       const simulated = new SimulatedDisk("d", { next: (site) => world.chance(site) });
       const disk = await mount(world, simulated);
       const file = await disk.openAppend("log/1", { synced: false });
@@ -195,7 +197,7 @@ describe("the simulated disk", () => {
   });
 
   it("a sync that fails makes nothing durable, a full disk takes what fits", async () => {
-    await simulate({ seed: 1 }, async (world) => {
+    await simulateSeed({ seed: 1 }, async (world) => {
       const simulated = new SimulatedDisk("d", { next: () => 0.5 });
       const disk = await mount(world, simulated);
       const file = await disk.openAppend("log/1", { synced: true });

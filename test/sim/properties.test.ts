@@ -11,10 +11,10 @@ import { db_replay, type ReplayStatistics } from "../../actors/db_replay.ts";
 import { db_switch } from "../../actors/db_switch.ts";
 import { cohortId, type Row, type RowKey, rowKey, versionZero } from "../../actors/records.ts";
 import { encodeRow } from "../../actors/stores/row_codec.ts";
+import { TwoSites, type WorldOptions } from "../../app/simulate/two_sites.ts";
 import { hasCode } from "../../src/index.ts";
-import { simulate, type World } from "../../src/simulation/index.ts";
+import { simulateSeed, type World } from "../../src/simulation/index.ts";
 import { laneless_ledger, rateless_replay, resting_replay, tireless_replay } from "./hazards/pace_twins.ts";
-import { TwoSites, type WorldOptions } from "./two_sites.ts";
 
 async function measured<T>(
   options: WorldOptions,
@@ -22,7 +22,7 @@ async function measured<T>(
   order: "fifo" | "random" = "fifo",
   seed = 5,
 ): Promise<T> {
-  const report = await simulate({ seed, order }, async (world) => {
+  const report = await simulateSeed({ seed, order }, async (world) => {
     const sites = await TwoSites.start(world, options);
     await sites.copied();
     return measure(sites, world);
@@ -157,7 +157,7 @@ describe("a copy that nobody writes beside", () => {
   const unanswered = 5;
 
   it("goes on after its own failures have opened the breaker", async () => {
-    const report = await simulate({ seed: 5 }, async (world) => {
+    const report = await simulateSeed({ seed: 5 }, async (world) => {
       const sites = await TwoSites.start(world, { tuning: { breakerFailures: unanswered } });
       for (let i = 0; i < 20; i++) await sites.write(`+49${10_000 + i}`, `${i}`);
       sites.points.arm("A apply request", { count: unanswered });
@@ -250,7 +250,7 @@ describe("rates that an operator sets to 0", () => {
   });
 
   it("hold a copy back until the next rate is set", async () => {
-    const report = await simulate({ seed: 5 }, async (world) => {
+    const report = await simulateSeed({ seed: 5 }, async (world) => {
       const sites = await TwoSites.start(world, { tuning: { crawlRowsPerSecond: 0 } });
       for (let i = 0; i < 20; i++) await sites.write(`+49${10_000 + i}`, `${i}`);
       const copied = sites.copied();

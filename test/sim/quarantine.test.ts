@@ -1,14 +1,14 @@
 import { expect, it } from "vitest";
 import { Ledger } from "../../actors/ledger.ts";
 import { rowKey, type Version } from "../../actors/records.ts";
-import { simulate } from "../../src/simulation/index.ts";
-import { TwoSites } from "./two_sites.ts";
+import { TwoSites } from "../../app/simulate/two_sites.ts";
+import { simulateSeed } from "../../src/simulation/index.ts";
 
 const key = "+4911";
 const row = rowKey("device_platform", key);
 
 it("db_perror lists a key after every restart, with when and why it came", async () => {
-  await simulate({ seed: 1 }, async (world) => {
+  await simulateSeed({ seed: 1 }, async (world) => {
     const sites = await TwoSites.start(world);
     await sites.copied();
     sites.weather("A").rejected.add(row);

@@ -6,8 +6,8 @@
 import { rowKey } from "../../actors/records.ts";
 import type { ShardProcess } from "../../actors/shard_options.ts";
 import type { SitesOptions } from "../../actors/sites.ts";
-import { type SimulationReport, simulate, type World } from "../../src/simulation/index.ts";
-import { TwoSites } from "./two_sites.ts";
+import { TwoSites } from "../../app/simulate/two_sites.ts";
+import { type SimulationReport, simulateSeed, type World } from "../../src/simulation/index.ts";
 
 export interface SwarmFindings {
   readonly lost: readonly string[];
@@ -39,7 +39,7 @@ export function swarm(
   seed: number,
   replaced: NonNullable<SitesOptions["replaced"]> = {},
 ): Promise<SimulationReport<SwarmFindings>> {
-  return simulate({ seed, order: seed % 2 === 0 ? "random" : "fifo" }, (world) =>
+  return simulateSeed({ seed, order: seed % 2 === 0 ? "random" : "fifo" }, (world) =>
     new Storm(world, replaced).run(),
   );
 }

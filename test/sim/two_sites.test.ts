@@ -1,11 +1,11 @@
 import { expect, it } from "vitest";
-import { simulate } from "../../src/simulation/index.ts";
-import { TwoSites } from "./two_sites.ts";
+import { TwoSites } from "../../app/simulate/two_sites.ts";
+import { simulateSeed } from "../../src/simulation/index.ts";
 
 it.each(["fifo", "random"] as const)(
   "two sites migrate and move every prefix in virtual time, %s order",
   async (order) => {
-    const report = await simulate({ seed: 4, order }, async (world) => {
+    const report = await simulateSeed({ seed: 4, order }, async (world) => {
       const sites = await TwoSites.start(world, { shards: 2, threads: 2 });
       for (let i = 0; i < 40; i++) await sites.write(`+49${1000 + i}`, `before ${i}`);
       const unaccounted = sites.watchUnaccounted();
@@ -27,7 +27,7 @@ it.each(["fifo", "random"] as const)(
 
 it("gives equal hashes for equal seeds, with faults and a killed process", async () => {
   const run = (seed: number) =>
-    simulate({ seed, order: "random" }, async (world) => {
+    simulateSeed({ seed, order: "random" }, async (world) => {
       const sites = await TwoSites.start(world);
       sites.weather("A").failShare = 0.2;
       await sites.migrate();

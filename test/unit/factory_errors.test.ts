@@ -2,7 +2,7 @@
 
 import { expect, it } from "vitest";
 import { genServer, queue, type Self, toErrorData } from "../../src/index.ts";
-import { simulate } from "../../src/simulation/index.ts";
+import { simulateSeed } from "../../src/simulation/index.ts";
 
 let runs = 0;
 
@@ -27,7 +27,7 @@ const asking_worker = genServer(import.meta.url, "asking_worker", {
 
 it("a worker that passes on that another took no request is free again, and its job is not run twice", async () => {
   runs = 0;
-  await simulate({ seed: 1 }, async (world) => {
+  await simulateSeed({ seed: 1 }, async (world) => {
     const { system } = await world.node("n");
     const factory = await system.startFactory("askers", asking_worker, {
       args: undefined,

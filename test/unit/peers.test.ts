@@ -1,10 +1,10 @@
 import { expect, it } from "vitest";
 import { child } from "../../src/index.ts";
-import { simulate } from "../../src/simulation/index.ts";
+import { simulateSeed } from "../../src/simulation/index.ts";
 import { counter } from "../sim/echo.ts";
 
 it("what is placed on any worker waits for one instead of taking the main thread", async () => {
-  await simulate({ seed: 1 }, async (world) => {
+  await simulateSeed({ seed: 1 }, async (world) => {
     const node = await world.node("n", { threads: 1 });
     const spec = child("counter", counter, { from: 0 }, { name: "counter", thread: "any" });
     await node.system.supervise({ children: [spec], intensity: 1 });
@@ -20,7 +20,7 @@ it("what is placed on any worker waits for one instead of taking the main thread
 });
 
 it("in a system without worker threads, any thread is the main one", async () => {
-  await simulate({ seed: 1 }, async (world) => {
+  await simulateSeed({ seed: 1 }, async (world) => {
     const node = await world.node("n");
     const pid = await node.system.spawn(counter, { from: 0 }, { thread: "any" });
     expect(pid.thread).toBe(0);

@@ -6,8 +6,8 @@
 
 import { describe, expect, it } from "vitest";
 import { rowKey } from "../../../actors/records.ts";
-import { simulate, type World } from "../../../src/simulation/index.ts";
-import { TwoSites, type WorldOptions } from "../two_sites.ts";
+import { TwoSites, type WorldOptions } from "../../../app/simulate/two_sites.ts";
+import { simulateSeed, type World } from "../../../src/simulation/index.ts";
 import { within } from "./at_rest.ts";
 import { unrebuilt_ledger } from "./broken_actors.ts";
 
@@ -101,7 +101,7 @@ async function failedForward(sites: TwoSites, world: World, key: string): Promis
 
 describe.each(ways)("31: at each event of a %s", (way) => {
   it.each(victims)("the death of %s loses nothing", { timeout: 60_000 }, async (victim) => {
-    const { result } = await simulate({ seed: 31, order: "random" }, (world) =>
+    const { result } = await simulateSeed({ seed: 31, order: "random" }, (world) =>
       killAtEachEvent(world, {}, victim, way),
     );
     expect(result.findings).toEqual([]);
@@ -110,7 +110,7 @@ describe.each(ways)("31: at each event of a %s", (way) => {
 
   it.each(restarted)("nothing rebuilt from the marks: the death of %s is seen", async (victim) => {
     const replaced = { db_dirty_keys: unrebuilt_ledger };
-    const { result } = await simulate({ seed: 31, order: "random" }, (world) =>
+    const { result } = await simulateSeed({ seed: 31, order: "random" }, (world) =>
       killAtEachEvent(world, { replaced }, victim, way),
     );
     expect(result.findings).not.toEqual([]);

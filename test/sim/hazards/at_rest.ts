@@ -3,9 +3,9 @@
 import type { AuthorityTable } from "../../../actors/authority.ts";
 import type { DecisionRecord, ShardRecord } from "../../../actors/control_store.ts";
 import type { CohortId, Row, RowKey, Scope, Site } from "../../../actors/records.ts";
+import type { TwoSites } from "../../../app/simulate/two_sites.ts";
 import { NanoError } from "../../../src/index.ts";
-import { SimulationError, simulate, type World } from "../../../src/simulation/index.ts";
-import type { TwoSites } from "../two_sites.ts";
+import { SimulationError, simulateSeed, type World } from "../../../src/simulation/index.ts";
 
 /** Waits until nothing is dirty, then asks I1, I2 and I5. `unaccounted`: the list that `watchUnaccounted` gave. */
 export async function atRest(
@@ -23,10 +23,10 @@ export async function atRest(
 
 /** Plays a scenario in fifo order and in four random ones: its pause points pin the interleaving in each. */
 export async function inEachOrder(scenario: (world: World) => Promise<readonly string[]>): Promise<string[]> {
-  const { result } = await simulate({ seed: 1 }, scenario);
+  const { result } = await simulateSeed({ seed: 1 }, scenario);
   const findings = [...result];
   for (let seed = 1; seed <= 4; seed++) {
-    const played = await simulate({ seed, order: "random" }, scenario);
+    const played = await simulateSeed({ seed, order: "random" }, scenario);
     findings.push(...played.result.map((finding) => `seed ${seed}: ${finding}`));
   }
   return findings;

@@ -5,9 +5,9 @@
 
 import { describe, expect, it } from "vitest";
 import { cohortId } from "../../../actors/records.ts";
-import { simulate, type World } from "../../../src/simulation/index.ts";
+import { TwoSites, type WorldOptions } from "../../../app/simulate/two_sites.ts";
+import { simulateSeed, type World } from "../../../src/simulation/index.ts";
 import { deaf_switch } from "../../sabotage/twins.ts";
-import { TwoSites, type WorldOptions } from "../two_sites.ts";
 import {
   admits,
   atRest,
@@ -145,7 +145,7 @@ describe("36: a coordinator that dies leaves the prefix wholly on one side, serv
     for (const death of deaths) {
       if (death === "late" && !("point" in step)) continue;
       it(`${when}, ${death}`, async () => {
-        const { result } = await simulate({ seed: 36 }, (world) => moveWithDeath(world, {}, step, death));
+        const { result } = await simulateSeed({ seed: 36 }, (world) => moveWithDeath(world, {}, step, death));
         expect(result).toEqual([]);
       });
     }
@@ -155,13 +155,13 @@ describe("36: a coordinator that dies leaves the prefix wholly on one side, serv
 it("36: a coordinator that does not end what an earlier one left open is caught", async () => {
   const step: Step = { point: "control wrote", ...decisionBecomes("blocking") };
   const twin = { replacedCoordinators: { db_failover: forgetful_failover } };
-  const { result } = await simulate({ seed: 36 }, (world) => moveWithDeath(world, twin, step, "process"));
+  const { result } = await simulateSeed({ seed: 36 }, (world) => moveWithDeath(world, twin, step, "process"));
   expect(result).toContain("not in time: one side serves and no decision is open");
 });
 
 it("36: a db_switch that does not hear of the swap is caught", async () => {
   const step: Step = { point: "control wrote", ...decisionBecomes("swapped") };
   const twin = { replaced: { db_switch: deaf_switch } };
-  const { result } = await simulate({ seed: 36 }, (world) => moveWithDeath(world, twin, step, "process"));
+  const { result } = await simulateSeed({ seed: 36 }, (world) => moveWithDeath(world, twin, step, "process"));
   expect(result).toContain(`both sites admit ${cohort}`);
 });

@@ -5,8 +5,8 @@
 
 import { expect, it } from "vitest";
 import { shardScope } from "../../../actors/records.ts";
-import { simulate, type World } from "../../../src/simulation/index.ts";
-import { TwoSites, type WorldOptions } from "../two_sites.ts";
+import { TwoSites, type WorldOptions } from "../../../app/simulate/two_sites.ts";
+import { simulateSeed, type World } from "../../../src/simulation/index.ts";
 import { atRest, inEachOrder } from "./at_rest.ts";
 import { silent_ledger } from "./broken_actors.ts";
 
@@ -35,6 +35,6 @@ it("a crawl that goes on before its db_switch has read control copies everything
 
 it("a ledger that gives it nothing instead of refusing is caught", async () => {
   const replaced = { db_dirty_keys: silent_ledger };
-  const { result } = await simulate({ seed: 1 }, (world) => crawlAcrossARestart(world, { replaced }));
+  const { result } = await simulateSeed({ seed: 1 }, (world) => crawlAcrossARestart(world, { replaced }));
   expect(result).toContain("a row was not copied");
 });

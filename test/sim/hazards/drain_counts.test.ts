@@ -2,8 +2,8 @@
 
 import { expect, it } from "vitest";
 import { rowKey } from "../../../actors/records.ts";
-import { simulate, type World } from "../../../src/simulation/index.ts";
-import { TwoSites, type WorldOptions } from "../two_sites.ts";
+import { TwoSites, type WorldOptions } from "../../../app/simulate/two_sites.ts";
+import { simulateSeed, type World } from "../../../src/simulation/index.ts";
 import {
   appliesRow,
   atRest,
@@ -107,7 +107,7 @@ const cases = [
 ] as const;
 
 it("a ledger that outlives its db_switch is not taken for lost: nothing is scanned anew", async () => {
-  const { result } = await simulate({ seed: 33 }, async (world) => {
+  const { result } = await simulateSeed({ seed: 33 }, async (world) => {
     const sites = await TwoSites.start(world);
     await sites.copied();
     sites.kill("A", "db_switch");
@@ -123,7 +123,7 @@ for (const { number, title, scenario, twin } of cases) {
   });
 
   it(`${number}: without the mechanism that fails, and is seen: ${title}`, async () => {
-    const { result } = await simulate({ seed: 33 }, (world) => scenario(world, { replaced: twin }));
+    const { result } = await simulateSeed({ seed: 33 }, (world) => scenario(world, { replaced: twin }));
     expect(result).not.toEqual([]);
   });
 }

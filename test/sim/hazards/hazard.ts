@@ -7,8 +7,8 @@
 import { describe, expect, it } from "vitest";
 import { devicePlatform } from "../../../actors/backends/device_platform.ts";
 import { type Row, type RowKey, rowKey } from "../../../actors/records.ts";
-import { SimulationError, simulate, type World } from "../../../src/simulation/index.ts";
-import { TwoSites, type WorldOptions } from "../two_sites.ts";
+import { TwoSites, type WorldOptions } from "../../../app/simulate/two_sites.ts";
+import { SimulationError, simulateSeed, type World } from "../../../src/simulation/index.ts";
 
 /** What the oracles found; all empty when the promises were kept. */
 export interface Findings {
@@ -43,7 +43,7 @@ const seeds = [1, 2, 3, 4];
 
 export function hazard({ number, title, options = {}, play, twin }: Hazard): void {
   const run = async (seed: number, order: "fifo" | "random", world: WorldOptions) => {
-    const report = await simulate({ seed, order }, async (simulated) =>
+    const report = await simulateSeed({ seed, order }, async (simulated) =>
       play(await TwoSites.start(simulated, world), simulated),
     );
     return report.result;

@@ -1,7 +1,7 @@
 /** A repair reads v1; live v2 reaches both sides; the repair's v1 arrives at the remote. */
 
+import type { TwoSites } from "../../../app/simulate/two_sites.ts";
 import type { World } from "../../../src/simulation/index.ts";
-import type { TwoSites } from "../two_sites.ts";
 import { carrying, hazard, judge, rowOf } from "./hazard.ts";
 import { unversioned_store } from "./twins.ts";
 

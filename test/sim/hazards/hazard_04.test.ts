@@ -1,7 +1,7 @@
 /** The crawler reads k; a delete passes; the crawler puts k. Once with the put on its way, once with the read. */
 
+import type { TwoSites } from "../../../app/simulate/two_sites.ts";
 import type { World } from "../../../src/simulation/index.ts";
-import type { TwoSites } from "../two_sites.ts";
 import { carrying, hazard, judge, rowOf } from "./hazard.ts";
 import { scanning_crawler, unversioned_store } from "./twins.ts";
 

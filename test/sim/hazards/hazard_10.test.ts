@@ -1,7 +1,7 @@
 /** The local store applies a write, its answer is lost; the client hears of a time-out. */
 
+import type { TwoSites } from "../../../app/simulate/two_sites.ts";
 import type { World } from "../../../src/simulation/index.ts";
-import type { TwoSites } from "../two_sites.ts";
 import { carrying, hazard, judge } from "./hazard.ts";
 import { late_ledger } from "./twins.ts";
 

@@ -3,8 +3,8 @@
  * commit and acknowledgement, between acknowledgement and send. The process dies, and with it the machine or not.
  */
 
+import type { TwoSites } from "../../../app/simulate/two_sites.ts";
 import type { World } from "../../../src/simulation/index.ts";
-import type { TwoSites } from "../two_sites.ts";
 import { carrying, type Findings, type Hazard, hazard, judge } from "./hazard.ts";
 import { eager_store, late_ledger, unsynced_ledger, volatile_ledger } from "./twins.ts";
 

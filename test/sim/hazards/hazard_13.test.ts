@@ -1,7 +1,7 @@
 /** v2 marks k again while the send of v1 finishes and clears k: once admitted after the send's read, once before. */
 
+import type { TwoSites } from "../../../app/simulate/two_sites.ts";
 import type { World } from "../../../src/simulation/index.ts";
-import type { TwoSites } from "../two_sites.ts";
 import { carrying, hazard, judge, rowOf } from "./hazard.ts";
 import { hasty_ledger, unversioned_ledger } from "./twins.ts";
 

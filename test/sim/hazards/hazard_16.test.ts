@@ -1,7 +1,7 @@
 /** The queue to the remote overflows: capacity 4, the remote stalled, 100 writes. */
 
+import type { TwoSites } from "../../../app/simulate/two_sites.ts";
 import type { World } from "../../../src/simulation/index.ts";
-import type { TwoSites } from "../two_sites.ts";
 import { hazard, judge } from "./hazard.ts";
 import { silent_queuer } from "./twins.ts";
 

@@ -3,8 +3,8 @@
 import { expect, it } from "vitest";
 import { db_store } from "../../../actors/db_store.ts";
 import { rowKey } from "../../../actors/records.ts";
-import { simulate, type World } from "../../../src/simulation/index.ts";
-import { TwoSites, type WorldOptions } from "../two_sites.ts";
+import { TwoSites, type WorldOptions } from "../../../app/simulate/two_sites.ts";
+import { simulateSeed, type World } from "../../../src/simulation/index.ts";
 import { appliesRow, atRest, ending, inEachOrder } from "./at_rest.ts";
 import { unfenced_store } from "./broken_actors.ts";
 
@@ -57,6 +57,6 @@ it("37: a forward of the old term that lands after the cut changes nothing on th
 
 it("37: without fences it brings a deleted key back, and that is seen", async () => {
   const replaced = { db_store: unfenced_store };
-  const { result } = await simulate({ seed: 37 }, (world) => forwardAcrossTheCut(world, { replaced }));
+  const { result } = await simulateSeed({ seed: 37 }, (world) => forwardAcrossTheCut(world, { replaced }));
   expect(result).toContain(`${deleted} shows v1, null was acknowledged`);
 });

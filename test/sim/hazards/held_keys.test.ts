@@ -5,9 +5,9 @@
 
 import { expect, it } from "vitest";
 import { type RowKey, rowKey } from "../../../actors/records.ts";
+import { TwoSites, type WorldOptions } from "../../../app/simulate/two_sites.ts";
 import { NanoError } from "../../../src/index.ts";
-import { simulate, type World } from "../../../src/simulation/index.ts";
-import { TwoSites, type WorldOptions } from "../two_sites.ts";
+import { simulateSeed, type World } from "../../../src/simulation/index.ts";
 import { atRest, decisionBecomes, ending, inEachOrder, isUp } from "./at_rest.ts";
 import { unholding_ledger } from "./broken_actors.ts";
 
@@ -68,7 +68,7 @@ it("39: the new side neither shows nor takes a key in db_perror, after restarts 
 
 it("39: a ledger that carries nothing over is caught", async () => {
   const replaced = { db_dirty_keys: unholding_ledger };
-  const { result } = await simulate({ seed: 39 }, (world) => swapWithPoison(world, { replaced }));
+  const { result } = await simulateSeed({ seed: 39 }, (world) => swapWithPoison(world, { replaced }));
   expect(result).toContain("after the swap the poison key is not refused but reads v1");
 });
 

@@ -8,8 +8,8 @@ import { type Admission, db_dirty_keys } from "../../../actors/db_dirty_keys.ts"
 import { db_store } from "../../../actors/db_store.ts";
 import type { Row } from "../../../actors/records.ts";
 import type { ApplyGroup } from "../../../actors/store_messages.ts";
+import type { Network } from "../../../app/simulate/sim_link.ts";
 import { type Definition, type From, genServer, noReply, type Self } from "../../../src/index.ts";
-import type { Network } from "../sim_link.ts";
 
 export type Callbacks<D> = D extends Definition ? D["callbacks"] : never;
 

@@ -3,8 +3,8 @@
 import { expect, it } from "vitest";
 import type { Row } from "../../../actors/records.ts";
 import { rowKey } from "../../../actors/records.ts";
-import { simulate, type World } from "../../../src/simulation/index.ts";
-import { TwoSites, type WorldOptions } from "../two_sites.ts";
+import { TwoSites, type WorldOptions } from "../../../app/simulate/two_sites.ts";
+import { simulateSeed, type World } from "../../../src/simulation/index.ts";
 import { atRest, inEachOrder } from "./at_rest.ts";
 import { ownerless_ledger, rebuilding_queuer, unrebuilt_ledger } from "./broken_actors.ts";
 
@@ -44,12 +44,12 @@ it("50: each key of a dead queuer's backlog is repaired, and once", async () => 
 
 it("50: marks that keep a dead owner are never repaired, and that is seen", async () => {
   const replaced = { db_dirty_keys: unrebuilt_ledger };
-  const { result } = await simulate({ seed: 50 }, (world) => dieWithABacklog(world, { replaced }));
+  const { result } = await simulateSeed({ seed: 50 }, (world) => dieWithABacklog(world, { replaced }));
   expect(result).toContain(`${rowOf(0)} was sent 0 times`);
 });
 
 it("50: a queue rebuilt from marks that replay owns sends them twice, and that is seen", async () => {
   const replaced = { db_dirty_keys: ownerless_ledger, db_queuer: rebuilding_queuer };
-  const { result } = await simulate({ seed: 50 }, (world) => dieWithABacklog(world, { replaced }));
+  const { result } = await simulateSeed({ seed: 50 }, (world) => dieWithABacklog(world, { replaced }));
   expect(result).toContainEqual(expect.stringMatching(/ was sent [2-9] times$/));
 });

@@ -8,7 +8,7 @@ import {
   SimulatedDisk,
   type SimulatedNode,
   type SimulatedThread,
-  simulate,
+  simulateSeed,
   type World,
 } from "../../../src/simulation/index.ts";
 import { clear, mark, start } from "./log_rows.ts";
@@ -71,7 +71,7 @@ async function namesOf(log: Ref<typeof db_dirty_log>, shard = 0): Promise<string
 
 describe("db_dirty_log", () => {
   it("appends that wait together are written together", async () => {
-    await simulate({ seed: 1 }, async (world) => {
+    await simulateSeed({ seed: 1 }, async (world) => {
       const of = await started(world);
       const appends = Array.from({ length: 100 }, (_, i) => of.log().call.append([mark(`k${i}`, i)]));
       await Promise.all(appends);
@@ -84,7 +84,7 @@ describe("db_dirty_log", () => {
 
   it("what was acknowledged before the power went is recovered, and a note with it", async () => {
     for (let seed = 0; seed < 20; seed++) {
-      await simulate({ seed }, async (world) => {
+      await simulateSeed({ seed }, async (world) => {
         const of = await started(world);
         const acknowledged: string[] = [];
         const append = async (name: string): Promise<void> => {
@@ -106,7 +106,7 @@ describe("db_dirty_log", () => {
   });
 
   it("after a sync that failed nothing is acknowledged until it has started anew, and then from the disk", async () => {
-    await simulate({ seed: 1 }, async (world) => {
+    await simulateSeed({ seed: 1 }, async (world) => {
       const of = await started(world);
       await of.log().call.append([mark("before", 1)]);
       of.disk.faults.failingSyncs = 1;
@@ -129,7 +129,7 @@ describe("db_dirty_log", () => {
   });
 
   it("a full disk is the same: nothing is acknowledged that does not fit", async () => {
-    await simulate({ seed: 1 }, async (world) => {
+    await simulateSeed({ seed: 1 }, async (world) => {
       const of = await started(world);
       await of.log().call.append([mark("before", 1)]);
       of.disk.faults.bytesMax = 150;
@@ -146,7 +146,7 @@ describe("db_dirty_log", () => {
   });
 
   it("a log that is lost knows no term of its shards, those of other logs keep theirs", async () => {
-    await simulate({ seed: 1 }, async (world) => {
+    await simulateSeed({ seed: 1 }, async (world) => {
       const of = await started(world);
       await of.log().call.append([mark("a", 1, 0, 3), start(3, 0)]);
       await of.node.system.ref(db_dirty_log, "logs/2").call.append([mark("b", 1, 1, 4), start(4, 1)]);
@@ -160,7 +160,7 @@ describe("db_dirty_log", () => {
   });
 
   it("a damaged log knows what it can read, and no term: every shard is suspect as a whole", async () => {
-    await simulate({ seed: 1 }, async (world) => {
+    await simulateSeed({ seed: 1 }, async (world) => {
       const of = await started(world);
       for (const name of ["a", "b", "c"]) await of.log().call.append([mark(name, 1), start(1)]);
       const path = "logs/1/0000000001.log";
@@ -178,7 +178,7 @@ describe("db_dirty_log", () => {
   });
 
   it("a log that has grown is compacted while it runs, and what is appended meanwhile is in the new one", async () => {
-    await simulate({ seed: 1 }, async (world) => {
+    await simulateSeed({ seed: 1 }, async (world) => {
       const of = await started(world);
       of.node.crash();
       of.disk.wipe("logs/1");

@@ -6,7 +6,7 @@ import type { LogRecord } from "../../../actors/log_records.ts";
 import { readFolder, SegmentWriter } from "../../../actors/log_segments.ts";
 import { type DirtyRange, type MarkOwner, rowKey, type Version } from "../../../actors/records.ts";
 import type { Disk } from "../../../src/index.ts";
-import { SimulatedDisk, simulate, type World } from "../../../src/simulation/index.ts";
+import { SimulatedDisk, simulateSeed, type World } from "../../../src/simulation/index.ts";
 
 export const folder = "log";
 
@@ -42,7 +42,7 @@ export interface LogWorld {
 
 /** Runs a scenario on a disk of its own; `seed` decides what a crash keeps of unsynced bytes. */
 export async function onDisk<T>(seed: number, scenario: (of: LogWorld) => Promise<T>): Promise<T> {
-  const report = await simulate({ seed }, async (world) => {
+  const report = await simulateSeed({ seed }, async (world) => {
     const simulated = new SimulatedDisk("d", { next: (site) => world.chance(site) });
     const mounted: Disk[] = [];
     await world.node("n", {
