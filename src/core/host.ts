@@ -12,6 +12,7 @@ import type { Clock } from "../seams/clock.ts";
 import type { Logger } from "../seams/log.ts";
 import type { Random } from "../seams/random.ts";
 import type { Transport } from "../seams/transport.ts";
+import { ClusterCalls } from "./cluster_calls.ts";
 import { DeferredCalls } from "./deferred_calls.ts";
 import type { Envelope, EnvelopeKind, ExitReason, From, Outcome } from "./envelope.ts";
 import type { CallOptions, Definition, DefinitionName, Info } from "./gen_server.ts";
@@ -50,6 +51,7 @@ export class Host {
   readonly #queue: RunQueue;
   readonly #processes = new Map<number, Process>();
   readonly #deferred = new DeferredCalls();
+  readonly #cluster: ClusterCalls | undefined;
   readonly #loadDefinition: HostOptions["loadDefinition"];
   #nextId = 1;
   readonly deadLetters = noDeadLetters();
@@ -69,6 +71,7 @@ export class Host {
     this.pending = new PendingCalls(options.clock);
     this.links = new Links(this);
     this.requests = new HostRequests(this, options.loadDefinition);
+    this.#cluster = options.cluster === undefined ? undefined : new ClusterCalls(this, options.cluster);
     this.peers = new Peers(options.transport);
     for (const { thread, incarnation } of options.peers) this.peers.up(thread, incarnation);
     options.transport.onMessages((envelopes) => {
@@ -187,21 +190,14 @@ export class Host {
     message: unknown,
     options: CallOptions = {},
   ): Promise<unknown> {
+    const timeoutMs = options.timeoutMs ?? coreLimits.callTimeoutMs;
+    const refused = refusedOptions(method, timeoutMs, options.signal);
+    if (refused !== undefined) return Promise.reject(refused);
     const callee = this.resolve(target);
     if (callee === undefined) {
-      return Promise.reject(
-        new NanoError("noproc", `${method}: nobody is registered as ${JSON.stringify(target)}`, {
-          sent: false,
-        }),
-      );
-    }
-    const timeoutMs = options.timeoutMs ?? coreLimits.callTimeoutMs;
-    if (!(timeoutMs >= 0)) {
-      const text = `${method}: timeoutMs must be 0 or more, not ${String(timeoutMs)}`;
-      return Promise.reject(new NanoError("bad_argument", text, { field: "timeoutMs" }));
-    }
-    if (options.signal?.aborted === true) {
-      return Promise.reject(new NanoError("canceled", `${method}: the signal had fired before the call`));
+      const answer = this.#cluster?.call(target, method, message, timeoutMs, options.signal);
+      const text = `${method}: nobody is registered as ${JSON.stringify(target)}`;
+      return answer ?? Promise.reject(new NanoError("noproc", text, { sent: false }));
     }
     const deadlineMs = timeoutMs === Number.POSITIVE_INFINITY ? 0 : this.clock.now() + timeoutMs;
     return new Promise((resolve, reject) => {
@@ -242,8 +238,8 @@ export class Host {
 
   cast(target: Target, method: string, message: unknown): void {
     const callee = this.resolve(target);
-    if (callee === undefined) this.countDeadLetter("noproc");
-    else this.post("cast", callee, method, message, undefined);
+    if (callee !== undefined) this.post("cast", callee, method, message, undefined);
+    else if (this.#cluster?.cast(target, method, message) !== true) this.countDeadLetter("noproc");
   }
 
   info(target: Target, message: unknown): void {
@@ -483,4 +479,13 @@ export class Host {
     this.pending.failThread(thread, incarnation);
     this.links.threadDown(thread, incarnation);
   }
+}
+
+function refusedOptions(method: string, timeoutMs: number, signal: AbortSignal | undefined) {
+  if (!(timeoutMs >= 0)) {
+    const text = `${method}: timeoutMs must be 0 or more, not ${String(timeoutMs)}`;
+    return new NanoError("bad_argument", text, { field: "timeoutMs" });
+  }
+  if (signal?.aborted !== true) return undefined;
+  return new NanoError("canceled", `${method}: the signal had fired before the call`);
 }

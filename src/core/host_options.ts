@@ -1,10 +1,12 @@
 /** What a host is made of, and how it is asked to start a process. */
 
 import type { Clock } from "../seams/clock.ts";
+import type { Cluster } from "../seams/cluster.ts";
 import type { Executor } from "../seams/executor.ts";
 import type { Logger } from "../seams/log.ts";
 import type { Random } from "../seams/random.ts";
 import type { Transport } from "../seams/transport.ts";
+import type { ClusterMessage } from "./cluster_calls.ts";
 import type { Envelope } from "./envelope.ts";
 import type { Definition, DefinitionName } from "./gen_server.ts";
 import type { Pid } from "./pid.ts";
@@ -20,6 +22,8 @@ export interface HostOptions {
   /** What the thread's set-up opened, by name. */
   readonly resources: Readonly<Record<string, unknown>>;
   readonly loadDefinition: (name: DefinitionName) => Promise<Definition>;
+  /** The way to named processes of other nodes. Default: there are none. */
+  readonly cluster?: Cluster<ClusterMessage>;
   /** The other threads that are up. */
   readonly peers: readonly { readonly thread: number; readonly incarnation: number }[];
 }

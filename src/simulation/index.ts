@@ -3,6 +3,7 @@
 export { type DiskFaults, SimulatedDisk } from "./disk.ts";
 export type { LogRecord } from "./log.ts";
 export type { Mesh, MeshOptions } from "./mesh.ts";
+export type { NetworkFault, NetworkWay, SimulatedNetwork } from "./network.ts";
 export { type NodeOptions, SimulatedNode } from "./node.ts";
 export { PausePoints } from "./pause_points.ts";
 export { type SimulationOptions, type SimulationReport, simulateSeed, World } from "./simulate.ts";

@@ -12,6 +12,8 @@ export const simulationLimits = {
   logRecordsMax: 1_000,
   /** Between two threads of one process, ms: a wake-up of a sleeping thread at least, a busy one's turn at most. */
   linkDelayMs: [0.03, 1] as readonly [number, number],
+  /** Between two nodes, ms: within a data centre and to the next one. */
+  networkDelayMs: [0.2, 3] as readonly [number, number],
   /** One write or sync of a file, ms: an SSD's fdatasync, p50 to far beyond p99. */
   diskDelayMs: [0.1, 2] as readonly [number, number],
   /** A dead thread is back after this, ms: what production takes to start one. */

@@ -15,6 +15,7 @@ import { System } from "../core/system.ts";
 import { simulationLimits } from "./limits.ts";
 import type { RecordingLog } from "./log.ts";
 import { Mesh } from "./mesh.ts";
+import type { SimulatedNetwork } from "./network.ts";
 import { SimulatedThread, type WallClock } from "./thread.ts";
 import type { Timeline } from "./timeline.ts";
 
@@ -29,6 +30,8 @@ export interface NodeOptions {
   readonly linkDelayMs?: readonly [number, number];
   /** How long a dead thread is away, ms. */
   readonly threadRestartMs?: number;
+  /** Which node a named process lives on. Given, the node is part of a cluster: see World.network. */
+  readonly nodeOf?: (name: string) => string | undefined;
 }
 
 /** What a node has of its world. */
@@ -37,6 +40,7 @@ export interface Surroundings {
   readonly chance: SeededStreams;
   readonly log: RecordingLog;
   readonly startMs: number;
+  readonly network: SimulatedNetwork;
 }
 
 /** Modules are evaluated once, whatever simulation asks first. */
@@ -85,7 +89,13 @@ export class SimulatedNode {
 
   /** The process dies: nothing runs on, nobody is told. Disks and stores are not the node's: crash them, too. */
   crash(): void {
+    if (this.#hosts.size === 0) return;
     this.#endThreads();
+    if (this.#options.nodeOf !== undefined) this.#around.network.nodeDied(this.name);
+  }
+
+  get isUp(): boolean {
+    return this.#hosts.size > 0;
   }
 
   /** A worker thread dies with all its processes, and is back after a while. */
@@ -125,7 +135,8 @@ export class SimulatedNode {
   }
 
   #startThread(thread: number): void {
-    const { timeline, chance, log } = this.#around;
+    const { timeline, chance, log, network } = this.#around;
+    const { nodeOf } = this.#options;
     const incarnation = (this.#incarnations.get(thread) ?? 0) + 1;
     this.#incarnations.set(thread, incarnation);
     const life = new SimulatedThread(
@@ -145,6 +156,7 @@ export class SimulatedNode {
       resources: this.#options.resources?.(life) ?? {},
       loadDefinition: (name) => load(life, name),
       peers,
+      ...(nodeOf === undefined ? {} : { cluster: network.join(life, nodeOf) }),
     });
     this.#hosts.set(thread, { life, host });
   }

@@ -7,6 +7,7 @@
 
 import { SeededStreams } from "../base/seeded_streams.ts";
 import { type LogRecord, RecordingLog } from "./log.ts";
+import { SimulatedNetwork } from "./network.ts";
 import { type NodeOptions, SimulatedNode } from "./node.ts";
 import { type Order, Timeline } from "./timeline.ts";
 
@@ -63,6 +64,8 @@ export async function simulateSeed<T>(
 
 export class World {
   readonly timeline: Timeline;
+  /** Between the nodes of a cluster: those that were started with `nodeOf`. */
+  readonly network: SimulatedNetwork;
   readonly #chance: SeededStreams;
   readonly #log: RecordingLog;
   readonly #startMs: number;
@@ -71,6 +74,7 @@ export class World {
   constructor({ seed, order = "fifo", startMs = startOf2020 }: SimulationOptions) {
     this.#chance = new SeededStreams(seed);
     this.timeline = new Timeline(this.#chance, order);
+    this.network = new SimulatedNetwork(this.timeline);
     this.#log = new RecordingLog(() => this.timeline.nowMs);
     this.#startMs = startMs;
   }
@@ -92,7 +96,13 @@ export class World {
 
   /** Starts a node: a system with its threads. */
   async node(name: string, options: NodeOptions = {}): Promise<SimulatedNode> {
-    const around = { timeline: this.timeline, chance: this.#chance, log: this.#log, startMs: this.#startMs };
+    const around = {
+      timeline: this.timeline,
+      chance: this.#chance,
+      log: this.#log,
+      startMs: this.#startMs,
+      network: this.network,
+    };
     const node = await SimulatedNode.start(name, options, around);
     this.#nodes.push(node);
     return node;
