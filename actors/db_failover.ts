@@ -344,8 +344,8 @@ class MoveInWork {
     const ended = await endDecision(this.#self, this.#control, this.#open().id, "swapped");
     if (ended !== "swapped") return this.#abort(`decision ended as ${ended} by another`);
     // From here on every failure is retried, never undone.
-    await this.#shards.retried(() => this.#shards.refresh(from));
-    await this.#shards.retried(() => this.#shards.refresh(to));
+    await this.#shards.letGo(from);
+    await this.#shards.letGo(to);
     const report = this.#report("swapped", "");
     await this.#shards.retried(() => this.#shards.releaseHeld(from, cohorts));
     await this.#shards.retried(() => this.#shards.unwatch(from, cohorts));

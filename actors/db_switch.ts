@@ -26,13 +26,8 @@ import { type AmendJob, AmendQueue } from "./amend_queue.ts";
 import { AuthorityTable, type CohortState } from "./authority.ts";
 import { Barriers } from "./barriers.ts";
 import { type CohortFinder, cohortFinder } from "./cohorts.ts";
-import {
-  type CohortRecord,
-  type ControlStore,
-  controlKeys,
-  type DecisionRecord,
-  type ShardRecord,
-} from "./control_store.ts";
+import { type ControlReading, readControl, ServingLease } from "./control_reading.ts";
+import type { ControlStore } from "./control_store.ts";
 import { type Absorbed, type Admission, db_dirty_keys } from "./db_dirty_keys.ts";
 import { db_perror } from "./db_perror.ts";
 import { db_queuer } from "./db_queuer.ts";
@@ -59,6 +54,7 @@ import {
   type WriteResult,
 } from "./shard_messages.ts";
 import { type ShardOptions, type ShardProcess, shardProcess } from "./shard_options.ts";
+import { takeShard } from "./shard_start.ts";
 import type { ApplyGroup, ApplyResult, ScanRange } from "./store_messages.ts";
 
 /** One admitted row on its way to the local store. */
@@ -97,6 +93,7 @@ interface State {
   batchesInFlight: number;
   readonly amends: AmendQueue;
   readonly barriers: Barriers;
+  readonly lease: ServingLease;
 }
 
 export const db_switch = genServer(import.meta.url, "db_switch", {
@@ -126,10 +123,12 @@ export const db_switch = genServer(import.meta.url, "db_switch", {
       batchesInFlight: 0,
       amends: new AmendQueue(),
       barriers: new Barriers(),
+      lease: new ServingLease(self.clock, options.tuning.leaseMs),
     };
     await applyControl(state);
     // Nothing of this term is in flight yet, and the fence keeps out what is older.
     ledger.cast.mayScan(state.authority.allLive);
+    if (options.tuning.leaseMs > 0) self.castAfter(state.lease.renewalMs, "renewLease");
     return state;
   },
 
@@ -171,10 +170,7 @@ export const db_switch = genServer(import.meta.url, "db_switch", {
      */
     refresh: async (state, _: undefined, from: From<void>) => {
       await applyControl(state);
-      state.barriers.raise(() => {
-        state.ledger.cast.mayScan(state.authority.allLive);
-        state.self.reply(from, undefined);
-      });
+      raiseBarrier(state, () => state.self.reply(from, undefined));
       return noReply;
     },
 
@@ -182,6 +178,18 @@ export const db_switch = genServer(import.meta.url, "db_switch", {
   },
 
   cast: {
+    /** With a lease: looks again what control says, in time before the last reading is too old to serve by. */
+    renewLease: (state) =>
+      state.self.pipe(readControl(state.control, state.self.clock), "leaseRead", undefined),
+
+    leaseRead: async (state, result: Piped<undefined, ControlReading>) => {
+      state.self.castAfter(state.lease.renewalMs, "renewLease");
+      // While control is not reached, the lease runs out.
+      if (!result.ok || !state.lease.isNews(result.value)) return;
+      await applyReading(state, result.value);
+      raiseBarrier(state, () => undefined);
+    },
+
     flush: (state) => flush(state),
 
     marked: (state, { context: batch, ...result }: Piped<Admitted[], Absorbed>) => {
@@ -214,47 +222,16 @@ export const db_switch = genServer(import.meta.url, "db_switch", {
   },
 });
 
-// --- shard start -------------------------------------------------------------------------------------------------
+// --- what control says -------------------------------------------------------------------------------------------
 
-interface Neighbours {
-  readonly store: Ref<typeof db_store>;
-  readonly ledger: Ref<typeof db_dirty_keys>;
-  readonly perror: Ref<typeof db_perror>;
-}
-
-/**
- * Takes the shard for this term: log, control, fence, in this order; nothing older can land after it.
- * Returns why the store may not be served, or "". Errors: `fenced` when a newer owner has it.
- */
-async function takeShard(
-  { site, shard }: ShardOptions,
-  shardTerm: number,
-  control: ControlStore,
-  { store, ledger, perror }: Neighbours,
-): Promise<string> {
-  const key = controlKeys.shard(site, shard);
-  const record = await control.get(key);
-  const before = record?.value as ShardRecord | undefined;
-  const logLost = before !== undefined && before.term > (await ledger.call.loggedTerm());
-  await perror.call.start({ shardTerm });
-  await ledger.call.start({ shardTerm, logLost });
-  const { storeId, incarnation } = await store.call.identity();
-  const known = before === undefined || (before.storeId === storeId && before.incarnation <= incarnation);
-  if (!known) return `store ${storeId} is not the one that control remembers (${before.storeId})`;
-  const next: ShardRecord = { site, shard, term: shardTerm, storeId, incarnation };
-  if ((await control.compareAndSet(key, record?.revision ?? 0, next)) === undefined) {
-    throw new NanoError("fenced", `${key} was taken by another owner meanwhile`);
-  }
-  const inForce = await store.call.fence({ scope: shardScope(site, shard), term: shardTerm });
-  if (inForce > shardTerm)
-    throw new NanoError("fenced", `${key} is fenced at ${inForce}, above ${shardTerm}`);
-  return "";
-}
-
+/** Reads control and takes it over. */
 async function applyControl(state: State): Promise<void> {
-  const cohorts = (await state.control.list("cohort/")).map(({ value }) => value as CohortRecord);
-  const decisions = (await state.control.list("decision/")).map(({ value }) => value as DecisionRecord);
-  state.authority.update(cohorts, decisions);
+  await applyReading(state, await readControl(state.control, state.self.clock));
+}
+
+async function applyReading(state: State, reading: ControlReading): Promise<void> {
+  state.lease.takenOver(reading);
+  state.authority.update(reading.cohorts, reading.decisions);
   await fenceOwnStore(state);
   await state.ledger.call.sendUnder({
     shardTerm: state.shardTerm,
@@ -262,6 +239,14 @@ async function applyControl(state: State): Promise<void> {
     finished: state.authority.allFinished,
   });
   state.held = new Set(await state.ledger.call.held());
+}
+
+/** `passed` runs when nothing that was admitted before this is in flight; then ranges may be scanned, if all is live. */
+function raiseBarrier(state: State, passed: () => void): void {
+  state.barriers.raise(() => {
+    state.ledger.cast.mayScan(state.authority.allLive);
+    passed();
+  });
 }
 
 async function fenceOwnStore(state: State): Promise<void> {
@@ -275,6 +260,7 @@ async function fenceOwnStore(state: State): Promise<void> {
 function serving(state: State): AuthorityTable {
   if (state.lost !== "")
     throw new NanoError("lost", `${state.lost}; promote the other side or restore the store`);
+  state.lease.check();
   return state.authority;
 }
 

@@ -41,6 +41,8 @@ export interface Tuning {
   readonly probeIntervalMs: number;
   /** db_compare looks again after these pauses. */
   readonly recheckMs: readonly number[];
+  /** How long an owner serves by what it last read of control, ms; 0: for ever, where control is in the same process. */
+  readonly leaseMs: number;
   /** Rows that only the peer has, beyond which a range's repair stops and asks. */
   readonly deletesPerRangeMax: number;
 }
@@ -63,6 +65,7 @@ export const defaultTuning: Tuning = {
   probeIntervalMs: 250,
   // The talk's rechecks.
   recheckMs: [1_000, 5_000, 30_000],
+  leaseMs: 0,
   deletesPerRangeMax: 10_000,
 };
 

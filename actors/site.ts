@@ -32,6 +32,8 @@ export interface SitePlan {
   readonly shards: number;
   /** The threads that the site's shards are spread over; [0] for a system without worker threads. */
   readonly threads: readonly number[];
+  /** Which of the site's shards live on this node. Default: all. */
+  readonly hosts?: (shard: number) => boolean;
   readonly prefixes: readonly string[];
   readonly durability: DirtyLogOptions["durability"];
   /** The log's folder of a thread. */
@@ -51,12 +53,12 @@ const intensity = { intensity: 20, periodMs: 10_000 };
 /** One supervisor for each thread, with the shards that live there. */
 export function siteChildren(plan: SitePlan): ChildSpec[] {
   const folders = [...plan.threads.map((thread) => plan.logFolder(thread)), ...(plan.olderLogFolders ?? [])];
+  const here = Array.from({ length: plan.shards }, (_, shard) => shard).filter(plan.hosts ?? (() => true));
   return plan.threads.map((thread, index) => {
     const log: DirtyLogOptions = { folder: plan.logFolder(thread), folders, durability: plan.durability };
-    const shards: ChildSpec[] = [];
-    for (let shard = index; shard < plan.shards; shard += plan.threads.length) {
-      shards.push(child(`shard ${shard}`, supervisor, shardTree(plan, shard, thread)));
-    }
+    const shards = here
+      .filter((_, place) => place % plan.threads.length === index)
+      .map((shard) => child(`shard ${shard}`, supervisor, shardTree(plan, shard, thread)));
     const children = [
       child("db_dirty_log", db_dirty_log, log, { name: logProcess(plan.site, thread) }),
       child("shards", supervisor, supervisorSpec({ ...intensity, intensity: 100, children: shards })),

@@ -18,6 +18,8 @@ export interface SiteOptions {
   readonly sites: readonly [Site, Site];
   readonly shards: number;
   readonly prefixes: readonly string[];
+  /** As the owners' tuning has it. */
+  readonly leaseMs: number;
 }
 
 export interface SiteCounts {
@@ -26,6 +28,14 @@ export interface SiteCounts {
   readonly perror: number;
   readonly ranges: number;
   readonly lagMs: number;
+}
+
+/** The rates of two nodes' clocks differ by far less than this. */
+const leaseMargin = 1.1;
+
+/** A shard that restarts, or a way that is bad for now. */
+function passing(error: unknown): boolean {
+  return ["noproc", "crashed", "timeout", "unavailable", "overloaded"].some((code) => hasCode(error, code));
 }
 
 const patience = { timeoutMs: dataLimits.barrierTimeoutMs };
@@ -52,6 +62,28 @@ export class SiteShards {
 
   async refreshAll(): Promise<void> {
     for (const site of this.#options.sites) await this.retried(() => this.refresh(site));
+  }
+
+  /**
+   * Every db_switch of the site has taken control's records over, or knows them no better than to serve nothing: one
+   * that does not answer within its lease has stopped. Without leases all have to answer, restarts included.
+   */
+  async letGo(site: Site): Promise<void> {
+    const { leaseMs } = this.#options;
+    if (leaseMs === 0) return this.retried(() => this.refresh(site));
+    const untilMs = this.#self.clock.monotonicMs() + leaseMs * leaseMargin;
+    await this.#each(async (shard) => {
+      for (;;) {
+        const leftMs = untilMs - this.#self.clock.monotonicMs();
+        if (leftMs <= 0) return;
+        try {
+          return await this.#switch(site, shard).call.refresh(undefined, { timeoutMs: leftMs });
+        } catch (error) {
+          if (!passing(error)) throw error;
+          await this.pause(Math.min(dataLimits.retryPauseMs, leftMs));
+        }
+      }
+    });
   }
 
   async counts(site: Site, cohorts?: readonly CohortId[]): Promise<SiteCounts> {
@@ -186,10 +218,7 @@ export class SiteShards {
       try {
         return await attempt();
       } catch (error) {
-        const passing = ["noproc", "crashed", "timeout", "unavailable", "overloaded"].some((code) =>
-          hasCode(error, code),
-        );
-        if (!passing || this.#self.clock.monotonicMs() > deadlineMs) throw error;
+        if (!passing(error) || this.#self.clock.monotonicMs() > deadlineMs) throw error;
         await this.pause(dataLimits.retryPauseMs);
       }
     }

@@ -18,7 +18,7 @@ import { db_queuer } from "./db_queuer.ts";
 import type { Account } from "./ledger.ts";
 import { dataLimits } from "./limits.ts";
 import { cohortId, type RowKey, type Site, shardOf, splitRowKey } from "./records.ts";
-import { shardProcess } from "./shard_options.ts";
+import { defaultTuning, shardProcess } from "./shard_options.ts";
 import { coordinators, failoverProcess, migrationProcess, type SitePlan, siteChildren } from "./site.ts";
 
 export interface SitesOptions extends Pick<SitePlan, "shards" | "prefixes" | "tuning"> {
@@ -32,6 +32,8 @@ export interface SitesOptions extends Pick<SitePlan, "shards" | "prefixes" | "tu
   readonly backends: readonly Backend[];
   /** Threads that shards are spread over. Default: all worker threads; the main one in a system without. */
   readonly threads?: readonly number[];
+  /** On a node of a cluster: what lives here; names of the rest are found by the cluster. Default: everything. */
+  readonly here?: NodePart;
   readonly logFolder: (site: Site, thread: number) => string;
   /** Log folders of earlier runs on other threads; read, not written. */
   readonly olderLogFolders?: (site: Site, threads: readonly number[]) => readonly string[];
@@ -41,6 +43,13 @@ export interface SitesOptions extends Pick<SitePlan, "shards" | "prefixes" | "tu
   readonly replaced?: NonNullable<SitePlan["replaced"]>;
   /** The same for the coordinators. */
   readonly replacedCoordinators?: Parameters<typeof coordinators>[2];
+}
+
+/** What one node of a cluster runs. */
+export interface NodePart {
+  readonly hosts: (site: Site, shard: number) => boolean;
+  /** One node of all runs db_migration and db_failover. */
+  readonly coordinators: boolean;
 }
 
 /** What both sites' ledgers and queues hold. */
@@ -56,11 +65,13 @@ export interface SitesCounts {
   readonly lagMs: number;
 }
 
+const everything: NodePart = { hosts: () => true, coordinators: true };
+
 const siteIntensity = { intensity: 20, periodMs: 10_000 };
 
-/** Starts both sites' trees and the coordinators. Errors: what a process's `init` throws, `unsafe`, `config`. */
+/** Starts both sites' trees and the coordinators, or a node's part of them. Errors: what a process's `init` throws, `unsafe`, `config`. */
 export async function startSites(system: System, options: SitesOptions): Promise<Sites> {
-  const { sites, control, backends, shards, prefixes, link } = options;
+  const { sites, control, backends, shards, prefixes, link, here = everything } = options;
   const cohorts = backends.flatMap(({ name }) =>
     [...prefixes, restPrefix].map((prefix) => cohortId(name, prefix)),
   );
@@ -68,12 +79,15 @@ export async function startSites(system: System, options: SitesOptions): Promise
   const workers = system.threads().filter((thread) => thread > 0);
   const threads = options.threads ?? (workers.length === 0 ? [0] : workers);
   for (const site of sites) {
+    const hosts = (shard: number): boolean => here.hosts(site, shard);
+    if (!Array.from({ length: shards }, (_, shard) => shard).some(hosts)) continue;
     const linkOf = (shard: number) => link?.(site, shard);
     const plan: SitePlan = {
       site,
       peerSite: site === sites[0] ? sites[1] : sites[0],
       shards,
       threads,
+      hosts,
       prefixes,
       durability: options.durability ?? "group",
       logFolder: (thread) => options.logFolder(site, thread),
@@ -85,8 +99,12 @@ export async function startSites(system: System, options: SitesOptions): Promise
     const spec = supervisorSpec({ ...siteIntensity, children: siteChildren(plan) });
     await system.supervise(spec, { name: `site ${site}` });
   }
-  const children = [coordinators(sites[0], { sites, shards, prefixes }, options.replacedCoordinators)];
-  await system.supervise({ children }, { name: "coordinators" });
+  if (here.coordinators) {
+    const { leaseMs } = { ...defaultTuning, ...options.tuning };
+    const coordinated = { sites, shards, prefixes, leaseMs };
+    const children = [coordinators(sites[0], coordinated, options.replacedCoordinators)];
+    await system.supervise({ children }, { name: "coordinators" });
+  }
   return new Sites(system, options);
 }
 

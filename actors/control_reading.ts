@@ -1,0 +1,79 @@
+/**
+ * What an owner last read of control, and for how long it may serve by it. In a cluster an owner that is cut off from
+ * control must not go on serving what another site serves by now (hazards 34, 54): it serves for `leaseMs` after a
+ * reading began, by its own monotonic clock, and whoever moves authority waits that long for an owner that does not
+ * answer. The lease is a bound on the age of what is known, not a record: nothing is written to renew it.
+ *
+ * Always true: a reading that began before the last one was taken over is never taken over after it.
+ */
+
+import { type Clock, NanoError } from "../src/index.ts";
+import type { CohortRecord, ControlStore, DecisionRecord } from "./control_store.ts";
+
+export interface ControlReading {
+  readonly cohorts: readonly CohortRecord[];
+  readonly decisions: readonly DecisionRecord[];
+  /** Equal for two readings of the same records. */
+  readonly fingerprint: string;
+  /** Monotonic ms: it says what stood then or later. */
+  readonly begunMs: number;
+}
+
+/** Errors: `unavailable`. */
+export async function readControl(
+  control: ControlStore,
+  clock: Pick<Clock, "monotonicMs">,
+): Promise<ControlReading> {
+  const begunMs = clock.monotonicMs();
+  const cohorts = await control.list("cohort/");
+  const decisions = await control.list("decision/");
+  const fingerprint = [...cohorts, ...decisions].map(({ key, revision }) => `${key}@${revision}`).join();
+  return {
+    cohorts: cohorts.map(({ value }) => value as CohortRecord),
+    decisions: decisions.map(({ value }) => value as DecisionRecord),
+    fingerprint,
+    begunMs,
+  };
+}
+
+export class ServingLease {
+  readonly #clock: Pick<Clock, "monotonicMs">;
+  readonly #leaseMs: number;
+  #fingerprint = "";
+  #begunMs = 0;
+  #takenOverMs = 0;
+
+  /** `leaseMs` 0: control can't be cut off from this owner, so it serves for ever. */
+  constructor(clock: Pick<Clock, "monotonicMs">, leaseMs: number) {
+    this.#clock = clock;
+    this.#leaseMs = leaseMs;
+  }
+
+  /** After this it is time to read again: two readings may fail before the lease runs out. */
+  get renewalMs(): number {
+    return this.#leaseMs / 3;
+  }
+
+  takenOver({ fingerprint, begunMs }: ControlReading): void {
+    this.#fingerprint = fingerprint;
+    this.#begunMs = begunMs;
+    this.#takenOverMs = this.#clock.monotonicMs();
+  }
+
+  /** False if the reading says what is known (then the lease goes on from it), or less than that. */
+  isNews(reading: ControlReading): boolean {
+    if (reading.begunMs < this.#takenOverMs) return false;
+    if (reading.fingerprint !== this.#fingerprint) return true;
+    this.#begunMs = reading.begunMs;
+    return false;
+  }
+
+  /** Errors: `unavailable`. */
+  check(): void {
+    if (this.#leaseMs === 0) return;
+    const ageMs = this.#clock.monotonicMs() - this.#begunMs;
+    if (ageMs <= this.#leaseMs) return;
+    const text = `control was last read ${Math.round(ageMs)} ms ago; what is older than ${this.#leaseMs} ms is not served by`;
+    throw new NanoError("unavailable", text, { ageMs });
+  }
+}

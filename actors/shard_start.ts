@@ -1,0 +1,47 @@
+/**
+ * How a shard begins under a new term, whatever an earlier owner of it is still doing: the log, control and the own
+ * store learn of the term in this order, and nothing older can land after the last of them.
+ */
+
+import { NanoError, type Ref } from "../src/index.ts";
+import { type ControlStore, controlKeys, type ShardRecord } from "./control_store.ts";
+import type { db_dirty_keys } from "./db_dirty_keys.ts";
+import type { db_perror } from "./db_perror.ts";
+import type { db_store } from "./db_store.ts";
+import { shardScope } from "./records.ts";
+import type { ShardOptions } from "./shard_options.ts";
+
+interface Neighbours {
+  readonly store: Ref<typeof db_store>;
+  readonly ledger: Ref<typeof db_dirty_keys>;
+  readonly perror: Ref<typeof db_perror>;
+}
+
+/**
+ * Takes the shard for this term. Returns why the store may not be served, or "".
+ * Errors: `fenced` when a newer owner has it.
+ */
+export async function takeShard(
+  { site, shard }: ShardOptions,
+  shardTerm: number,
+  control: ControlStore,
+  { store, ledger, perror }: Neighbours,
+): Promise<string> {
+  const key = controlKeys.shard(site, shard);
+  const record = await control.get(key);
+  const before = record?.value as ShardRecord | undefined;
+  const logLost = before !== undefined && before.term > (await ledger.call.loggedTerm());
+  await perror.call.start({ shardTerm });
+  await ledger.call.start({ shardTerm, logLost });
+  const { storeId, incarnation } = await store.call.identity();
+  const known = before === undefined || (before.storeId === storeId && before.incarnation <= incarnation);
+  if (!known) return `store ${storeId} is not the one that control remembers (${before.storeId})`;
+  const next: ShardRecord = { site, shard, term: shardTerm, storeId, incarnation };
+  if ((await control.compareAndSet(key, record?.revision ?? 0, next)) === undefined) {
+    throw new NanoError("fenced", `${key} was taken by another owner meanwhile`);
+  }
+  const inForce = await store.call.fence({ scope: shardScope(site, shard), term: shardTerm });
+  if (inForce > shardTerm)
+    throw new NanoError("fenced", `${key} is fenced at ${inForce}, above ${shardTerm}`);
+  return "";
+}
