@@ -73,7 +73,7 @@ export class ServingLease {
     if (this.#leaseMs === 0) return;
     const ageMs = this.#clock.monotonicMs() - this.#begunMs;
     if (ageMs <= this.#leaseMs) return;
-    const text = `control was last read ${Math.round(ageMs)} ms ago; what is older than ${this.#leaseMs} ms is not served by`;
-    throw new NanoError("unavailable", text, { ageMs });
+    const text = `control was last read ${Math.round(ageMs)} ms ago; nothing is served by what is older than a lease`;
+    throw new NanoError("unavailable", text, { ageMs, leaseMs: this.#leaseMs });
   }
 }

@@ -241,7 +241,7 @@ async function applyReading(state: State, reading: ControlReading): Promise<void
   state.held = new Set(await state.ledger.call.held());
 }
 
-/** `passed` runs when nothing that was admitted before this is in flight; then ranges may be scanned, if all is live. */
+/** `passed` runs when nothing that was admitted before is in flight; ranges may be scanned then, if all is live. */
 function raiseBarrier(state: State, passed: () => void): void {
   state.barriers.raise(() => {
     state.ledger.cast.mayScan(state.authority.allLive);

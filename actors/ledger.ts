@@ -75,9 +75,15 @@ export class Ledger {
   readonly #ranges = new Map<string, DirtyRange>();
   readonly #rangePending = new Map<string, number>();
   #bytes = 0;
+  #retractions = 0;
 
   constructor(bytesMax: number) {
     this.#bytesMax = bytesMax;
+  }
+
+  /** Rises whenever a mark or a range goes or shrinks: a key may have lost what stood for it. */
+  get retractions(): number {
+    return this.#retractions;
   }
 
   get bytes(): number {
@@ -300,11 +306,13 @@ export class Ledger {
   // --- ranges --------------------------------------------------------------------------------------------------
 
   setRange(range: DirtyRange): void {
+    this.#retractions++;
     this.#ranges.set(range.id, range);
     if (!this.#rangePending.has(range.id)) this.#rangePending.set(range.id, 0);
   }
 
   removeRange(id: string): void {
+    this.#retractions++;
     this.#ranges.delete(id);
     this.#rangePending.delete(id);
   }
@@ -361,6 +369,7 @@ export class Ledger {
   }
 
   #remove(entry: Entry): void {
+    this.#retractions++;
     this.#marks.delete(entry.key);
     this.#ready.delete(entry.key);
     this.#bytes -= markBytes + entry.key.length * 2;

@@ -41,7 +41,7 @@ export interface Tuning {
   readonly probeIntervalMs: number;
   /** db_compare looks again after these pauses. */
   readonly recheckMs: readonly number[];
-  /** How long an owner serves by what it last read of control, ms; 0: for ever, where control is in the same process. */
+  /** How long an owner serves by what it last read of control, ms; 0: for ever, with control in the same process. */
   readonly leaseMs: number;
   /** Rows that only the peer has, beyond which a range's repair stops and asks. */
   readonly deletesPerRangeMax: number;

@@ -32,7 +32,7 @@ export interface SitesOptions extends Pick<SitePlan, "shards" | "prefixes" | "tu
   readonly backends: readonly Backend[];
   /** Threads that shards are spread over. Default: all worker threads; the main one in a system without. */
   readonly threads?: readonly number[];
-  /** On a node of a cluster: what lives here; names of the rest are found by the cluster. Default: everything. */
+  /** On a node of a cluster: what lives here; the rest is found through the cluster. Default: everything. */
   readonly here?: NodePart;
   readonly logFolder: (site: Site, thread: number) => string;
   /** Log folders of earlier runs on other threads; read, not written. */
@@ -69,7 +69,10 @@ const everything: NodePart = { hosts: () => true, coordinators: true };
 
 const siteIntensity = { intensity: 20, periodMs: 10_000 };
 
-/** Starts both sites' trees and the coordinators, or a node's part of them. Errors: what a process's `init` throws, `unsafe`, `config`. */
+/**
+ * Starts both sites' trees and the coordinators, or a node's part of them.
+ * Errors: what a process's `init` throws, `unsafe`, `config`.
+ */
 export async function startSites(system: System, options: SitesOptions): Promise<Sites> {
   const { sites, control, backends, shards, prefixes, link, here = everything } = options;
   const cohorts = backends.flatMap(({ name }) =>

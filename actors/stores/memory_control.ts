@@ -21,6 +21,10 @@ export class MemoryControl implements ControlStore {
     return found.sort((a, b) => compareKeys(a.key, b.key));
   }
 
+  getNow(key: string): ControlRecord | undefined {
+    return this.#records.get(key);
+  }
+
   async compareAndSet(key: string, expected: number, value: unknown): Promise<number | undefined> {
     const revision = this.#records.get(key)?.revision ?? 0;
     if (revision !== expected) return undefined;

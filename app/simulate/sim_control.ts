@@ -1,12 +1,14 @@
 /**
  * The memory control store with pause points: a scenario parks an owner at each of its steps. `control get`,
  * `control list` and `control compareAndSet` are passed before the effect, `control wrote` after a write that took
- * place, each with the record's key and, where there is one, its value.
+ * place, each with the record's key and, where there is one, its value. In a cluster each node has its own way to it,
+ * which takes time, fails and is cut.
  */
 
-import type { ControlRecord } from "../../actors/control_store.ts";
+import type { ControlRecord, ControlStore } from "../../actors/control_store.ts";
 import { MemoryControl } from "../../actors/stores/memory_control.ts";
-import type { PausePoints } from "../../src/simulation/index.ts";
+import { NanoError } from "../../src/index.ts";
+import type { PausePoints, SimulatedThread } from "../../src/simulation/index.ts";
 
 /** What a parked call is about. */
 export interface ControlCall {
@@ -16,6 +18,9 @@ export interface ControlCall {
 
 export class SimControl extends MemoryControl {
   readonly #points: PausePoints;
+
+  /** Rises with each write: for oracles. */
+  changes = 0;
 
   constructor(points: PausePoints) {
     super();
@@ -36,7 +41,48 @@ export class SimControl extends MemoryControl {
     const call: ControlCall = { key, value };
     await this.#points.pass("control compareAndSet", call);
     const revision = await super.compareAndSet(key, expected, value);
+    this.changes++;
     if (revision !== undefined) await this.#points.pass("control wrote", call);
     return revision;
   }
+}
+
+/** How a node's way to the control store is now. */
+export interface ControlWay {
+  /** Of one direction, ms. */
+  delayMs: readonly [number, number];
+  /** Share of the calls that fail, half of them after their effect. */
+  failShare: number;
+  cut: boolean;
+  /** Hears of each call that failed. */
+  onFault?: () => void;
+}
+
+/** How long a node waits before it takes the store for unreachable, ms. */
+const controlTimeoutMs = 200;
+
+/** The store as one thread of a node reaches it. */
+export function controlOver(way: ControlWay, control: ControlStore, thread: SimulatedThread): ControlStore {
+  const half = (): Promise<void> => thread.sleep(thread.delayMs("sim_control", way.delayMs), "control");
+  const unreachable = async (): Promise<never> => {
+    way.onFault?.();
+    await thread.sleep(controlTimeoutMs, "control times out");
+    throw new NanoError("unavailable", "the control store does not answer");
+  };
+  const over = async <T>(call: () => Promise<T>): Promise<T> => {
+    await half();
+    const chance = way.failShare > 0 ? thread.random.next("sim_control.fail") : 1;
+    if (way.cut || chance < way.failShare / 2) return unreachable();
+    const result = await call();
+    await half();
+    if (way.cut || chance < way.failShare) return unreachable();
+    return result;
+  };
+  return {
+    get: (key) => over(() => control.get(key)),
+    list: (prefix) => over(() => control.list(prefix)),
+    compareAndSet: (key, expected, value) => over(() => control.compareAndSet(key, expected, value)),
+    nextTerm: () => over(() => control.nextTerm()),
+    close: () => control.close(),
+  };
 }

@@ -1,14 +1,13 @@
 /**
- * Two sites in one simulated node, with everything that a scenario needs: clients that remember what was acknowledged,
- * faults between the sites, pause points, crashes, and the oracles. Production actors, unchanged; a negative twin
- * replaces some of them by name.
+ * Two sites in a simulated world, on one node or on several each, with everything that a scenario needs: clients that
+ * remember what was acknowledged, faults between the sites, pause points, crashes, and the oracles. Production actors,
+ * unchanged; a negative twin replaces some of them by name.
  *
- * Site A serves at first. Stores, control store and disk outlive the node.
+ * Site A serves at first. Stores, control store and disks outlive the nodes.
  */
 
 import type { Backend } from "../../actors/backends/backend.ts";
 import { devicePlatform } from "../../actors/backends/device_platform.ts";
-import { builtInBackends } from "../../actors/backends/index.ts";
 import { cohortFinder } from "../../actors/cohorts.ts";
 import { compareRows } from "../../actors/compare.ts";
 import {
@@ -17,72 +16,49 @@ import {
   type CohortRecord,
   type DecisionRecord,
 } from "../../actors/control_store.ts";
-import type { DataAccess } from "../../actors/data_access.ts";
+import type { DataAccess, DataAccessOptions } from "../../actors/data_access.ts";
 import type { Ledger } from "../../actors/ledger.ts";
 import { type Row, type RowKey, rowKey, type Site, shardOf, splitRowKey } from "../../actors/records.ts";
-import { type ShardProcess, shardProcess, type Tuning } from "../../actors/shard_options.ts";
-import { type Sites, type SitesOptions, startSites } from "../../actors/sites.ts";
+import { type ShardProcess, shardProcess } from "../../actors/shard_options.ts";
+import type { Sites } from "../../actors/sites.ts";
 import { MemoryFiles } from "../../actors/stores/memory.ts";
 import { decodeRow } from "../../actors/stores/row_codec.ts";
-import { child, NanoError } from "../../src/index.ts";
-import { PausePoints, SimulatedDisk, type SimulatedNode, type World } from "../../src/simulation/index.ts";
+import { NanoError } from "../../src/index.ts";
+import {
+  PausePoints,
+  type SimulatedDisk,
+  type SimulatedNode,
+  type World,
+} from "../../src/simulation/index.ts";
+import { Accounting, type LedgerState } from "./accounting.ts";
+import { Acknowledged } from "./acknowledged.ts";
 import { SimControl } from "./sim_control.ts";
-import { pausingDisk } from "./sim_disk.ts";
-import { type Network, sim_link, type Weather } from "./sim_link.ts";
-import { openSimStore } from "./sim_store.ts";
+import type { Network, Weather } from "./sim_link.ts";
+import { SiteNode, type SiteNodeOptions, type Surroundings, siteNames } from "./site_node.ts";
 
-const names = ["A", "B"] as const;
-
-/** Short pauses: in virtual time a scenario may wait, but its trace gets long. */
-const simTuning: Partial<Tuning> = {
-  recheckMs: [20, 50],
-  backoffMinMs: 20,
-  backoffMaxMs: 500,
-  peerTimeoutMs: 1_000,
-  probeIntervalMs: 200,
-};
-
-export interface WorldOptions {
-  readonly shards?: number;
-  /** Worker threads; 0, the default: all on the main thread. */
-  readonly threads?: number;
-  readonly prefixes?: readonly string[];
-  readonly tuning?: Partial<Tuning>;
-  /** Broken twins, by the name of what they stand for. */
-  readonly replaced?: NonNullable<SitesOptions["replaced"]>;
-  readonly replacedCoordinators?: NonNullable<SitesOptions["replacedCoordinators"]>;
+export interface WorldOptions extends SiteNodeOptions {
+  /** Of each site: A1, A2, ..., B1, ...; its shards are spread over them. 0, the default: one node for all. */
+  readonly nodesPerSite?: number;
 }
 
-interface History {
-  /** What the last acknowledged write left; undefined: nothing was acknowledged. */
-  acknowledged: string | null | undefined;
-  /** Values whose writes had no answer: any of them may stand, then or later. */
-  readonly unknown: Set<string | null>;
-}
-
-export class TwoSites {
+export class TwoSites implements Surroundings {
   readonly world: World;
   readonly points = new PausePoints();
   readonly control = new SimControl(this.points);
-  readonly disk: SimulatedDisk;
   readonly network: Network;
+  readonly nodes: readonly SiteNode[];
+  readonly accounting: Accounting;
   readonly #options: WorldOptions;
   readonly #files = new Map<string, MemoryFiles>();
   readonly #cohortOf;
-  /** Keys that may differ: only those are looked at after each event. */
-  readonly #suspects = new Set<RowKey>();
-  readonly #history = new Map<string, History>();
-  /** Who waits for an answer of the node: when it dies, nothing asked of it is ever answered. */
-  readonly #waiting = new Set<(error: NanoError) => void>();
-  #node: SimulatedNode | undefined;
-  #sites: Sites | undefined;
-  #access: DataAccess<typeof devicePlatform> | undefined;
+  readonly #acknowledged = new Acknowledged();
+  #authorities = new Map<string, Authority>();
+  #authoritiesAt = -1;
 
   private constructor(world: World, options: WorldOptions) {
     this.world = world;
     this.#options = options;
     this.#cohortOf = cohortFinder(this.prefixes);
-    this.disk = new SimulatedDisk("logs", { next: (site) => world.chance(site) });
     const calm = (): Weather => ({ delayMs: 0, failShare: 0, down: false, rejected: new Set() });
     this.network = {
       points: this.points,
@@ -91,6 +67,15 @@ export class TwoSites {
       onRequest: undefined,
       onApply: undefined,
     };
+    this.accounting = new Accounting(siteNames, this.shards, {
+      nowMs: () => this.world.wallMs,
+      row: (site, key) => this.row(site, key),
+      shardOf: (key) => this.shardOf(key),
+      servedAt: (key) => this.#servedAt(key),
+      ledger: (site, shard) => this.#ledgerState(site, shard),
+      controlChanges: () => this.control.changes,
+    });
+    this.nodes = this.#nodeNames().map((name) => new SiteNode(name, this, options));
   }
 
   /** Both sites serve, nothing is migrated yet. */
@@ -108,14 +93,23 @@ export class TwoSites {
     return this.#options.prefixes ?? ["+49", "+33"];
   }
 
+  /** The first node: the only one, unless `nodesPerSite` says otherwise. */
   get node(): SimulatedNode {
-    if (this.#node === undefined) throw new NanoError("unavailable", "the node was never started");
-    return this.#node;
+    return this.#first.node;
   }
 
   get sites(): Sites {
-    if (this.#sites === undefined) throw new NanoError("unavailable", "the sites are down");
-    return this.#sites;
+    return this.#first.sites;
+  }
+
+  get disk(): SimulatedDisk {
+    return this.#first.disk;
+  }
+
+  get #first(): SiteNode {
+    const [first] = this.nodes;
+    if (first === undefined) throw new NanoError("unavailable", "there is no node");
+    return first;
   }
 
   /** The way from a site to its peer, to be made worse. */
@@ -125,40 +119,39 @@ export class TwoSites {
     return weather;
   }
 
-  // --- life ----------------------------------------------------------------------------------------------------
+  // --- nodes ---------------------------------------------------------------------------------------------------
 
-  /** The whole process dies; `powerLoss`: what the disk had not synced may be gone, too. */
-  crash(options: { readonly powerLoss: boolean } = { powerLoss: false }): void {
-    this.node.crash();
-    for (const reject of this.#waiting) reject(new NanoError("crashed", "the node died"));
-    this.#waiting.clear();
-    this.#sites = undefined;
-    this.#access = undefined;
-    if (options.powerLoss) this.disk.crash();
+  #nodeNames(): string[] {
+    const perSite = this.#options.nodesPerSite ?? 0;
+    if (perSite === 0) return ["n"];
+    return siteNames.flatMap((site) => Array.from({ length: perSite }, (_, i) => `${site}${i + 1}`));
   }
 
+  placeOf(site: Site, shard: number): string {
+    const perSite = this.#options.nodesPerSite ?? 0;
+    return perSite === 0 ? "n" : `${site}${1 + (shard % perSite)}`;
+  }
+
+  nodeOf(name: string): string | undefined {
+    const [site = "", place = ""] = name.split("/");
+    if (/^\d+$/.test(place)) return this.placeOf(site, Number(place));
+    return place === "db_migration" || place === "db_failover" ? this.#first.name : undefined;
+  }
+
+  siteNode(name: string): SiteNode {
+    const found = this.nodes.find((node) => node.name === name);
+    if (found === undefined) throw new NanoError("bad_argument", `no node ${name}`, { field: "name" });
+    return found;
+  }
+
+  /** Every node dies at once; `powerLoss`: what the disks had not synced may be gone, too. */
+  crash(options: { readonly powerLoss: boolean } = { powerLoss: false }): void {
+    for (const node of this.nodes) node.crash(options);
+  }
+
+  /** Every node that is down starts again. */
   async restart(): Promise<void> {
-    const { threads = 0, tuning = {}, replaced = {}, replacedCoordinators = {} } = this.#options;
-    if (this.#node === undefined) {
-      this.#node = await this.world.node("n", { threads, resources: (thread) => this.#resources(thread) });
-    } else await this.#node.restart();
-    this.#sites = await startSites(this.node.system, {
-      sites: names,
-      control: this.control,
-      backends: builtInBackends,
-      shards: this.shards,
-      prefixes: this.prefixes,
-      durability: "group",
-      tuning: { ...simTuning, ...tuning },
-      logFolder: (site, thread) => `${site}/log-${thread}`,
-      link: (site, shard) => {
-        const peer = shardProcess(otherSite(site), shard, "db_store");
-        return child("link", sim_link, { site, peer }, { name: `${site}/${shard}/link` });
-      },
-      replaced,
-      replacedCoordinators,
-    });
-    this.#access = await this.sites.access(devicePlatform, { writers: 16, readers: 4 });
+    await Promise.all(this.nodes.map((node) => node.restart()));
   }
 
   /** The registered name of a shard's process. */
@@ -167,15 +160,16 @@ export class TwoSites {
   }
 
   kill(site: Site, process: ShardProcess, shard = 0): boolean {
-    return this.node.kill(this.name(site, process, shard));
+    return this.#hosting(site, shard).node.kill(this.name(site, process, shard));
   }
 
-  /** An answer of the node, or `crashed` when it dies first. */
+  #hosting(site: Site, shard: number): SiteNode {
+    return this.siteNode(this.placeOf(site, shard));
+  }
+
+  /** An answer of the first node, or `crashed` when it dies first. */
   alive<T>(answer: Promise<T>): Promise<T> {
-    return new Promise((resolve, reject) => {
-      this.#waiting.add(reject);
-      answer.finally(() => this.#waiting.delete(reject)).then(resolve, reject);
-    });
+    return this.#first.alive(answer);
   }
 
   /** Runs the world until at least `count` passes wait at a pause point. */
@@ -186,40 +180,36 @@ export class TwoSites {
 
   // --- clients -------------------------------------------------------------------------------------------------
 
-  /** The data access of another backend. */
-  access<B extends Backend>(backend: B): Promise<DataAccess<B>> {
-    return this.sites.access(backend, { writers: 16, readers: 4 });
+  /** The data access of a backend, on the first node. */
+  access<B extends Backend>(backend: B, options?: DataAccessOptions): Promise<DataAccess<B>> {
+    return this.#first.access(backend, options);
   }
 
   /** Writes, or deletes with null; remembers how it ended. True if it was acknowledged; a node that is down refuses. */
-  async write(key: string, value: string | null, timeoutMs = 5_000): Promise<boolean> {
-    const history = this.#historyOf(key);
-    history.unknown.add(value);
-    try {
-      const { call } = this.#opened();
+  write(key: string, value: string | null, timeoutMs = 5_000): Promise<boolean> {
+    return this.#acknowledged.write(key, value, async () => {
+      const { call } = await this.access(devicePlatform);
       const bytes = new TextEncoder().encode(value ?? "");
       await this.alive(
         value === null ? call.delete({ key }, { timeoutMs }) : call.put({ key, value: bytes }, { timeoutMs }),
       );
-    } catch (error) {
-      if (!(error instanceof NanoError)) throw error;
-      const unknown = ["timeout", "crashed", "noproc", "canceled"].includes(error.code);
-      if (!unknown) history.unknown.delete(value);
-      return false;
-    }
-    history.unknown.delete(value);
-    history.acknowledged = value;
-    return true;
+    });
   }
 
   async read(key: string): Promise<string | null> {
-    const bytes = await this.alive(this.#opened().call.get({ key }));
+    const { call } = await this.access(devicePlatform);
+    const bytes = await this.alive(call.get({ key }));
     return bytes === null ? null : new TextDecoder().decode(bytes);
   }
 
   /** Keys whose authority does not hold what was acknowledged last, nor a value whose write had no answer. */
   lost(): string[] {
-    return [...this.#history].filter(([key, history]) => this.#isLost(key, history)).map(([key]) => key);
+    return this.#acknowledged.lost((key) => {
+      const row = rowKey(devicePlatform.name, key);
+      const { site } = this.authority(row);
+      // A held key is refused where it is served now; its value waits on the other side for an operator.
+      return this.shown(this.#isHeld(site, row) ? otherSite(site) : site, key);
+    });
   }
 
   // --- the migration -------------------------------------------------------------------------------------------
@@ -260,7 +250,7 @@ export class TwoSites {
   /** Marks and ranges of both sites, but for db_perror's; more than 0 while a ledger restarts. */
   dirty(): number {
     let dirty = 0;
-    for (const site of names) {
+    for (const site of siteNames) {
       for (let shard = 0; shard < this.shards; shard++) {
         const ledger = this.ledger(site, shard);
         if (ledger === undefined) return 1;
@@ -287,9 +277,13 @@ export class TwoSites {
     return files;
   }
 
+  shardOf(row: RowKey): number {
+    const { backend, key } = splitRowKey(row);
+    return shardOf(backend, key, this.shards);
+  }
+
   row(site: Site, key: RowKey): Row | undefined {
-    const { backend, key: plain } = splitRowKey(key);
-    const bytes = this.files(site, shardOf(backend, plain, this.shards)).rows.get(key);
+    const bytes = this.files(site, this.shardOf(key)).rows.get(key);
     return bytes === undefined ? undefined : decodeRow(key, bytes);
   }
 
@@ -301,10 +295,26 @@ export class TwoSites {
 
   authority(row: RowKey): Authority {
     const { backend, key } = splitRowKey(row);
-    const [record] = this.control.listNow(`cohort/${this.#cohortOf(backend, key)}`);
-    if (record === undefined) throw new NanoError("config", `no cohort for ${key}`);
-    const decisions = this.control.listNow("decision/").map(({ value }) => value as DecisionRecord);
-    return authorityOf(record.value as CohortRecord, decisions);
+    const cohort = this.#cohortOf(backend, key);
+    if (this.#authoritiesAt !== this.control.changes) {
+      this.#authorities = new Map();
+      this.#authoritiesAt = this.control.changes;
+    }
+    let found = this.#authorities.get(cohort);
+    if (found === undefined) {
+      const record = this.#cohort(row);
+      if (record === undefined) throw new NanoError("config", `no cohort for ${key}`);
+      const decisions = this.control.listNow("decision/").map(({ value }) => value as DecisionRecord);
+      found = authorityOf(record, decisions);
+      this.#authorities.set(cohort, found);
+    }
+    return found;
+  }
+
+  #cohort(row: RowKey): CohortRecord | undefined {
+    const { backend, key } = splitRowKey(row);
+    const cohort = `cohort/${this.#cohortOf(backend, key)}`;
+    return this.control.getNow(cohort)?.value as CohortRecord | undefined;
   }
 
   // --- oracles -------------------------------------------------------------------------------------------------
@@ -318,92 +328,31 @@ export class TwoSites {
 
   /** I1 over all rows: those that differ and that nothing stands for. Only while the ledgers are up. */
   unaccounted(): RowKey[] {
-    return this.differing().filter((key) => this.#isUnaccounted(key));
+    return this.differing().filter((key) => this.accounting.account(this.shardOf(key), key) === "none");
   }
 
-  /** I1 after each event, from now on; the list it returns grows with each key that is ever unaccounted for. */
-  watchUnaccounted(): RowKey[] {
-    const found: RowKey[] = [];
-    for (const key of this.differing()) this.#suspects.add(key);
-    this.world.afterEachEvent(() => {
-      for (const key of this.#suspects) {
-        if (!this.#differs(key)) this.#suspects.delete(key);
-        else if (this.#isUnaccounted(key) && !found.includes(key)) found.push(key);
-      }
-    });
-    return found;
+  /** I1 after each event, from now on; what it returns grows with each key that is ever unaccounted for. */
+  watchUnaccounted(): readonly RowKey[] {
+    for (const key of this.differing()) this.accounting.touch(key);
+    this.world.afterEachEvent(() => this.accounting.check());
+    return this.accounting.found;
   }
 
   #differs(key: RowKey): boolean {
-    return compareRows(this.row("A", key), this.row("B", key), this.world.nowMs) !== "equal";
+    return compareRows(this.row("A", key), this.row("B", key), this.world.wallMs) !== "equal";
   }
 
-  /** Before its cohort is live nothing is promised; while a ledger restarts nothing is known. */
-  #isUnaccounted(key: RowKey): boolean {
-    const { backend, key: plain } = splitRowKey(key);
-    const [cohort] = this.control.listNow(`cohort/${this.#cohortOf(backend, plain)}`);
-    if ((cohort?.value as CohortRecord | undefined)?.phase !== "live") return false;
-    const { site } = this.authority(key);
-    const ledger = this.#ledgerState(site, shardOf(backend, plain, this.shards));
-    if (ledger === undefined) return false;
-    return !this.#isHeld(site, key) && ledger.ledger.account(key) === "none";
+  #servedAt(key: RowKey): Site | undefined {
+    return this.#cohort(key)?.phase === "live" ? this.authority(key).site : undefined;
   }
 
   #isHeld(site: Site, key: RowKey): boolean {
-    const { backend, key: plain } = splitRowKey(key);
-    return this.#ledgerState(site, shardOf(backend, plain, this.shards))?.held.has(key) === true;
+    return this.#ledgerState(site, this.shardOf(key))?.held.has(key) === true;
   }
 
-  #ledgerState(site: Site, shard: number) {
-    return this.node.stateOf(this.name(site, "db_dirty_keys", shard)) as
-      | { readonly ledger: Ledger; readonly held: ReadonlyMap<RowKey, string> }
-      | undefined;
-  }
-
-  #isLost(key: string, { acknowledged, unknown }: History): boolean {
-    if (acknowledged === undefined) return false;
-    const row = rowKey(devicePlatform.name, key);
-    const { site } = this.authority(row);
-    // A held key is refused where it is served now; its value waits on the other side for an operator.
-    const shown = this.shown(this.#isHeld(site, row) ? otherSite(site) : site, key);
-    return shown !== acknowledged && !unknown.has(shown);
-  }
-
-  #historyOf(key: string): History {
-    let history = this.#history.get(key);
-    if (history === undefined) {
-      history = { acknowledged: undefined, unknown: new Set() };
-      this.#history.set(key, history);
-    }
-    return history;
-  }
-
-  #opened(): DataAccess<typeof devicePlatform> {
-    if (this.#access === undefined) throw new NanoError("unavailable", "the sites are down");
-    return this.#access;
-  }
-
-  #resources(thread: Parameters<NonNullable<Parameters<World["node"]>[1]>["resources"] & object>[0]) {
-    const indexedBackends = builtInBackends.filter(({ kind }) => kind.indexed).map(({ name }) => name);
-    const watch = {
-      points: this.points,
-      onApplied: (_site: Site, keys: readonly RowKey[]) => {
-        for (const key of keys) this.#suspects.add(key);
-      },
-    };
-    return {
-      backends: builtInBackends,
-      control: this.control,
-      disk: pausingDisk(this.disk.mounted(thread), this.points, thread),
-      network: this.network,
-      stores: {
-        open: (site: Site, shard: number) =>
-          openSimStore(site, this.files(site, shard), thread, watch, {
-            newStoreId: `${site}/${shard}`,
-            indexedBackends,
-          }),
-      },
-    };
+  #ledgerState(site: Site, shard: number): LedgerState | undefined {
+    const name = this.name(site, "db_dirty_keys", shard);
+    return this.#hosting(site, shard).simulated?.stateOf(name) as LedgerState | undefined;
   }
 }
 

@@ -84,6 +84,11 @@ export class World {
     return this.timeline.nowMs;
   }
 
+  /** The world's wall clock, ms since 1970; a node's own is ahead of it by its `skewMs`. */
+  get wallMs(): number {
+    return this.#startMs + this.timeline.nowMs;
+  }
+
   /** What the actors logged, the newest records. */
   get logged(): readonly LogRecord[] {
     return this.#log.records;

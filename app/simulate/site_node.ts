@@ -1,0 +1,215 @@
+/**
+ * One node of the simulated sites: its threads, its disk, its way to the control store, and what it runs of the sites.
+ * Disk and stores outlive its crashes.
+ */
+
+import type { Backend } from "../../actors/backends/backend.ts";
+import { builtInBackends } from "../../actors/backends/index.ts";
+import type { DataAccess, DataAccessOptions } from "../../actors/data_access.ts";
+import type { RowKey, Site } from "../../actors/records.ts";
+import { shardProcess, type Tuning } from "../../actors/shard_options.ts";
+import { type Sites, type SitesOptions, startSites } from "../../actors/sites.ts";
+import type { MemoryFiles } from "../../actors/stores/memory.ts";
+import { child, NanoError } from "../../src/index.ts";
+import {
+  type PausePoints,
+  SimulatedDisk,
+  type SimulatedNode,
+  type SimulatedThread,
+  type World,
+} from "../../src/simulation/index.ts";
+import type { Accounting } from "./accounting.ts";
+import { type ControlWay, controlOver, type SimControl } from "./sim_control.ts";
+import { pausingDisk } from "./sim_disk.ts";
+import { type Network, sim_link } from "./sim_link.ts";
+import { openSimStore } from "./sim_store.ts";
+
+export const siteNames = ["A", "B"] as const;
+
+/** What a node has of the sites around it. */
+export interface Surroundings {
+  readonly world: World;
+  readonly points: PausePoints;
+  readonly control: SimControl;
+  readonly network: Network;
+  readonly accounting: Accounting;
+  readonly shards: number;
+  readonly prefixes: readonly string[];
+  /** On which node a shard lives. */
+  placeOf(site: Site, shard: number): string;
+  /** On which node a named process lives: a shard's, or a coordinator. */
+  nodeOf(name: string): string | undefined;
+  files(site: Site, shard: number): MemoryFiles;
+}
+
+export interface SiteNodeOptions {
+  readonly shards?: number;
+  /** Worker threads; 0, the default: all on the main thread. */
+  readonly threads?: number;
+  readonly prefixes?: readonly string[];
+  readonly backends?: readonly Backend[];
+  readonly tuning?: Partial<Tuning>;
+  /** By node: how much its clock is ahead. */
+  readonly skewMs?: (node: string) => number;
+  /** Workers of each backend's factories, on each node. */
+  readonly workers?: DataAccessOptions;
+  /** Broken twins, by the name of what they stand for. */
+  readonly replaced?: NonNullable<SitesOptions["replaced"]>;
+  readonly replacedCoordinators?: NonNullable<SitesOptions["replacedCoordinators"]>;
+}
+
+/** Short pauses: in virtual time a scenario may wait, but its trace gets long. */
+const simTuning: Partial<Tuning> = {
+  recheckMs: [20, 50],
+  backoffMinMs: 20,
+  backoffMaxMs: 500,
+  peerTimeoutMs: 1_000,
+  probeIntervalMs: 200,
+};
+
+const fewWorkers: DataAccessOptions = { writers: 16, readers: 4 };
+
+const indexedBackends = builtInBackends.filter(({ kind }) => kind.indexed).map(({ name }) => name);
+
+export class SiteNode {
+  readonly name: string;
+  readonly disk: SimulatedDisk;
+  /** Its way to the control store; not used by a node that is all there is. */
+  readonly controlWay: ControlWay = { delayMs: [0.1, 1], failShare: 0, cut: false };
+  readonly #around: Surroundings;
+  readonly #options: SiteNodeOptions;
+  readonly #access = new Map<string, Promise<DataAccess<Backend>>>();
+  /** Who waits for an answer of the node: when it dies, nothing asked of it is ever answered. */
+  readonly #waiting = new Set<(error: NanoError) => void>();
+  #node: SimulatedNode | undefined;
+  #sites: Sites | undefined;
+
+  constructor(name: string, around: Surroundings, options: SiteNodeOptions) {
+    this.name = name;
+    this.#around = around;
+    this.#options = options;
+    const place = this.#isAlone ? "logs" : `${name} logs`;
+    this.disk = new SimulatedDisk(place, { next: (site) => around.world.chance(site) });
+  }
+
+  get #isAlone(): boolean {
+    return this.name === "n";
+  }
+
+  /** Undefined before its first start. */
+  get simulated(): SimulatedNode | undefined {
+    return this.#node;
+  }
+
+  get node(): SimulatedNode {
+    if (this.#node === undefined) throw new NanoError("unavailable", `node ${this.name} was never started`);
+    return this.#node;
+  }
+
+  get isUp(): boolean {
+    return this.#sites !== undefined;
+  }
+
+  get sites(): Sites {
+    if (this.#sites === undefined) throw new NanoError("unavailable", `node ${this.name} is down`);
+    return this.#sites;
+  }
+
+  crash(options: { readonly powerLoss: boolean }): void {
+    this.#node?.crash();
+    for (const reject of this.#waiting) reject(new NanoError("crashed", `node ${this.name} died`));
+    this.#waiting.clear();
+    this.#sites = undefined;
+    this.#access.clear();
+    if (options.powerLoss) this.disk.crash();
+  }
+
+  /** Nothing happens to a node that is up. */
+  async restart(): Promise<void> {
+    if (this.#node?.isUp === true) return;
+    const { threads = 0, skewMs = () => 0 } = this.#options;
+    if (this.#node === undefined) {
+      this.#node = await this.#around.world.node(this.name, {
+        threads,
+        skewMs: skewMs(this.name),
+        resources: (thread) => this.#resources(thread),
+        ...(this.#isAlone ? {} : { nodeOf: (name) => this.#around.nodeOf(name) }),
+      });
+    } else await this.#node.restart();
+    this.#sites = await this.alive(startSites(this.#node.system, this.#sitesOptions()));
+  }
+
+  /** The data access of a backend, opened once in each life. */
+  access<B extends Backend>(
+    backend: B,
+    options = this.#options.workers ?? fewWorkers,
+  ): Promise<DataAccess<B>> {
+    let access = this.#access.get(backend.name);
+    if (access === undefined) {
+      access = this.alive(this.sites.access(backend, options)) as Promise<DataAccess<Backend>>;
+      this.#access.set(backend.name, access);
+    }
+    return access as unknown as Promise<DataAccess<B>>;
+  }
+
+  /** An answer of this node, or `crashed` when it dies first. */
+  alive<T>(answer: Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.add(reject);
+      answer.finally(() => this.#waiting.delete(reject)).then(resolve, reject);
+    });
+  }
+
+  #sitesOptions(): SitesOptions {
+    const {
+      tuning = {},
+      replaced = {},
+      replacedCoordinators = {},
+      backends = builtInBackends,
+    } = this.#options;
+    const { control, shards, prefixes } = this.#around;
+    return {
+      sites: siteNames,
+      control,
+      backends,
+      shards,
+      prefixes,
+      durability: "group",
+      tuning: { ...simTuning, ...tuning },
+      here: {
+        hosts: (site, shard) => this.#around.placeOf(site, shard) === this.name,
+        coordinators: this.#around.nodeOf("A/db_failover") === this.name,
+      },
+      logFolder: (site, thread) => `${site}/log-${thread}`,
+      link: (site, shard) => {
+        const peer = shardProcess(site === "A" ? "B" : "A", shard, "db_store");
+        return child("link", sim_link, { site, peer }, { name: `${site}/${shard}/link` });
+      },
+      replaced,
+      replacedCoordinators,
+    };
+  }
+
+  #resources(thread: SimulatedThread): Readonly<Record<string, unknown>> {
+    const { points, control, network, accounting } = this.#around;
+    const watch = {
+      points,
+      onApplied: (_site: Site, keys: readonly RowKey[]) => {
+        for (const key of keys) accounting.touch(key);
+      },
+    };
+    return {
+      backends: this.#options.backends ?? builtInBackends,
+      control: this.#isAlone ? control : controlOver(this.controlWay, control, thread),
+      disk: pausingDisk(this.disk.mounted(thread), points, thread),
+      network,
+      stores: {
+        open: (site: Site, shard: number) =>
+          openSimStore(site, this.#around.files(site, shard), thread, watch, {
+            newStoreId: `${site}/${shard}`,
+            indexedBackends,
+          }),
+      },
+    };
+  }
+}
