@@ -29,6 +29,8 @@ export interface Weather {
   readonly rejected: Set<RowKey>;
 }
 
+export type LinkFault = "link slow" | "link down" | "request lost" | "answer lost" | "rejected";
+
 /** The resource `network`: shared by scenario and links. */
 export interface Network {
   /** `A apply request` and `A apply reply`: on the way from site A, and with the answer on the way back. */
@@ -38,6 +40,8 @@ export interface Network {
   readonly applies: Record<Site, number>;
   /** A request of any kind sets out. */
   onRequest: ((site: Site, what: string) => void) | undefined;
+  /** A request was made worse. */
+  onFault: ((site: Site, fault: LinkFault) => void) | undefined;
   /** Rows set out; `ended`: they have been answered, or their request failed. */
   onApply: ((site: Site, rows: readonly Row[], ended: boolean) => void) | undefined;
 }
@@ -110,14 +114,21 @@ function forward<T>(
 async function way<T>({ self, site, network }: State, what: string, details: unknown, ask: () => Promise<T>) {
   const weather = network.weather[site];
   if (weather === undefined) throw new NanoError("unavailable", `no way from ${site}`);
-  if (weather.delayMs > 0) await self.sleep(weather.delayMs);
+  const failed = (fault: LinkFault, why: string): NanoError => {
+    network.onFault?.(site, fault);
+    return new NanoError("unavailable", why);
+  };
+  if (weather.delayMs > 0) {
+    network.onFault?.(site, "link slow");
+    await self.sleep(weather.delayMs);
+  }
   await network.points.pass(`${site} ${what} request`, details);
-  if (weather.down) throw new NanoError("unavailable", "the remote is down");
+  if (weather.down) throw failed("link down", "the remote is down");
   const chance = self.random.next("sim_link.fail");
-  if (chance < weather.failShare / 2) throw new NanoError("unavailable", "the request was lost");
+  if (chance < weather.failShare / 2) throw failed("request lost", "the request was lost");
   const answer = await ask();
   await network.points.pass(`${site} ${what} reply`, details);
-  if (chance < weather.failShare) throw new NanoError("unavailable", "the answer was lost");
+  if (chance < weather.failShare) throw failed("answer lost", "the answer was lost");
   return answer;
 }
 
@@ -132,6 +143,7 @@ async function applyBut(state: State, groups: readonly ApplyGroup[]): Promise<Ap
     const applied = [...(results[g] ?? [])];
     return rows.map(({ key }): ApplyResult => {
       const result = rejected.has(key) ? undefined : applied.shift();
+      if (result === undefined) state.network.onFault?.(state.site, "rejected");
       return result ?? { status: "rejected", code: "poison" };
     });
   });

@@ -8,13 +8,25 @@
 import type { Row, RowKey, Site } from "../../actors/records.ts";
 import type { Store } from "../../actors/stores/contract.ts";
 import { type MemoryFiles, openMemoryStore } from "../../actors/stores/memory.ts";
+import { NanoError } from "../../src/index.ts";
 import type { PausePoints, SimulatedThread } from "../../src/simulation/index.ts";
 
 /** Ms, of one half of a call: LMDB's batches take 0.5 to 3 ms with their sync. */
 const storeDelayMs = [0.1, 1] as const;
 
+/** How a store is now. */
+export interface StoreMood {
+  /** More time for each half of a call, ms. */
+  slowMs: number;
+  /** Share of the changes that fail, half of them after their effect. */
+  failShare: number;
+}
+
 export interface StoreWatch {
   readonly points: PausePoints;
+  readonly mood: StoreMood;
+  /** A call took longer, or failed. */
+  readonly onFault: (fault: "store slow" | "store failed" | "store failed after its effect") => void;
   /** These rows may have changed. */
   readonly onApplied: (site: Site, keys: readonly RowKey[]) => void;
 }
@@ -23,21 +35,35 @@ export async function openSimStore(
   site: Site,
   files: MemoryFiles,
   thread: SimulatedThread,
-  { points, onApplied }: StoreWatch,
+  { points, mood, onFault, onApplied }: StoreWatch,
   options: { readonly newStoreId: string; readonly indexedBackends: readonly string[] },
 ): Promise<Store> {
   const store = await openMemoryStore(files, options);
-  const half = (): Promise<void> => thread.sleep(thread.delayMs("sim_store", storeDelayMs), `store ${site}`);
+  const half = (): Promise<void> => {
+    if (mood.slowMs > 0) onFault("store slow");
+    return thread.sleep(mood.slowMs + thread.delayMs("sim_store", storeDelayMs), `store ${site}`);
+  };
   const slow = async <T>(work: () => Promise<T>): Promise<T> => {
     await half();
     const result = await work();
     await half();
     return result;
   };
+  /** What the driver says of a transaction that failed is not always true. */
+  const mayFail = async <T>(work: () => Promise<T>): Promise<T> => {
+    const chance = mood.failShare > 0 ? thread.random.next("sim_store.fail") : 1;
+    if (chance < mood.failShare / 2) return failed("store failed");
+    const result = await work();
+    return chance < mood.failShare ? failed("store failed after its effect") : result;
+  };
+  const failed = (fault: "store failed" | "store failed after its effect"): never => {
+    onFault(fault);
+    throw new NanoError("unavailable", "the store failed");
+  };
   /** Changes happen in the order of their calls, as in one writer's transactions. */
   let last: Promise<unknown> = Promise.resolve();
   const serially = <T>(work: () => Promise<T>): Promise<T> => {
-    const result = last.then(() => slow(work));
+    const result = last.then(() => slow(() => mayFail(work)));
     last = result.catch(() => undefined);
     return result;
   };

@@ -22,7 +22,7 @@ import type { Accounting } from "./accounting.ts";
 import { type ControlWay, controlOver, type SimControl } from "./sim_control.ts";
 import { pausingDisk } from "./sim_disk.ts";
 import { type Network, sim_link } from "./sim_link.ts";
-import { openSimStore } from "./sim_store.ts";
+import { openSimStore, type StoreMood } from "./sim_store.ts";
 
 export const siteNames = ["A", "B"] as const;
 
@@ -40,6 +40,8 @@ export interface Surroundings {
   /** On which node a named process lives: a shard's, or a coordinator. */
   nodeOf(name: string): string | undefined;
   files(site: Site, shard: number): MemoryFiles;
+  mood(site: Site, shard: number): StoreMood;
+  readonly onStoreFault: ((fault: string) => void) | undefined;
 }
 
 export interface SiteNodeOptions {
@@ -194,6 +196,7 @@ export class SiteNode {
     const { points, control, network, accounting } = this.#around;
     const watch = {
       points,
+      onFault: (fault: string) => this.#around.onStoreFault?.(fault),
       onApplied: (_site: Site, keys: readonly RowKey[]) => {
         for (const key of keys) accounting.touch(key);
       },
@@ -205,10 +208,16 @@ export class SiteNode {
       network,
       stores: {
         open: (site: Site, shard: number) =>
-          openSimStore(site, this.#around.files(site, shard), thread, watch, {
-            newStoreId: `${site}/${shard}`,
-            indexedBackends,
-          }),
+          openSimStore(
+            site,
+            this.#around.files(site, shard),
+            thread,
+            { ...watch, mood: this.#around.mood(site, shard) },
+            {
+              newStoreId: `${site}/${shard}`,
+              indexedBackends,
+            },
+          ),
       },
     };
   }

@@ -34,6 +34,7 @@ import { Accounting, type LedgerState } from "./accounting.ts";
 import { Acknowledged } from "./acknowledged.ts";
 import { SimControl } from "./sim_control.ts";
 import type { Network, Weather } from "./sim_link.ts";
+import type { StoreMood } from "./sim_store.ts";
 import { SiteNode, type SiteNodeOptions, type Surroundings, siteNames } from "./site_node.ts";
 
 export interface WorldOptions extends SiteNodeOptions {
@@ -47,9 +48,12 @@ export class TwoSites implements Surroundings {
   readonly control = new SimControl(this.points);
   readonly network: Network;
   readonly nodes: readonly SiteNode[];
+  /** Hears of each fault of a store that changed what became of a call. */
+  onStoreFault: ((fault: string) => void) | undefined;
   readonly accounting: Accounting;
   readonly #options: WorldOptions;
   readonly #files = new Map<string, MemoryFiles>();
+  readonly #moods = new Map<string, StoreMood>();
   readonly #cohortOf;
   readonly #acknowledged = new Acknowledged();
   #authorities = new Map<string, Authority>();
@@ -65,6 +69,7 @@ export class TwoSites implements Surroundings {
       weather: { A: calm(), B: calm() },
       applies: { A: 0, B: 0 },
       onRequest: undefined,
+      onFault: undefined,
       onApply: undefined,
     };
     this.accounting = new Accounting(siteNames, this.shards, {
@@ -275,6 +280,17 @@ export class TwoSites implements Surroundings {
       this.#files.set(place, files);
     }
     return files;
+  }
+
+  /** How a shard's store is, to be made worse. */
+  mood(site: Site, shard = 0): StoreMood {
+    const place = `${site}/${shard}`;
+    let mood = this.#moods.get(place);
+    if (mood === undefined) {
+      mood = { slowMs: 0, failShare: 0 };
+      this.#moods.set(place, mood);
+    }
+    return mood;
   }
 
   shardOf(row: RowKey): number {

@@ -1,5 +1,6 @@
 /** The simulator's door: `nanoactor/simulation`. Production actors in virtual time, from one seed. */
 
+export { Chance } from "./chance.ts";
 export { type DiskFaults, SimulatedDisk } from "./disk.ts";
 export type { LogRecord } from "./log.ts";
 export type { Mesh, MeshOptions } from "./mesh.ts";

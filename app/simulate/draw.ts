@@ -1,0 +1,289 @@
+/**
+ * Draws a plan from a seed. Each seed takes a subset of the faults, its own rates, sizes and routing: two faults that
+ * hide each other's bugs meet only in some of the seeds (swarm testing, Groce et al. 2012).
+ */
+
+import { blocklist } from "../../actors/backends/blocklist.ts";
+import { devicePlatform } from "../../actors/backends/device_platform.ts";
+import { publicKeys } from "../../actors/backends/public_keys.ts";
+import { rowKey } from "../../actors/records.ts";
+import type { ShardProcess } from "../../actors/shard_options.ts";
+import { Chance } from "../../src/simulation/index.ts";
+import {
+  type Client,
+  type Fault,
+  type FaultType,
+  nodeNames,
+  type Operation,
+  type Plan,
+  type Topology,
+  type WayChange,
+} from "./plan.ts";
+
+export interface Size {
+  readonly topology: Pick<Topology, "nodesPerSite"> & { readonly shardsMax: number };
+  readonly operations: number;
+  /** Faults lie between the beginning and this. */
+  readonly stormMs: number;
+}
+
+export const ordinarySize: Size = {
+  topology: { nodesPerSite: 2, shardsMax: 2 },
+  operations: 200,
+  stormMs: 1_200,
+};
+
+export const prefixes = ["+49", "+33"] as const;
+
+const processes: readonly ShardProcess[] = [
+  "db_store",
+  "db_dirty_keys",
+  "db_perror",
+  "db_replay",
+  "db_queuer",
+  "db_compare",
+  "db_crawler",
+  "db_switch",
+];
+
+const faultTypes: readonly FaultType[] = [
+  "way",
+  "isolate",
+  "reset",
+  "link",
+  "poison",
+  "store",
+  "control",
+  "sync fails",
+  "disk full",
+  "clock",
+  "kill",
+  "kill coordinator",
+  "thread",
+  "crash",
+  "abort move",
+  "resize",
+];
+
+export function drawPlan(seed: number, size: Size = ordinarySize): Plan {
+  const chance = new Chance(seed);
+  const { nodesPerSite, shardsMax } = size.topology;
+  const topology: Topology = {
+    nodesPerSite,
+    shards: Math.max(nodesPerSite, 1 + chance.upTo(shardsMax, "shards")),
+    threads: chance.share("threads") < 0.2 ? 1 : 0,
+  };
+  const nodes = nodeNames(topology);
+  const skew = chance.oneOf([0, 0, 50, 400], "skew");
+  const clients = drawClients(chance, nodes);
+  return {
+    seed,
+    order: chance.oneOf(["fifo", "random"], "order"),
+    topology,
+    settings: {
+      tuning: {
+        queueMax: chance.oneOf([4, 1_000], "queueMax"),
+        ledgerBytesMax: chance.oneOf([1_000, 1_000_000], "ledger"),
+        sendBatchMax: chance.oneOf([2, 128], "batch"),
+        crawlBatchMax: chance.oneOf([3, 64], "crawl"),
+        rejectionsMax: chance.oneOf([1, 3], "rejections"),
+        leaseMs: 300,
+      },
+      routing: chance.oneOf(["sticky_queue", "consistent_hash"], "routing"),
+      writers: 1 + chance.upTo(3, "writers"),
+      skewMs: Object.fromEntries(
+        nodes.map((node) => [node, Math.round((chance.share("node skew") * 2 - 1) * skew)]),
+      ),
+      reversed: prefixes.filter(() => chance.share("reversed") < 0.3),
+    },
+    clients,
+    operations: drawOperations(chance, clients, size),
+    faults: drawFaults(chance, topology, clients, size),
+  };
+}
+
+function drawClients(chance: Chance, nodes: readonly string[]): Client[] {
+  const backends = [
+    "device_platform",
+    "device_platform",
+    "device_platform",
+    "blocklist",
+    "public_keys",
+  ] as const;
+  return backends.map((backend) => ({ node: chance.oneOf(nodes, "client node"), backend }));
+}
+
+/** Clients go on beyond the storm: what comes after a fault finds what the fault did. */
+const clientsGoOn = 1.3;
+
+function drawOperations(
+  chance: Chance,
+  clients: readonly Client[],
+  { operations, stormMs }: Size,
+): Operation[] {
+  const keys = 2 + chance.upTo(6, "keys");
+  const lastMs = stormMs * clientsGoOn;
+  const drawn = Array.from({ length: operations }, (_, n): Operation => {
+    const client = chance.upTo(clients.length, "client");
+    const at = { atMs: Math.round(chance.share("operation at") * lastMs), client };
+    const number = chance.upTo(keys, "key");
+    const key = `${chance.oneOf([...prefixes, "+1"], "prefix")}${100 + number}`;
+    switch (clients[client]?.backend) {
+      case "blocklist":
+        return { ...at, key, ...drawRelation(chance, n) };
+      case "public_keys":
+        return { ...at, key, ...drawOneTime(chance, n) };
+      default:
+        return { ...at, key, ...drawKeyValue(chance, n) };
+    }
+  });
+  return drawn.sort((a, b) => a.atMs - b.atMs);
+}
+
+type Drawn<T> = T extends unknown ? Omit<T, "atMs" | "client" | "key"> : never;
+
+function drawKeyValue(chance: Chance, n: number): Drawn<Operation> {
+  const kind = chance.share("kv");
+  if (kind < 0.45) {
+    const expiresInMs = chance.share("expiry") < 0.1 ? 100 + chance.upTo(1_500, "expires in") : 0;
+    return { type: "put", value: `v${n}`, expiresInMs };
+  }
+  return { type: kind < 0.6 ? "delete" : "get" };
+}
+
+function drawRelation(chance: Chance, n: number): Drawn<Operation> {
+  const kind = chance.share("relation");
+  const member = `+44${chance.upTo(3, "member")}00`;
+  if (kind < 0.4) return { type: "add", member, value: `e${n}` };
+  if (kind < 0.6) return { type: "remove", member };
+  return kind < 0.8 ? { type: "has", member } : { type: "list" };
+}
+
+function drawOneTime(chance: Chance, n: number): Drawn<Operation> {
+  const kind = chance.share("one time");
+  if (kind < 0.3) return { type: "upload", ids: [`k${n}a`, `k${n}b`] };
+  return kind < 0.9 ? { type: "take", requestId: `r${n}` } : { type: "count" };
+}
+
+function drawFaults(chance: Chance, topology: Topology, clients: readonly Client[], size: Size): Fault[] {
+  const allowed = faultTypes.filter((type) => type !== "thread" || topology.threads > 0);
+  const chosen = allowed.filter(() => chance.share("fault chosen") < 0.4);
+  if (chosen.length === 0) chosen.push("way");
+  const count = 3 + chance.upTo(12, "faults");
+  const faults = Array.from({ length: count }, () => {
+    const at = Math.round(chance.share("fault at") * size.stormMs);
+    return drawFault(chance, chance.oneOf(chosen, "fault"), at, topology, clients);
+  });
+  return faults.sort((a, b) => a.atMs - b.atMs);
+}
+
+function drawFault(
+  chance: Chance,
+  type: FaultType,
+  atMs: number,
+  topology: Topology,
+  clients: readonly Client[],
+): Fault {
+  const nodes = nodeNames(topology);
+  const node = chance.oneOf(nodes, "node");
+  const other = chance.oneOf(
+    nodes.filter((each) => each !== node),
+    "other node",
+  );
+  const site = chance.oneOf(["A", "B"], "site");
+  const shard = chance.upTo(topology.shards, "shard");
+  const forMs = chance.oneOf([30, 150, 500], "for");
+  switch (type) {
+    case "way":
+      return { atMs, type, from: node, to: other, change: drawWay(chance), forMs };
+    case "isolate":
+      return { atMs, type, node, cut: chance.oneOf(["drop", "hold"], "cut"), forMs };
+    case "reset":
+      return { atMs, type, from: node, to: other };
+    case "link": {
+      const down = chance.share("down") < 0.3;
+      return {
+        atMs,
+        type,
+        site,
+        failShare: chance.oneOf([0, 0.2, 0.6], "fail"),
+        delayMs: chance.oneOf([0, 40], "slow"),
+        down,
+        forMs,
+      };
+    }
+    case "poison":
+      return { atMs, type, site, row: drawRow(chance), forMs };
+    case "store":
+      return {
+        atMs,
+        type,
+        site,
+        shard,
+        failShare: chance.oneOf([0, 0.1], "fail"),
+        slowMs: chance.oneOf([0, 20], "slow"),
+        forMs,
+      };
+    case "control":
+      return {
+        atMs,
+        type,
+        node,
+        failShare: chance.oneOf([0.2, 0.5], "fail"),
+        cut: chance.share("cut") < 0.3,
+        forMs,
+      };
+    case "sync fails":
+      return { atMs, type, node, count: 1 + chance.upTo(2, "syncs") };
+    case "disk full":
+      return { atMs, type, node, forMs };
+    case "clock":
+      return { atMs, type, node, jumpMs: chance.oneOf([-300, -40, 40, 300], "jump") };
+    case "kill":
+      return { atMs, type, site, shard, process: chance.oneOf(processes, "process") };
+    case "kill coordinator":
+      return { atMs, type, process: chance.oneOf(["db_failover", "db_migration"], "coordinator") };
+    case "thread":
+      return { atMs, type, node, thread: 1 + chance.upTo(topology.threads, "thread") };
+    case "crash": {
+      const wipe = chance.share("wipe") < 0.2;
+      return { atMs, type, node, powerLoss: chance.share("power") < 0.5, wipe, forMs: forMs / 3 };
+    }
+    case "abort move":
+      return { atMs, type };
+    case "resize":
+      return {
+        atMs,
+        type,
+        client: chance.upTo(clients.length, "client"),
+        workers: 1 + chance.upTo(4, "workers"),
+      };
+  }
+}
+
+function drawWay(chance: Chance): WayChange {
+  switch (chance.upTo(5, "way")) {
+    case 0:
+      return { lossShare: chance.oneOf([0.1, 0.5], "loss") };
+    case 1:
+      return { repeatShare: 0.5 };
+    case 2:
+      return { reorderShare: 0.5 };
+    case 3:
+      return { cut: chance.oneOf(["drop", "hold"], "cut") };
+    default:
+      return { delayMs: [5, 40] };
+  }
+}
+
+function drawRow(chance: Chance): string {
+  const key = `${chance.oneOf(prefixes, "prefix")}${100 + chance.upTo(4, "key")}`;
+  switch (chance.upTo(3, "backend")) {
+    case 0:
+      return rowKey(blocklist.name, key, "+44000");
+    case 1:
+      return rowKey(publicKeys.name, key, "k1a");
+    default:
+      return rowKey(devicePlatform.name, key);
+  }
+}

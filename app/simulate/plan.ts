@@ -1,0 +1,118 @@
+/**
+ * What one play of the swarm consists of: topology, settings, and decisions (operations of clients and faults), all
+ * drawn from the seed before it begins. A plan is plain data: it is written down, shrunk and played again. What is
+ * drawn during the play (delays, which message of a bad way is lost) has a stream of its own for each place, so that a
+ * decision that is taken out does not shift the others' chances.
+ */
+
+import type { ShardProcess, Tuning } from "../../actors/shard_options.ts";
+import type { Order } from "../../src/simulation/index.ts";
+
+export interface Topology {
+  readonly nodesPerSite: number;
+  readonly shards: number;
+  /** Worker threads of each node. */
+  readonly threads: number;
+}
+
+export interface Settings {
+  readonly tuning: Partial<Tuning>;
+  readonly routing: "sticky_queue" | "consistent_hash";
+  readonly writers: number;
+  /** By node, ms: how much its clock is ahead. */
+  readonly skewMs: Readonly<Record<string, number>>;
+  /** Prefixes that go there, back, and there again. */
+  readonly reversed: readonly string[];
+}
+
+/** The client does it at `atMs` at the earliest, and one after the other. */
+export type Operation = { readonly atMs: number; readonly client: number; readonly key: string } & (
+  | { readonly type: "put"; readonly value: string; readonly expiresInMs: number }
+  | { readonly type: "delete" | "get" | "list" | "count" }
+  | { readonly type: "add"; readonly member: string; readonly value: string }
+  | { readonly type: "remove" | "has"; readonly member: string }
+  | { readonly type: "upload"; readonly ids: readonly string[] }
+  | { readonly type: "take"; readonly requestId: string }
+);
+
+export interface WayChange {
+  readonly lossShare?: number;
+  readonly repeatShare?: number;
+  readonly reorderShare?: number;
+  readonly cut?: "drop" | "hold";
+  readonly delayMs?: readonly [number, number];
+}
+
+export type Fault = { readonly atMs: number } & (
+  | {
+      readonly type: "way";
+      readonly from: string;
+      readonly to: string;
+      readonly change: WayChange;
+      readonly forMs: number;
+    }
+  | { readonly type: "isolate"; readonly node: string; readonly cut: "drop" | "hold"; readonly forMs: number }
+  | { readonly type: "reset"; readonly from: string; readonly to: string }
+  | {
+      readonly type: "link";
+      readonly site: string;
+      readonly failShare: number;
+      readonly delayMs: number;
+      readonly down: boolean;
+      readonly forMs: number;
+    }
+  | { readonly type: "poison"; readonly site: string; readonly row: string; readonly forMs: number }
+  | {
+      readonly type: "store";
+      readonly site: string;
+      readonly shard: number;
+      readonly failShare: number;
+      readonly slowMs: number;
+      readonly forMs: number;
+    }
+  | {
+      readonly type: "control";
+      readonly node: string;
+      readonly failShare: number;
+      readonly cut: boolean;
+      readonly forMs: number;
+    }
+  | { readonly type: "sync fails"; readonly node: string; readonly count: number }
+  | { readonly type: "disk full"; readonly node: string; readonly forMs: number }
+  | { readonly type: "clock"; readonly node: string; readonly jumpMs: number }
+  | { readonly type: "kill"; readonly site: string; readonly shard: number; readonly process: ShardProcess }
+  | { readonly type: "kill coordinator"; readonly process: "db_failover" | "db_migration" }
+  | { readonly type: "thread"; readonly node: string; readonly thread: number }
+  | {
+      readonly type: "crash";
+      readonly node: string;
+      readonly powerLoss: boolean;
+      readonly wipe: boolean;
+      readonly forMs: number;
+    }
+  | { readonly type: "abort move" }
+  | { readonly type: "resize"; readonly client: number; readonly workers: number }
+);
+
+export type FaultType = Fault["type"];
+
+/** Which data access a client holds, and on which node. */
+export interface Client {
+  readonly node: string;
+  readonly backend: "device_platform" | "blocklist" | "public_keys";
+}
+
+export interface Plan {
+  /** Of what is drawn during the play. */
+  readonly seed: number;
+  readonly order: Order;
+  readonly topology: Topology;
+  readonly settings: Settings;
+  readonly clients: readonly Client[];
+  readonly operations: readonly Operation[];
+  readonly faults: readonly Fault[];
+}
+
+export function nodeNames({ nodesPerSite }: Topology): string[] {
+  return ["A", "B"].flatMap((site) => Array.from({ length: nodesPerSite }, (_, i) => `${site}${i + 1}`));
+}
