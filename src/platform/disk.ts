@@ -2,13 +2,13 @@
 
 import { constants } from "node:fs";
 import { type FileHandle, mkdir, open, readdir, readFile, rm } from "node:fs/promises";
-import { dirname } from "node:path";
+import { dirname, resolve } from "node:path";
 import { NanoError } from "../base/errors.ts";
 import type { AppendFile, Disk } from "../seams/disk.ts";
 
 export function nodeDisk(): Disk {
   return {
-    makeDirectory: (path) => guarded(path, async () => void (await mkdir(path, { recursive: true }))),
+    makeDirectory: (path) => guarded(path, () => makeFolders(path)),
     list: (path) => guarded(path, () => listFolder(path)),
     read: (path) => guarded(path, () => readFile(path)),
     openAppend: (path, { synced }) => guarded(path, () => openAppend(path, synced)),
@@ -61,6 +61,16 @@ async function openAppend(path: string, synced: boolean): Promise<AppendFile> {
   const file = await open(path, O_APPEND | O_CREAT | O_WRONLY | (synced ? O_DSYNC : 0));
   await syncFolder(dirname(path));
   return new NodeAppendFile(path, file, (await file.stat()).size);
+}
+
+/** Makes what is missing, and syncs each folder that got a new entry: else a power loss may take it all. */
+async function makeFolders(path: string): Promise<void> {
+  const first = await mkdir(path, { recursive: true });
+  if (first === undefined) return;
+  for (let made = resolve(path); ; made = dirname(made)) {
+    await syncFolder(dirname(made));
+    if (made === resolve(first)) return;
+  }
 }
 
 async function listFolder(path: string): Promise<string[]> {

@@ -1,7 +1,8 @@
 /**
  * A simulated disk behind the Disk seam. What was appended is readable at once; it survives `crash` only as far as it
- * was synced: of the rest, chance keeps all, nothing, or a part that may end inside a record. Syncs can be made to
- * fail and the disk to be full.
+ * was synced: of the rest, chance keeps all, nothing, a part that may end inside a record, or any of its sectors.
+ * Its faults: syncs that fail and lose what they should have kept, a full disk, folders that fail, bit rot, entries of
+ * folders that are not synced, wiped folders.
  *
  * Always true: what an append to a `synced` file, or a `sync`, has acknowledged survives every crash.
  */
@@ -10,29 +11,42 @@ import { assert } from "../base/assert.ts";
 import { NanoError } from "../base/errors.ts";
 import type { SeededStreams } from "../base/seeded_streams.ts";
 import type { AppendFile, Disk } from "../seams/disk.ts";
+import { SimulatedFile } from "./disk_file.ts";
 import { simulationLimits } from "./limits.ts";
 import type { SimulatedThread } from "./thread.ts";
 
-interface File {
-  bytes: Uint8Array;
-  size: number;
-  /** Bytes from the start that survive a crash. */
-  durable: number;
-}
-
 export interface DiskFaults {
-  /** So many syncs from now on fail, and what they should have made durable stays in doubt. */
+  /**
+   * So many syncs from now on fail. What they should have made durable reads as if it were, and later syncs take it
+   * for done, but it never reaches the disk: so do Linux's file systems.
+   */
   failingSyncs: number;
   /** Bytes that the disk holds; an append past it writes what fits, and fails. */
   bytesMax: number;
+  /** Every operation on a path that begins with one of these fails: a disk that does not answer any more. */
+  readonly broken: Set<string>;
+  /** Files that can't be read. */
+  readonly unreadable: Set<string>;
+  /** Files that are made or removed are so only until the machine loses its power, or for good: chance says. */
+  unsyncedFolders: boolean;
 }
 
+type Operation = <T>(path: string, work: () => T) => Promise<T>;
+
 export class SimulatedDisk {
-  readonly faults: DiskFaults = { failingSyncs: 0, bytesMax: Number.POSITIVE_INFINITY };
+  readonly faults: DiskFaults = {
+    failingSyncs: 0,
+    bytesMax: Number.POSITIVE_INFINITY,
+    broken: new Set(),
+    unreadable: new Set(),
+    unsyncedFolders: false,
+  };
   readonly #name: string;
   readonly #chance: Pick<SeededStreams, "next">;
   readonly #delayMs: readonly [number, number];
-  readonly #files = new Map<string, File>();
+  readonly #files = new Map<string, SimulatedFile>();
+  /** Removed, but the folder does not know it durably. */
+  readonly #removed = new Map<string, SimulatedFile>();
 
   constructor(
     name: string,
@@ -49,49 +63,49 @@ export class SimulatedDisk {
     const answered = async (): Promise<void> => {
       await thread.sleep(thread.delayMs("simulation.disk", this.#delayMs), `disk ${this.#name}`);
     };
+    const operation: Operation = async (path, work) => {
+      await answered();
+      this.#refuseBroken(path);
+      return work();
+    };
     return {
-      makeDirectory: () => answered(),
-      list: async (path) => {
-        await answered();
-        return this.list(path);
-      },
-      read: async (path) => {
-        await answered();
-        return this.read(path);
-      },
-      openAppend: async (path, { synced }) => {
-        await answered();
-        return this.#open(path, synced, answered);
-      },
-      truncate: async (path, size) => {
-        await answered();
-        const file = this.#existing(path);
-        file.size = Math.min(file.size, size);
-        file.durable = file.size;
-      },
-      remove: async (path) => {
-        await answered();
-        this.#files.delete(path);
-      },
+      makeDirectory: (path) => operation(path, () => undefined),
+      list: (path) => operation(path, () => this.list(path)),
+      read: (path) => operation(path, () => this.#read(path)),
+      openAppend: (path, { synced }) => operation(path, () => this.#open(path, synced, answered)),
+      truncate: (path, size) => operation(path, () => this.#existing(path).truncate(size)),
+      remove: (path) => operation(path, () => this.#remove(path)),
     };
   }
 
   /** The machine loses its power. */
   crash(): void {
-    for (const file of this.#files.values()) {
-      const unsynced = file.size - file.durable;
-      if (unsynced === 0) continue;
-      const fate = this.#chance.next(`${this.#name} simulation.torn`);
-      // A third each: all of it had reached the disk by itself, nothing had, a part had.
-      const kept = fate < 1 / 3 ? unsynced : fate < 2 / 3 ? 0 : Math.floor((fate - 2 / 3) * 3 * unsynced);
-      file.size = file.durable + kept;
-      file.durable = file.size;
+    for (const [path, file] of this.#files) {
+      if (file.entryIsDurable || this.#draw("entry") < 0.5) file.crash((site) => this.#draw(site));
+      else this.#files.delete(path);
     }
+    for (const [path, file] of this.#removed) {
+      if (this.#draw("entry") < 0.5) continue;
+      file.crash((site) => this.#draw(site));
+      if (!this.#files.has(path)) this.#files.set(path, file);
+    }
+    this.#removed.clear();
   }
 
-  /** All files of a folder are gone. */
-  wipe(folder: string): void {
-    for (const path of this.#files.keys()) if (path.startsWith(`${folder}/`)) this.#files.delete(path);
+  /** All files of a folder are gone, those of its subfolders, too; without a folder the whole disk is. */
+  wipe(folder?: string): void {
+    const prefix = folder === undefined ? "" : `${folder}/`;
+    for (const path of this.#files.keys()) if (path.startsWith(prefix)) this.#files.delete(path);
+  }
+
+  /** A bit of a file turns over, on the disk too. Default: any bit of the synced bytes of any file of `under`. */
+  rot(
+    under: string,
+    at?: { readonly offset: number; readonly bit?: number },
+  ): { path: string; offset: number } {
+    const rotten = at === undefined ? this.#anywhere(under) : { path: under, ...at };
+    this.#existing(rotten.path).flip(rotten.offset, rotten.bit ?? 0);
+    return { path: rotten.path, offset: rotten.offset };
   }
 
   /** Names of the folder's files, sorted, at this instant. */
@@ -105,23 +119,28 @@ export class SimulatedDisk {
 
   /** What a reader sees at this instant; `durable`: what would be left of it by a crash at the worst. */
   read(path: string, durable = false): Uint8Array {
-    const file = this.#existing(path);
-    return file.bytes.slice(0, durable ? file.durable : file.size);
+    return this.#existing(path).read(durable);
+  }
+
+  #read(path: string): Uint8Array {
+    if (this.faults.unreadable.has(path)) throw diskError("EIO", "a read failed", path);
+    return this.read(path);
   }
 
   #open(path: string, synced: boolean, answered: () => Promise<void>): AppendFile {
     let file = this.#files.get(path);
     if (file === undefined) {
-      file = { bytes: new Uint8Array(256), size: 0, durable: 0 };
+      file = new SimulatedFile({ entryIsDurable: !this.faults.unsyncedFolders });
       this.#files.set(path, file);
     }
     const opened = file;
     const makeDurable = (upTo: number): void => {
       if (this.faults.failingSyncs > 0) {
         this.faults.failingSyncs--;
+        opened.failSync(upTo);
         throw diskError("EIO", "a sync failed", path);
       }
-      opened.durable = Math.max(opened.durable, upTo);
+      opened.sync(upTo);
     };
     return {
       path,
@@ -129,41 +148,63 @@ export class SimulatedDisk {
         return opened.size;
       },
       append: async (bytes) => {
-        const fits = this.#append(opened, bytes);
+        this.#refuseBroken(path);
+        const fits = opened.append(bytes, this.#bytesLeft());
         const end = opened.size;
         await answered();
-        if (!fits) throw diskError("ENOSPC", "the disk is full", path);
+        if (!fits) throw diskError("ENOSPC", "no space left on device", path);
         if (synced) makeDurable(end);
       },
       sync: async () => {
         const end = opened.size;
         await answered();
+        this.#refuseBroken(path);
         makeDurable(end);
       },
       close: () => answered(),
     };
   }
 
-  /** False if only a part fitted. */
-  #append(file: File, bytes: Uint8Array): boolean {
-    let used = 0;
-    for (const { size } of this.#files.values()) used += size;
-    const length = Math.max(0, Math.min(bytes.byteLength, this.faults.bytesMax - used));
-    if (file.size + length > file.bytes.byteLength) {
-      const larger = new Uint8Array(Math.max(file.bytes.byteLength * 2, file.size + length));
-      larger.set(file.bytes.subarray(0, file.size));
-      file.bytes = larger;
-    }
-    file.bytes.set(bytes.subarray(0, length), file.size);
-    file.size += length;
-    assert(file.durable <= file.size, "what is durable was written");
-    return length === bytes.byteLength;
+  #remove(path: string): void {
+    const file = this.#files.get(path);
+    if (file !== undefined && this.faults.unsyncedFolders) this.#removed.set(path, file);
+    this.#files.delete(path);
   }
 
-  #existing(path: string): File {
+  #bytesLeft(): number {
+    let used = 0;
+    for (const { size } of this.#files.values()) used += size;
+    return Math.max(0, this.faults.bytesMax - used);
+  }
+
+  /** Each synced byte is as likely. */
+  #anywhere(under: string): { path: string; offset: number; bit: number } {
+    const files = [...this.#files].filter(([path]) => path.startsWith(`${under}/`)).sort();
+    const total = files.reduce((sum, [, { durable }]) => sum + durable, 0);
+    let offset = Math.floor(this.#draw("rot") * total);
+    for (const [path, { durable }] of files) {
+      if (offset < durable) return { path, offset, bit: Math.floor(this.#draw("rot") * 8) };
+      offset -= durable;
+    }
+    throw diskError("ENOENT", "nothing to rot", under);
+  }
+
+  #refuseBroken(path: string): void {
+    for (const prefix of this.faults.broken) {
+      if (path.startsWith(prefix)) throw diskError("EIO", "the disk does not answer", path);
+    }
+  }
+
+  #existing(path: string): SimulatedFile {
     const file = this.#files.get(path);
     if (file === undefined) throw diskError("ENOENT", "no such file", path);
     return file;
+  }
+
+  #draw(what: string): number {
+    const drawn = this.#chance.next(`${this.#name} simulation.${what}`);
+    assert(drawn >= 0 && drawn < 1, "chance is below 1");
+    return drawn;
   }
 }
 

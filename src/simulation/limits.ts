@@ -16,6 +16,8 @@ export const simulationLimits = {
   networkDelayMs: [0.2, 3] as readonly [number, number],
   /** One write or sync of a file, ms: an SSD's fdatasync, p50 to far beyond p99. */
   diskDelayMs: [0.1, 2] as readonly [number, number],
+  /** What a disk writes whole. Real ones have 512 or 4,096; records are small, and shall be torn. */
+  diskSectorBytes: 64,
   /** A dead thread is back after this, ms: what production takes to start one. */
   threadRestartMs: 50,
 } as const;

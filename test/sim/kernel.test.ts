@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { child, type Disk } from "../../src/index.ts";
-import { SimulatedDisk, SimulationError, simulateSeed, type World } from "../../src/simulation/index.ts";
+import { child } from "../../src/index.ts";
+import { SimulationError, simulateSeed, type World } from "../../src/simulation/index.ts";
 import { counter } from "./echo.ts";
 
 async function startCounter(world: World, threads = 0) {
@@ -9,20 +9,6 @@ async function startCounter(world: World, threads = 0) {
   const spec = child("counter", counter, { from: 0 }, { name: "counter", ...placed });
   await node.system.supervise({ children: [spec], intensity: 10 });
   return { node, ref: node.system.ref(counter, "counter") };
-}
-
-/** The disk as the main thread of a new node has it. */
-async function mount(world: World, simulated: SimulatedDisk): Promise<Disk> {
-  const mounted: Disk[] = [];
-  await world.node("n", {
-    resources: (thread) => {
-      mounted.push(simulated.mounted(thread));
-      return {};
-    },
-  });
-  const [disk] = mounted;
-  if (disk === undefined) throw new Error("a node has a main thread");
-  return disk;
 }
 
 /** Calls, casts, timers, a crash and a restart, over two threads. */
@@ -168,48 +154,6 @@ describe("simulated threads", () => {
       expect(world.timeline.events).toBe(events + 1);
       await node.restart();
       expect(node.system.whereis("counter")).toBeUndefined();
-    });
-  });
-});
-
-describe("the simulated disk", () => {
-  /** Appends ten bytes of 1 and syncs, then ten of 2 without; returns what crashes leave. */
-  async function leftAfterCrash(seed: number): Promise<number> {
-    const report = await simulateSeed({ seed }, async (world) => {
-      const simulated = new SimulatedDisk("d", { next: (site) => world.chance(site) });
-      const disk = await mount(world, simulated);
-      const file = await disk.openAppend("log/1", { synced: false });
-      await file.append(new Uint8Array(10).fill(1));
-      await file.sync();
-      await file.append(new Uint8Array(10).fill(2));
-      simulated.crash();
-      return simulated.read("log/1").byteLength;
-    });
-    return report.result;
-  }
-
-  it("keeps what was synced, and of the rest all, nothing or a part", async () => {
-    const left = new Set<number>();
-    for (let seed = 0; seed < 60; seed++) left.add(await leftAfterCrash(seed));
-    expect(Math.min(...left)).toBe(10);
-    expect(Math.max(...left)).toBe(20);
-    expect([...left].some((size) => size > 10 && size < 20)).toBe(true);
-  });
-
-  it("a sync that fails makes nothing durable, a full disk takes what fits", async () => {
-    await simulateSeed({ seed: 1 }, async (world) => {
-      const simulated = new SimulatedDisk("d", { next: () => 0.5 });
-      const disk = await mount(world, simulated);
-      const file = await disk.openAppend("log/1", { synced: true });
-      await file.append(new Uint8Array(10));
-      simulated.faults.failingSyncs = 1;
-      await expect(file.append(new Uint8Array(10))).rejects.toMatchObject({ details: { errno: "EIO" } });
-      expect(simulated.read("log/1", true).byteLength).toBe(10);
-      simulated.faults.bytesMax = 25;
-      await expect(file.append(new Uint8Array(10))).rejects.toMatchObject({ details: { errno: "ENOSPC" } });
-      expect(simulated.read("log/1").byteLength).toBe(25);
-      simulated.crash();
-      expect(simulated.read("log/1").byteLength).toBe(10);
     });
   });
 });
