@@ -99,7 +99,7 @@ async function failedForward(sites: TwoSites, world: World, key: string): Promis
   sites.weather("A").down = false;
 }
 
-describe.each(ways)("31: at each event of a %s", (way) => {
+describe.each(ways)("hazard 31: at each event of a %s", (way) => {
   it.each(victims)("the death of %s loses nothing", { timeout: 60_000 }, async (victim) => {
     const { result } = await simulateSeed({ seed: 31, order: "random" }, (world) =>
       killAtEachEvent(world, {}, victim, way),
@@ -107,7 +107,9 @@ describe.each(ways)("31: at each event of a %s", (way) => {
     expect(result.findings).toEqual([]);
     expect(result.kills).toBeGreaterThan(way === "restart" ? 10 : 30);
   });
+});
 
+describe.each(ways)("twin of hazard 31: at each event of a %s", (way) => {
   it.each(restarted)("nothing rebuilt from the marks: the death of %s is seen", async (victim) => {
     const replaced = { db_dirty_keys: unrebuilt_ledger };
     const { result } = await simulateSeed({ seed: 31, order: "random" }, (world) =>

@@ -140,7 +140,7 @@ function open(sites: TwoSites): number {
   return decisions(sites).filter(({ state }) => state === "announced" || state === "blocking").length;
 }
 
-describe("36: a coordinator that dies leaves the prefix wholly on one side, served and movable", () => {
+describe("hazard 36: a coordinator that dies leaves the prefix wholly on one side, served and movable", () => {
   for (const [when, step] of Object.entries(steps)) {
     for (const death of deaths) {
       if (death === "late" && !("point" in step)) continue;
@@ -152,14 +152,14 @@ describe("36: a coordinator that dies leaves the prefix wholly on one side, serv
   }
 });
 
-it("36: a coordinator that does not end what an earlier one left open is caught", async () => {
+it("twin of hazard 36: a coordinator that does not end what an earlier one left open is caught", async () => {
   const step: Step = { point: "control wrote", ...decisionBecomes("blocking") };
   const twin = { replacedCoordinators: { db_failover: forgetful_failover } };
   const { result } = await simulateSeed({ seed: 36 }, (world) => moveWithDeath(world, twin, step, "process"));
   expect(result).toContain("not in time: one side serves and no decision is open");
 });
 
-it("36: a db_switch that does not hear of the swap is caught", async () => {
+it("twin of hazard 36: a db_switch that does not hear of the swap is caught", async () => {
   const step: Step = { point: "control wrote", ...decisionBecomes("swapped") };
   const twin = { replaced: { db_switch: deaf_switch } };
   const { result } = await simulateSeed({ seed: 36 }, (world) => moveWithDeath(world, twin, step, "process"));

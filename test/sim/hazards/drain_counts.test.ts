@@ -118,11 +118,11 @@ it("a ledger that outlives its db_switch is not taken for lost: nothing is scann
 });
 
 for (const { number, title, scenario, twin } of cases) {
-  it(`${number}: ${title}`, async () => {
+  it(`hazard ${number}: ${title}`, async () => {
     expect(await inEachOrder((world) => scenario(world, {}))).toEqual([]);
   });
 
-  it(`${number}: without the mechanism that fails, and is seen: ${title}`, async () => {
+  it(`twin of hazard ${number}: without the mechanism this is seen to fail: ${title}`, async () => {
     const { result } = await simulateSeed({ seed: 33 }, (world) => scenario(world, { replaced: twin }));
     expect(result).not.toEqual([]);
   });

@@ -51,11 +51,11 @@ async function collectTombstone(sites: TwoSites, key: string): Promise<void> {
   }
 }
 
-it("37: a forward of the old term that lands after the cut changes nothing on the new side", async () => {
+it("hazard 37: a forward of the old term that lands after the cut changes nothing on the new side", async () => {
   expect(await inEachOrder((world) => forwardAcrossTheCut(world, {}))).toEqual([]);
 });
 
-it("37: without fences it brings a deleted key back, and that is seen", async () => {
+it("twin of hazard 37: without fences it brings a deleted key back, and that is seen", async () => {
   const replaced = { db_store: unfenced_store };
   const { result } = await simulateSeed({ seed: 37 }, (world) => forwardAcrossTheCut(world, { replaced }));
   expect(result).toContain(`${deleted} shows v1, null was acknowledged`);

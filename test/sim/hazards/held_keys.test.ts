@@ -62,11 +62,11 @@ async function swapWithPoison(world: World, options: WorldOptions): Promise<stri
   return [...findings, ...(await atRest(sites, unaccounted))];
 }
 
-it("39: the new side neither shows nor takes a key in db_perror, after restarts too, but its neighbours", async () => {
+it("hazard 39: the new side neither shows nor takes a key in db_perror, after restarts too", async () => {
   expect(await inEachOrder((world) => swapWithPoison(world, {}))).toEqual([]);
 });
 
-it("39: a ledger that carries nothing over is caught", async () => {
+it("twin of hazard 39: a ledger that carries nothing over is caught", async () => {
   const replaced = { db_dirty_keys: unholding_ledger };
   const { result } = await simulateSeed({ seed: 39 }, (world) => swapWithPoison(world, { replaced }));
   expect(result).toContain("after the swap the poison key is not refused but reads v1");

@@ -38,17 +38,17 @@ async function dieWithABacklog(world: World, options: WorldOptions): Promise<str
   return findings;
 }
 
-it("50: each key of a dead queuer's backlog is repaired, and once", async () => {
+it("hazard 50: each key of a dead queuer's backlog is repaired, and once", async () => {
   expect(await inEachOrder((world) => dieWithABacklog(world, {}))).toEqual([]);
 });
 
-it("50: marks that keep a dead owner are never repaired, and that is seen", async () => {
+it("twin of hazard 50: marks that keep a dead owner are never repaired, and that is seen", async () => {
   const replaced = { db_dirty_keys: unrebuilt_ledger };
   const { result } = await simulateSeed({ seed: 50 }, (world) => dieWithABacklog(world, { replaced }));
   expect(result).toContain(`${rowOf(0)} was sent 0 times`);
 });
 
-it("50: a queue rebuilt from marks that replay owns sends them twice, and that is seen", async () => {
+it("twin of hazard 50: a queue rebuilt from marks that replay owns sends them twice, and that is seen", async () => {
   const replaced = { db_dirty_keys: ownerless_ledger, db_queuer: rebuilding_queuer };
   const { result } = await simulateSeed({ seed: 50 }, (world) => dieWithABacklog(world, { replaced }));
   expect(result).toContainEqual(expect.stringMatching(/ was sent [2-9] times$/));
