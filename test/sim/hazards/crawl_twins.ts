@@ -1,0 +1,50 @@
+/**
+ * Broken twins of the crawler: each moves through a range in a way that loses rows, and is the product's own otherwise.
+ * They are planted by name through `WorldOptions.replaced`.
+ */
+
+import { db_crawler } from "../../../actors/db_crawler.ts";
+import type { PeerSender, Sent } from "../../../actors/peer_sender.ts";
+import type { RangeReader } from "../../../actors/range_reader.ts";
+import type { ShardOptions } from "../../../actors/shard_options.ts";
+import { type Definition, genServer } from "../../../src/index.ts";
+import type { Callbacks } from "./late_messages.ts";
+
+const crawler: Callbacks<typeof db_crawler> = db_crawler.callbacks;
+
+/**
+ * Goes on from the row at which it stopped, not from a place between rows: without that row it has come to its end.
+ */
+export const row_bound_crawler: Definition<ShardOptions> = genServer(import.meta.url, "row_bound_crawler", {
+  ...(crawler as Callbacks<Definition>),
+  init: async (options: ShardOptions, self) => {
+    const state: { readonly reader: RangeReader } = await crawler.init(options, self);
+    const reader: Pick<RangeReader, "read"> = {
+      read: async (range, limit) => {
+        const begins = range.from === "" || !range.from.endsWith("\u0000");
+        if (begins) return state.reader.read(range, limit);
+        const last = range.from.slice(0, -1);
+        const [pair] = await state.reader.get([last]);
+        const stands = (pair?.local?.value ?? null) !== null;
+        return stands ? state.reader.read(range, limit) : { pairs: [], next: undefined };
+      },
+    };
+    return { ...state, reader };
+  },
+});
+
+/** Moves its cursor on while what it sent is still under way. */
+export const hasty_crawler: Definition<ShardOptions> = genServer(import.meta.url, "hasty_crawler", {
+  ...(crawler as Callbacks<Definition>),
+  init: async (options: ShardOptions, self) => {
+    const state: { readonly sender: PeerSender } = await crawler.init(options, self);
+    const sender: Pick<PeerSender, "send" | "read"> = {
+      read: (keys) => state.sender.read(keys),
+      send: async (batch) => {
+        state.sender.send(batch).catch(() => undefined);
+        return batch.map((taken): Sent => ({ taken, outcome: { status: "confirmed" } }));
+      },
+    };
+    return { ...state, sender };
+  },
+});
