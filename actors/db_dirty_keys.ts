@@ -115,7 +115,8 @@ export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
       cohortOf,
       loggedTerm: recovered.shardTerm,
       terms: { shardTerm: 0, cohorts: {}, finished: false },
-      records: new ShardRecords(options.shard, 0),
+      // Until a new term begins: what is logged under an older one than the log's own is void.
+      records: new ShardRecords(options.shard, recovered.shardTerm),
       termsKnown: false,
       mayScan: false,
       serial: 1,
@@ -141,7 +142,7 @@ export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
       state.termsKnown = false;
       state.mayScan = false;
       const records: LogRecord[] = [];
-      if (logLost) newRange(state, everyCohort, "", "", "log_lost");
+      if (logLost) newRange(state, { cohort: everyCohort, from: "", to: "", reason: "log_lost" });
       for (const mark of [...state.ledger.marks()]) {
         // A send under way of a row that is settled tells what it would tell under the new term: it may clear the mark.
         const sent = mark.pending === 0 && state.ledger.hasLane(mark.key);
@@ -240,9 +241,12 @@ export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
       return marked;
     },
 
-    own: (state, { keys, owner }: { keys: readonly RowKey[]; owner: MarkOwner }) => {
-      for (const key of keys) state.ledger.own(key, owner);
+    /** db_perror's keys that the other site serves stay: nobody here may send them. Returns how many were others. */
+    own: (state, { keys, owner }: { keys: readonly RowKey[]; owner: MarkOwner }): number => {
+      const owned = keys.filter((key) => state.ledger.owner(key) !== "perror" || isServed(state, key));
+      for (const key of owned) state.ledger.own(key, owner);
       answerWaiting(state);
+      return owned.length;
     },
 
     /**
@@ -284,9 +288,9 @@ export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
     /** Every key of [from, to) is suspect from now on; durable when answered. */
     openRange: async (
       state,
-      { cohort, from, to, reason }: Pick<DirtyRange, "cohort" | "from" | "to" | "reason">,
+      asked: Pick<DirtyRange, "cohort" | "from" | "to" | "reason">,
     ): Promise<string> => {
-      const range = newRange(state, cohort, from, to, reason);
+      const range = newRange(state, asked);
       await state.log.call.append([state.records.range(range)]);
       return range.id;
     },
@@ -385,6 +389,8 @@ export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
         if (range === "") state.ledger.settle(key);
         else state.ledger.settleAbsorbed(range);
       }
+      // A renewal may have been under way while its cohort swapped: nobody here would ever send it.
+      if (state.termsKnown) dropForeign(state, new Set(settled.map(({ key }) => key)));
       answerWaiting(state);
     },
 
@@ -402,8 +408,9 @@ export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
 });
 
 function admit(state: State, { key, cohort, version, live }: Admission, records: LogRecord[]): string {
-  if (!live) return notLive;
+  // What makes no mark is compared before a swap all the same.
   state.watched.admitted(cohort, key);
+  if (!live) return notLive;
   if (state.ledger.fits(key)) {
     state.ledger.admit(key, cohort, version, state.self.clock.now());
     records.push(state.records.mark(key, version, "queuer"));
@@ -411,8 +418,7 @@ function admit(state: State, { key, cohort, version, live }: Admission, records:
   }
   let range = state.ledger.collecting(cohort);
   if (range === undefined) {
-    const { from, to } = state.cohortOf.bounds(cohort);
-    range = newRange(state, cohort, from, to, "overflow");
+    range = newRange(state, { cohort, ...state.cohortOf.bounds(cohort), reason: "overflow" });
     records.push(state.records.range(range));
   }
   state.ledger.absorb(range.id);
@@ -421,12 +427,12 @@ function admit(state: State, { key, cohort, version, live }: Admission, records:
 
 function newRange(
   state: State,
-  cohort: CohortId,
-  from: RowKey,
-  to: RowKey,
-  reason: DirtyRange["reason"],
+  { cohort, from, to, reason }: Pick<DirtyRange, "cohort" | "from" | "to" | "reason">,
 ): DirtyRange {
-  const id = `${state.terms.shardTerm}.${state.nextRange++}`;
+  let id = "";
+  // One that was opened before this life's term has no term of its own, and may have outlived its ledger.
+  do id = `${state.terms.shardTerm}.${state.nextRange++}`;
+  while (state.ledger.range(id) !== undefined);
   const range: DirtyRange = { id, cohort, from, to, cursor: from, state: "collecting", reason };
   state.ledger.setRange(range);
   return range;
@@ -471,9 +477,9 @@ function isServed(state: State, key: RowKey): boolean {
  * Marks of cohorts that the other site serves: a crash brought them back after the drain, or a crawl made them before
  * the swap was known here. What differs there is accounted for by the other ledger; db_perror's stay for its operator.
  */
-function dropForeign(state: State): void {
+function dropForeign(state: State, keys?: ReadonlySet<RowKey>): void {
   const records: LogRecord[] = [];
-  for (const { key, cohort, version, owner, pending } of [...state.ledger.marks()]) {
+  for (const { key, cohort, version, owner, pending } of [...state.ledger.marks(keys)]) {
     if (state.terms.cohorts[cohort] !== undefined || owner === "perror" || pending > 0) continue;
     state.ledger.drop(key);
     records.push(state.records.clear(key, version));

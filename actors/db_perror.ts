@@ -41,14 +41,14 @@ export const db_perror = genServer(import.meta.url, "db_perror", {
   init: async (options: ShardOptions, self): Promise<State> => {
     const log = self.ref(db_dirty_log, options.log);
     const ledger = self.ref(db_dirty_keys, shardProcess(options.site, options.shard, "db_dirty_keys"));
-    const { perror } = await log.call.recover({ shard: options.shard });
+    const { perror, shardTerm } = await log.call.recover({ shard: options.shard });
     const quarantined = new Set(await ledger.call.quarantined());
     const entries = new Map<RowKey, PerrorEntry>();
     // An entry whose mark has gone healed just before the crash.
     for (const { key, version, reason, attempts, firstAtMs } of perror) {
       if (quarantined.has(key)) entries.set(key, { key, version, reason, attempts, firstAtMs });
     }
-    return { self, options, log, ledger, entries, records: new ShardRecords(options.shard, 0) };
+    return { self, options, log, ledger, entries, records: new ShardRecords(options.shard, shardTerm) };
   },
 
   call: {
@@ -86,12 +86,12 @@ export const db_perror = genServer(import.meta.url, "db_perror", {
 
     count: (state) => state.entries.size,
 
-    /** An operator: replay tries these keys again at once. Returns how many were here. */
-    retry: async (state, keys: readonly RowKey[]): Promise<number> => {
-      const known = keys.filter((key) => state.entries.has(key));
-      await state.ledger.call.own({ keys: known, owner: "replay" });
-      return known.length;
-    },
+    /**
+     * An operator: replay tries these keys again at once. Returns how many: not those that are not here, nor those
+     * that the other site serves by now, which stay as they are.
+     */
+    retry: (state, keys: readonly RowKey[]): Promise<number> =>
+      state.ledger.call.own({ keys: keys.filter((key) => state.entries.has(key)), owner: "replay" }),
 
     /** An operator accepts the difference: mark and entry go. Returns how many were here. */
     resolve: async (state, keys: readonly RowKey[]): Promise<number> => {

@@ -280,8 +280,10 @@ export class Ledger {
     return true;
   }
 
-  *marks(): IterableIterator<Readonly<Entry>> {
-    yield* this.#marks.values();
+  /** All marks, or those of these keys. */
+  *marks(keys?: ReadonlySet<RowKey>): IterableIterator<Readonly<Entry>> {
+    if (keys === undefined) yield* this.#marks.values();
+    else for (const key of keys) yield* this.#markOf(key);
   }
 
   /** Sums over these cohorts, or over all. */
@@ -356,6 +358,11 @@ export class Ledger {
     if (entry !== undefined) return entry.owner === "perror" ? "perror" : "mark";
     for (const range of this.#ranges.values()) if (covers(range, key)) return "range";
     return "none";
+  }
+
+  #markOf(key: RowKey): readonly Entry[] {
+    const entry = this.#marks.get(key);
+    return entry === undefined ? [] : [entry];
   }
 
   #insert(entry: Entry): void {

@@ -1,0 +1,76 @@
+/** Found by thinking about a move: what it can't see because nothing marks it, or because it comes late. */
+
+import { decisionBecomes, ending } from "./at_rest.ts";
+import { untidy_ledger, unwatching_ledger } from "./found_twins.ts";
+import { carrying, hazard, judge, rowOf } from "./hazard.ts";
+import { corrupt } from "./rogue.ts";
+
+const key = "+4917101";
+
+hazard({
+  number: "N1",
+  title: "a write to a prefix that makes no marks yet is not lost when the prefix moves around it",
+  play: async (sites) => {
+    // No migration has begun: both sides are equal and empty, so nothing keeps the prefix from moving.
+    sites.points.arm("control compareAndSet", decisionBecomes("blocking"));
+    const move = ending(sites.move("+49"));
+    await sites.reached("control compareAndSet");
+    const wrong = (await sites.write(key, "unmarked")) ? [] : ["the write was refused before the block"];
+    sites.points.release("control compareAndSet");
+    await move;
+    return judge(sites, [], wrong);
+  },
+  twin: { name: "a ledger that watches only what it marks", replaced: { db_dirty_keys: unwatching_ledger } },
+});
+
+hazard({
+  number: "N2",
+  title: "a renewal that is admitted while its prefix swaps leaves no mark behind on the old side",
+  play: async (sites, world) => {
+    const row = rowOf(key);
+    await sites.copied();
+    const unaccounted = sites.watchUnaccounted();
+    const { points } = sites;
+    const readsKey = { matches: (keys: unknown) => (keys as string[]).join() === row };
+    // B has other bytes at the version that is marked here: only a renewal can repair that.
+    points.arm("A apply reply", { matches: carrying(key, "v") });
+    await sites.write(key, "v");
+    await sites.reached("A apply reply");
+    points.drop("A apply reply");
+    corrupt(sites, "B", key, "damaged");
+    await world.eventually("replay owns it", () => sites.ledger("A")?.owner(row) === "replay", 5_000);
+    // Its first repair asks for a renewal, whose read is slow; so the second asks for another.
+    points.arm("A apply reply", { matches: carrying(key, "v") });
+    await sites.reached("A apply reply");
+    points.arm("A store get", readsKey);
+    points.release("A apply reply");
+    await sites.reached("A store get");
+    points.arm("A apply reply", { matches: carrying(key, "v") });
+    await sites.reached("A apply reply");
+    points.arm("A store applied", { matches: carrying(key, "v") });
+    points.release("A apply reply");
+    await world.sleep(5);
+    points.release("A store get");
+    await sites.reached("A store applied");
+    points.arm("A store get", readsKey);
+    points.release("A store applied");
+    await sites.reached("A store get");
+    // The first renewal repairs the key, the prefix drains; the second is read when it has swapped.
+    points.arm("control wrote", decisionBecomes("swapped"));
+    const move = ending(sites.move("+49"));
+    await sites.reached("control wrote", 1, 30_000);
+    points.arm("A store apply", { matches: carrying(key, "v") });
+    points.release("A store get");
+    await sites.reached("A store apply");
+    points.release("control wrote");
+    await world.sleep(50);
+    points.release("A store apply");
+    const ended = await move;
+    const wrong = "outcome" in ended && ended.outcome === "swapped" ? [] : ["the prefix did not swap"];
+    return judge(sites, unaccounted, wrong);
+  },
+  twin: {
+    name: "a ledger that keeps what nobody here will send",
+    replaced: { db_dirty_keys: untidy_ledger },
+  },
+});
