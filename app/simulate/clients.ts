@@ -26,6 +26,8 @@ export interface ClientCounts {
 
 export class Clients {
   readonly counts: ClientCounts = { done: 0, unknown: 0, failed: {} };
+  /** Hears why an operation was refused. */
+  onRefused: ((code: string) => void) | undefined;
   readonly #sites: TwoSites;
   readonly #clients: readonly Client[];
   readonly #histories: Histories;
@@ -77,6 +79,7 @@ export class Clients {
 
   #failed(code: string): void {
     this.counts.failed[code] = (this.counts.failed[code] ?? 0) + 1;
+    this.onRefused?.(code);
   }
 
   async #keyValue(node: SiteNode, operation: Operation): Promise<void> {
@@ -113,7 +116,9 @@ export class Clients {
       }
       case "has": {
         const { member } = operation;
-        return this.#read(node, rowKey(blocklist.name, key, member), () => call.has({ key, member }, { timeoutMs }));
+        return this.#read(node, rowKey(blocklist.name, key, member), () =>
+          call.has({ key, member }, { timeoutMs }),
+        );
       }
       default:
         return this.#list(node, call, key);
@@ -125,12 +130,16 @@ export class Clients {
     const prefix = rowKey(blocklist.name, key);
     const started = this.#started();
     const members = await node.alive(call.list({ key }, { timeoutMs }));
-    const values = new Map(members.map(({ member, value }) => [rowKey(blocklist.name, key, member), decoded(value)]));
+    const values = new Map(
+      members.map(({ member, value }) => [rowKey(blocklist.name, key, member), decoded(value)]),
+    );
     const ended = this.#ended();
     for (const register of new Set([...this.#histories.registers(), ...values.keys()])) {
       if (!register.startsWith(prefix)) continue;
       const value = values.get(register) ?? null;
-      this.#histories.register(register).push({ kind: "read", value, ...noExpiry, ...started, ...ended, outcome: "ok" });
+      this.#histories
+        .register(register)
+        .push({ kind: "read", value, ...noExpiry, ...started, ...ended, outcome: "ok" });
     }
   }
 
@@ -190,7 +199,14 @@ export class Clients {
     const started = this.#started();
     const bytes = await node.alive(read());
     const value = bytes === null ? null : decoded(bytes);
-    const event: RegisterEvent = { kind: "read", value, ...noExpiry, ...started, ...this.#ended(), outcome: "ok" };
+    const event: RegisterEvent = {
+      kind: "read",
+      value,
+      ...noExpiry,
+      ...started,
+      ...this.#ended(),
+      outcome: "ok",
+    };
     this.#histories.register(register).push(event);
   }
 
@@ -207,7 +223,14 @@ export class Clients {
     for (const register of this.#histories.registers()) {
       const value = shown(register);
       if (value === undefined) continue;
-      const event: RegisterEvent = { kind: "read", value, ...noExpiry, ...this.#started(), ...this.#ended(), outcome: "ok" };
+      const event: RegisterEvent = {
+        kind: "read",
+        value,
+        ...noExpiry,
+        ...this.#started(),
+        ...this.#ended(),
+        outcome: "ok",
+      };
       this.#histories.register(register).push(event);
     }
   }

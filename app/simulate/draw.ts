@@ -246,8 +246,8 @@ function drawFault(
     case "thread":
       return { atMs, type, node, thread: 1 + chance.upTo(topology.threads, "thread") };
     case "crash": {
-      const wipe = chance.share("wipe") < 0.2;
-      return { atMs, type, node, powerLoss: chance.share("power") < 0.5, wipe, forMs: forMs / 3 };
+      const damage = chance.oneOf(["none", "none", "none", "wipe", "rot"] as const, "damage");
+      return { atMs, type, node, powerLoss: chance.share("power") < 0.5, damage, forMs: forMs / 3 };
     }
     case "abort move":
       return { atMs, type };

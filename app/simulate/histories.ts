@@ -65,6 +65,12 @@ export class Histories {
     return events;
   }
 
+  /** The register held this before the first client came. */
+  before(register: string, value: string): void {
+    const at = { start: -2, end: -1, fromMs: 0, toMs: 0 };
+    this.register(register).push({ kind: "write", value, expiresAtMs: 0, ...at, outcome: "ok" });
+  }
+
   registers(): readonly string[] {
     return [...this.#registers.keys()];
   }

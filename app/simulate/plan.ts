@@ -87,7 +87,8 @@ export type Fault = { readonly atMs: number } & (
       readonly type: "crash";
       readonly node: string;
       readonly powerLoss: boolean;
-      readonly wipe: boolean;
+      /** Of the disk, while the node is down: all of it is gone, or a bit of the log turned over. */
+      readonly damage: "none" | "wipe" | "rot";
       readonly forMs: number;
     }
   | { readonly type: "abort move" }

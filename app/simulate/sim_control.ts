@@ -21,6 +21,8 @@ export class SimControl extends MemoryControl {
 
   /** Rises with each write: for oracles. */
   changes = 0;
+  /** Hears of each write. */
+  onWrite: ((key: string, value: unknown) => void) | undefined;
 
   constructor(points: PausePoints) {
     super();
@@ -41,8 +43,10 @@ export class SimControl extends MemoryControl {
     const call: ControlCall = { key, value };
     await this.#points.pass("control compareAndSet", call);
     const revision = await super.compareAndSet(key, expected, value);
+    if (revision === undefined) return undefined;
     this.changes++;
-    if (revision !== undefined) await this.#points.pass("control wrote", call);
+    this.onWrite?.(key, value);
+    await this.#points.pass("control wrote", call);
     return revision;
   }
 }

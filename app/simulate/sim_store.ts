@@ -6,6 +6,7 @@
  */
 
 import type { Row, RowKey, Site } from "../../actors/records.ts";
+import type { ApplyGroup } from "../../actors/store_messages.ts";
 import type { Store } from "../../actors/stores/contract.ts";
 import { type MemoryFiles, openMemoryStore } from "../../actors/stores/memory.ts";
 import { NanoError } from "../../src/index.ts";
@@ -27,6 +28,8 @@ export interface StoreWatch {
   readonly mood: StoreMood;
   /** A call took longer, or failed. */
   readonly onFault: (fault: "store slow" | "store failed" | "store failed after its effect") => void;
+  /** Rows are about to be applied. */
+  readonly onApply: (groups: readonly ApplyGroup[]) => void;
   /** These rows may have changed. */
   readonly onApplied: (site: Site, keys: readonly RowKey[]) => void;
 }
@@ -35,7 +38,7 @@ export async function openSimStore(
   site: Site,
   files: MemoryFiles,
   thread: SimulatedThread,
-  { points, mood, onFault, onApplied }: StoreWatch,
+  { points, mood, onFault, onApply, onApplied }: StoreWatch,
   options: { readonly newStoreId: string; readonly indexedBackends: readonly string[] },
 ): Promise<Store> {
   const store = await openMemoryStore(files, options);
@@ -81,6 +84,7 @@ export async function openSimStore(
       const rows: Row[] = groups.flatMap((group) => group.rows);
       await points.pass(`${site} store apply`, { groups, rows });
       const results = await serially(async () => {
+        onApply(groups);
         const applied = await store.apply(groups);
         onApplied(
           site,

@@ -9,6 +9,7 @@ import type { DataAccess, DataAccessOptions } from "../../actors/data_access.ts"
 import type { RowKey, Site } from "../../actors/records.ts";
 import { shardProcess, type Tuning } from "../../actors/shard_options.ts";
 import { type Sites, type SitesOptions, startSites } from "../../actors/sites.ts";
+import type { ApplyGroup } from "../../actors/store_messages.ts";
 import type { MemoryFiles } from "../../actors/stores/memory.ts";
 import { child, NanoError } from "../../src/index.ts";
 import {
@@ -42,6 +43,7 @@ export interface Surroundings {
   files(site: Site, shard: number): MemoryFiles;
   mood(site: Site, shard: number): StoreMood;
   readonly onStoreFault: ((fault: string) => void) | undefined;
+  readonly onApply: ((groups: readonly ApplyGroup[]) => void) | undefined;
 }
 
 export interface SiteNodeOptions {
@@ -197,6 +199,7 @@ export class SiteNode {
     const watch = {
       points,
       onFault: (fault: string) => this.#around.onStoreFault?.(fault),
+      onApply: (groups: readonly ApplyGroup[]) => this.#around.onApply?.(groups),
       onApplied: (_site: Site, keys: readonly RowKey[]) => {
         for (const key of keys) accounting.touch(key);
       },

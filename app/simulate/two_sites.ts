@@ -21,6 +21,7 @@ import type { Ledger } from "../../actors/ledger.ts";
 import { type Row, type RowKey, rowKey, type Site, shardOf, splitRowKey } from "../../actors/records.ts";
 import { type ShardProcess, shardProcess } from "../../actors/shard_options.ts";
 import type { Sites } from "../../actors/sites.ts";
+import type { ApplyGroup } from "../../actors/store_messages.ts";
 import { MemoryFiles } from "../../actors/stores/memory.ts";
 import { decodeRow } from "../../actors/stores/row_codec.ts";
 import { NanoError } from "../../src/index.ts";
@@ -50,6 +51,8 @@ export class TwoSites implements Surroundings {
   readonly nodes: readonly SiteNode[];
   /** Hears of each fault of a store that changed what became of a call. */
   onStoreFault: ((fault: string) => void) | undefined;
+  /** Hears of what a store is asked to apply. */
+  onApply: ((groups: readonly ApplyGroup[]) => void) | undefined;
   readonly accounting: Accounting;
   readonly #options: WorldOptions;
   readonly #files = new Map<string, MemoryFiles>();
@@ -85,9 +88,14 @@ export class TwoSites implements Surroundings {
 
   /** Both sites serve, nothing is migrated yet. */
   static async start(world: World, options: WorldOptions = {}): Promise<TwoSites> {
-    const sites = new TwoSites(world, options);
+    const sites = TwoSites.of(world, options);
     await sites.restart();
     return sites;
+  }
+
+  /** No node runs yet: see `restart`. */
+  static of(world: World, options: WorldOptions): TwoSites {
+    return new TwoSites(world, options);
   }
 
   get shards(): number {
@@ -272,6 +280,16 @@ export class TwoSites implements Surroundings {
     return this.#ledgerState(site, shard)?.ledger;
   }
 
+  /** Keys that a site holds for reconciliation. */
+  held(site: Site, shard = 0): number {
+    return this.#ledgerState(site, shard)?.held.size ?? 0;
+  }
+
+  /** The state of a shard's process at this instant; undefined while it is down or starts. */
+  stateOf(site: Site, process: ShardProcess, shard = 0): unknown {
+    return this.#hosting(site, shard).simulated?.stateOf(this.name(site, process, shard));
+  }
+
   files(site: Site, shard = 0): MemoryFiles {
     const place = `${site}/${shard}`;
     let files = this.#files.get(place);
@@ -367,8 +385,7 @@ export class TwoSites implements Surroundings {
   }
 
   #ledgerState(site: Site, shard: number): LedgerState | undefined {
-    const name = this.name(site, "db_dirty_keys", shard);
-    return this.#hosting(site, shard).simulated?.stateOf(name) as LedgerState | undefined;
+    return this.stateOf(site, "db_dirty_keys", shard) as LedgerState | undefined;
   }
 }
 

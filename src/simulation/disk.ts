@@ -41,6 +41,8 @@ export class SimulatedDisk {
     unreadable: new Set(),
     unsyncedFolders: false,
   };
+  /** Hears of each sync that failed and each append that did not fit. */
+  onFault: ((fault: "sync failed" | "disk full") => void) | undefined;
   readonly #name: string;
   readonly #chance: Pick<SeededStreams, "next">;
   readonly #delayMs: readonly [number, number];
@@ -137,6 +139,7 @@ export class SimulatedDisk {
     const makeDurable = (upTo: number): void => {
       if (this.faults.failingSyncs > 0) {
         this.faults.failingSyncs--;
+        this.onFault?.("sync failed");
         opened.failSync(upTo);
         throw diskError("EIO", "a sync failed", path);
       }
@@ -152,6 +155,7 @@ export class SimulatedDisk {
         const fits = opened.append(bytes, this.#bytesLeft());
         const end = opened.size;
         await answered();
+        if (!fits) this.onFault?.("disk full");
         if (!fits) throw diskError("ENOSPC", "no space left on device", path);
         if (synced) makeDurable(end);
       },
@@ -171,10 +175,15 @@ export class SimulatedDisk {
     this.#files.delete(path);
   }
 
-  #bytesLeft(): number {
+  /** Bytes that its files take. */
+  get used(): number {
     let used = 0;
     for (const { size } of this.#files.values()) used += size;
-    return Math.max(0, this.faults.bytesMax - used);
+    return used;
+  }
+
+  #bytesLeft(): number {
+    return Math.max(0, this.faults.bytesMax - this.used);
   }
 
   /** Each synced byte is as likely. */

@@ -2,6 +2,7 @@
 
 export { Chance } from "./chance.ts";
 export { type DiskFaults, SimulatedDisk } from "./disk.ts";
+export { checkHistory, type HistoryOperation, type SequentialModel } from "./linearizability.ts";
 export type { LogRecord } from "./log.ts";
 export type { Mesh, MeshOptions } from "./mesh.ts";
 export type { NetworkFault, NetworkWay, SimulatedNetwork } from "./network.ts";

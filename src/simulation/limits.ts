@@ -20,4 +20,6 @@ export const simulationLimits = {
   diskSectorBytes: 64,
   /** A dead thread is back after this, ms: what production takes to start one. */
   threadRestartMs: 50,
+  /** Steps of the model that one search for a linearization tries: a hundred times what an ordinary history needs. */
+  linearizationStepsMax: 200_000,
 } as const;

@@ -15,6 +15,7 @@ export interface LogRecord {
 
 export class RecordingLog {
   readonly records: LogRecord[] = [];
+  onRecord: ((record: LogRecord) => void) | undefined;
   readonly #now: () => number;
 
   constructor(now: () => number) {
@@ -24,7 +25,9 @@ export class RecordingLog {
   /** A logger whose records all carry these fields. */
   logger(fields: object): Logger {
     const keep = (level: RecordedLevel) => (own: object, message: string) => {
-      this.records.push({ atMs: this.#now(), level, fields: { ...fields, ...own }, message });
+      const record = { atMs: this.#now(), level, fields: { ...fields, ...own }, message };
+      this.records.push(record);
+      this.onRecord?.(record);
       if (this.records.length > simulationLimits.logRecordsMax) this.records.shift();
     };
     return {

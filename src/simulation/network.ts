@@ -36,6 +36,9 @@ interface Parcel {
   readonly to: ClusterAddress;
   readonly bytes: Uint8Array;
   readonly label: string;
+  /** Its place among those that set out on the way. */
+  readonly place: number;
+  readonly repeats: boolean;
 }
 
 interface Way extends NetworkWay {
@@ -45,6 +48,10 @@ interface Way extends NetworkWay {
   /** Rises with each reset: what set out before never arrives. */
   connection: number;
   readonly held: Parcel[];
+  /** Messages that set out so far. */
+  sent: number;
+  /** The latest place that has arrived. */
+  arrived: number;
 }
 
 const packer = new MessagePacker();
@@ -81,10 +88,11 @@ export class SimulatedNetwork {
       [to, from],
     ] as const) {
       const way = this.#way(a, b);
+      if (way.sent > way.arrived) this.onFault?.("reset", a, b);
       way.connection++;
+      way.arrived = way.sent;
       way.held.length = 0;
       this.#tellDown(a, b);
-      this.onFault?.("reset", a, b);
     }
   }
 
@@ -104,7 +112,7 @@ export class SimulatedNetwork {
   send(from: SimulatedThread, to: ClusterAddress, message: ClusterMessage): void {
     const way = this.#way(from.node, to.node);
     const label = `${way.name}: ${described(message)}`;
-    const parcel = { to, bytes: packer.pack(message), label };
+    const parcel = { to, bytes: packer.pack(message), label, place: ++way.sent, repeats: false };
     this.#timeline.trace.bytes(parcel.bytes);
     if (way.cut === "hold") {
       way.held.push(parcel);
@@ -120,8 +128,7 @@ export class SimulatedNetwork {
     this.#travel(from.node, way, parcel);
     if (way.repeatShare > 0 && message.type === "call" && this.mayRepeat(message.name, message.method)) {
       if (chance("repeat") >= way.repeatShare) return;
-      this.onFault?.("repeated", from.node, to.node);
-      this.#travel(from.node, way, parcel, chance("repeat after"));
+      this.#travel(from.node, way, { ...parcel, repeats: true }, chance("repeat after"));
     }
   }
 
@@ -140,7 +147,6 @@ export class SimulatedNetwork {
       random.next(`network ${way.name} reorder`) < way.reorderShare
     ) {
       lateness = random.next(`network ${way.name} late`);
-      this.onFault?.("reordered", from, parcel.to.node);
     }
     const nowMs = this.#timeline.nowMs;
     const inOrder = lateness === undefined;
@@ -149,17 +155,20 @@ export class SimulatedNetwork {
       : nowMs + delayMs + (lateness ?? 0) * 10 * most;
     if (inOrder) way.lastMs = atMs;
     this.#timeline.schedule(atMs - nowMs, parcel.label, () => {
-      if (way.connection === connection) this.#arrive(from, parcel);
+      if (way.connection === connection) this.#arrive(from, way, parcel);
     });
   }
 
-  #arrive(from: string, { to, bytes }: Parcel): void {
+  #arrive(from: string, way: Way, { to, bytes, place, repeats }: Parcel): void {
     const end = this.#ends.get(`${to.node}.${to.thread}`);
     if (end === undefined || !end.life.alive) {
       this.#tellDown(from, to.node);
       return;
     }
     if (to.incarnation !== anyLife && to.incarnation !== end.life.incarnation) return;
+    if (repeats) this.onFault?.("repeated", from, to.node);
+    else if (place < way.arrived) this.onFault?.("reordered", from, to.node);
+    way.arrived = Math.max(way.arrived, place);
     reader.begin(bytes, 0);
     const message = reader.value() as ClusterMessage;
     reader.end();
@@ -189,6 +198,8 @@ export class SimulatedNetwork {
         lastMs: 0,
         connection: 0,
         held: [],
+        sent: 0,
+        arrived: 0,
       };
       this.#ways.set(name, way);
     }

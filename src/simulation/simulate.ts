@@ -94,6 +94,11 @@ export class World {
     return this.#log.records;
   }
 
+  /** Hears of what the actors log. */
+  set onLog(hear: (record: LogRecord) => void) {
+    this.#log.onRecord = hear;
+  }
+
   /** A float in [0, 1) from the scenario's own stream of this name. */
   chance(site: string): number {
     return this.#chance.next(`world ${site}`);

@@ -1,0 +1,150 @@
+/**
+ * Watches a play: oracles I4 (one side admits a cohort's writes in each term), I6 (a prefix is read-only for a bounded
+ * time) and I8 (queues, ledgers and lanes keep their bounds); and which of the states that a swarm must reach sometimes
+ * were reached.
+ */
+
+import type { DecisionRecord } from "../../actors/control_store.ts";
+import type { Ledger } from "../../actors/ledger.ts";
+import { defaultTuning } from "../../actors/shard_options.ts";
+import type { ApplyGroup } from "../../actors/store_messages.ts";
+import type { Settings } from "./plan.ts";
+import { siteNames } from "./site_node.ts";
+import type { TwoSites } from "./two_sites.ts";
+
+/** States that a swarm must reach in some of its seeds; one that it never reaches says that it tests nothing there. */
+export const sometimes = [
+  "a prefix swapped",
+  "a prefix reversed",
+  "a move aborted before its block",
+  "a move aborted after its block",
+  "a breaker open",
+  "a breaker half-open",
+  "a full ledger turned into a range",
+  "a mark of replay",
+  "a mark of perror",
+  "a key held on the new side",
+  "a range scanned",
+  "a log lost",
+  "a log damaged",
+  "an owner without a lease",
+  "a write found its prefix moved or blocked",
+  "a value expired",
+] as const;
+
+export type Sometimes = (typeof sometimes)[number];
+
+/** Between two looks at what is not told, ms. */
+const sampleMs = 5;
+
+/** The actors' own bound, and what a coordinator needs to come back and end a decision. */
+const readOnlyMsMax = 20_000;
+
+interface QueuerState {
+  readonly waiting: ReadonlySet<string>;
+}
+
+interface ReplayState {
+  readonly breaker: { readonly state: string };
+}
+
+export class Observer {
+  readonly reached = new Set<Sometimes>();
+  readonly faults = new Set<string>();
+  readonly #sites: TwoSites;
+  readonly #settings: Settings;
+  readonly #admitting = new Map<string, string>();
+  readonly #blockedAtMs = new Map<string, number>();
+  readonly #states = new Map<string, string>();
+  #ended = false;
+
+  constructor(sites: TwoSites, settings: Settings) {
+    this.#sites = sites;
+    this.#settings = settings;
+    sites.control.onWrite = (key, value) => {
+      if (key.startsWith("decision/")) this.#decided(value as DecisionRecord);
+    };
+    sites.onApply = (groups) => this.#admitted(groups);
+    sites.world.onLog = ({ message }) => this.#logged(message);
+    this.#sampleLater();
+  }
+
+  end(): void {
+    this.#ended = true;
+  }
+
+  #sampleLater(): void {
+    this.#sites.world.timeline.schedule(sampleMs, "look", () => {
+      this.#sample();
+      if (!this.#ended) this.#sampleLater();
+    });
+  }
+
+  #sample(): void {
+    const sites = this.#sites;
+    const { queueMax = defaultTuning.queueMax } = this.#settings.tuning;
+    for (const site of siteNames) {
+      for (let shard = 0; shard < sites.shards; shard++) {
+        const replay = sites.stateOf(site, "db_replay", shard) as ReplayState | undefined;
+        if (replay?.breaker.state === "open") this.reached.add("a breaker open");
+        if (replay?.breaker.state === "half_open") this.reached.add("a breaker half-open");
+        const queuer = sites.stateOf(site, "db_queuer", shard) as QueuerState | undefined;
+        if (queuer !== undefined && queuer.waiting.size > queueMax)
+          this.faults.add(`${site}/${shard}: ${queuer.waiting.size} keys wait in a queue of ${queueMax}`);
+        const ledger = sites.ledger(site, shard);
+        if (ledger !== undefined) this.#look(ledger);
+        if (sites.held(site, shard) > 0) this.reached.add("a key held on the new side");
+      }
+    }
+    for (const [id, sinceMs] of this.#blockedAtMs) {
+      const ms = sites.world.nowMs - sinceMs;
+      if (ms > readOnlyMsMax) this.faults.add(`${id}: read-only for more than ${readOnlyMsMax} ms`);
+    }
+  }
+
+  #look(ledger: Ledger): void {
+    for (const { owner } of ledger.marks()) {
+      if (owner === "replay") this.reached.add("a mark of replay");
+      if (owner === "perror") this.reached.add("a mark of perror");
+    }
+    for (const { state, reason } of ledger.ranges()) {
+      if (state === "scanning") this.reached.add("a range scanned");
+      if (reason === "overflow") this.reached.add("a full ledger turned into a range");
+      if (reason === "log_lost") this.reached.add("a log lost");
+    }
+  }
+
+  #decided({ id, state, to }: DecisionRecord): void {
+    const before = this.#states.get(id);
+    this.#states.set(id, state);
+    if (state === "blocking") this.#blockedAtMs.set(id, this.#sites.world.nowMs);
+    else this.#blockedAtMs.delete(id);
+    if (state === "swapped") this.reached.add(to === "A" ? "a prefix reversed" : "a prefix swapped");
+    if (state !== "aborted") return;
+    this.reached.add(
+      before === "blocking" ? "a move aborted after its block" : "a move aborted before its block",
+    );
+  }
+
+  /** The grants of a write name its cohort's term, and the shard whose owner admitted it. */
+  #admitted(groups: readonly ApplyGroup[]): void {
+    for (const { grants } of groups) {
+      const [cohort, shard] = grants;
+      if (cohort === undefined || shard === undefined) continue;
+      const [site = ""] = shard.scope.split("/");
+      const term = `${cohort.scope} at term ${cohort.term}`;
+      const holder = this.#admitting.get(term) ?? site;
+      if (holder !== site) this.faults.add(`${term}: admitted by ${holder} and by ${site}`);
+      this.#admitting.set(term, holder);
+    }
+  }
+
+  #logged(message: string): void {
+    if (message.startsWith("the dirty log is damaged")) this.reached.add("a log damaged");
+  }
+
+  /** What a client was told. */
+  refused(code: string): void {
+    if (code === "moved" || code === "blocked") this.reached.add("a write found its prefix moved or blocked");
+  }
+}
