@@ -176,7 +176,7 @@ class Search<State, Operation extends HistoryOperation> {
     return { candidates, endsBefore };
   }
 
-  /** The state after; undefined if the operation can't be next, or if it shows that the unknown one need not be here. */
+  /** The state after; undefined if the operation can't be next, or shows that the unknown one need not be here. */
   #step(from: Configuration<State, Operation>, operation: Operation): State | undefined {
     const { state, unproved } = from;
     this.#steps++;
