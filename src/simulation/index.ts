@@ -23,6 +23,7 @@ export {
   takeModel,
   type Value,
 } from "./sequential_models.ts";
+export { canonicalJson, type Plan, type ShrinkOptions, type Shrunk, shrink } from "./shrink.ts";
 export { type SimulationOptions, type SimulationReport, simulateSeed, World } from "./simulate.ts";
 export type { SimulatedThread, WallClock } from "./thread.ts";
 export { type Order, SimulationError } from "./timeline.ts";
