@@ -33,6 +33,11 @@ export interface SequentialModel<State, Operation> {
   readOnly(operation: Operation): boolean;
   /** A state in words. Equal for equal states alone. */
   show(state: State): string;
+  /**
+   * Saves work: the only state, in words, in which the operation can be next, and the only one it can lead to;
+   * undefined if there are several.
+   */
+  bounds?(operation: Operation): { readonly before: string | undefined; readonly after: string | undefined };
   /** An operation in words. Equal for those that do the same and have the same result alone. */
   describe(operation: Operation): string;
 }
@@ -59,7 +64,11 @@ export function checkHistory<State, Operation extends HistoryOperation>(
   history: readonly Operation[],
   { stepsMax = simulationLimits.linearizationStepsMax }: CheckOptions = {},
 ): Verdict<Operation> {
-  return new Search(model, history, stepsMax).verdict();
+  const verdict = new Search(model, history, stepsMax, true).verdict();
+  if (verdict.ok || verdict.undecided) return verdict;
+  // Who looks ahead is stuck before anything is wrong; without it, the first one that is wrong can be named.
+  const named = new Search(model, history, stepsMax, false).verdict();
+  return named.ok || named.undecided ? verdict : named;
 }
 
 /** Some operations have been given their places. */
@@ -83,12 +92,21 @@ class Search<State, Operation extends HistoryOperation> {
   readonly #stepsMax: number;
   readonly #waiting: Configuration<State, Operation>[] = [];
   readonly #seen = new Set<string>();
+  readonly #words = new Map<State, string>();
+  /** Which known operations need a state, and which operations bring one about; by the state's words. */
+  readonly #needing = new Map<string, number[]>();
+  readonly #bringing = new Map<string, { readonly known: number[]; readonly groups: number[] }>();
   #steps = 0;
   #farthest: Configuration<State, Operation>;
   /** The states in which the search was stuck that far. */
   #stuckStates = new Set<string>();
 
-  constructor(model: SequentialModel<State, Operation>, history: readonly Operation[], stepsMax: number) {
+  constructor(
+    model: SequentialModel<State, Operation>,
+    history: readonly Operation[],
+    stepsMax: number,
+    looksAhead: boolean,
+  ) {
     this.#model = model;
     this.#stepsMax = stepsMax;
     const inOrder = [...history].sort((a, b) => a.start - b.start);
@@ -106,6 +124,7 @@ class Search<State, Operation extends HistoryOperation> {
       else group.push(operation);
     }
     this.#groups = [...groups.values()];
+    if (looksAhead) this.#index();
     const used = this.#groups.map(() => 0);
     this.#farthest = { placed: 0, beyond: [], used, state: model.initial, unproved: undefined };
   }
@@ -121,6 +140,23 @@ class Search<State, Operation extends HistoryOperation> {
     return this.#stuck(false);
   }
 
+  #index(): void {
+    if (this.#model.bounds === undefined) return;
+    for (const [index, operation] of this.#known.entries()) {
+      const { before, after } = this.#model.bounds(operation);
+      if (before !== undefined) listOf(this.#needing, before, () => []).push(index);
+      if (after !== undefined && after !== before) this.#bringersOf(after).known.push(index);
+    }
+    for (const [index, [operation]] of this.#groups.entries()) {
+      const { after } = this.#model.bounds(operation as Operation);
+      if (after !== undefined) this.#bringersOf(after).groups.push(index);
+    }
+  }
+
+  #bringersOf(words: string) {
+    return listOf(this.#bringing, words, () => ({ known: [], groups: [] }));
+  }
+
   #remember(configuration: Configuration<State, Operation>): void {
     const farther = progress(configuration) - progress(this.#farthest);
     if (farther < 0) return;
@@ -128,7 +164,7 @@ class Search<State, Operation extends HistoryOperation> {
       this.#farthest = configuration;
       this.#stuckStates = new Set();
     }
-    this.#stuckStates.add(this.#model.show(configuration.state));
+    this.#stuckStates.add(this.#show(configuration.state));
   }
 
   /** Puts what may come next on the stack. Unknown operations are tried last, so they go first. */
@@ -145,7 +181,7 @@ class Search<State, Operation extends HistoryOperation> {
         this.#push(child);
         return;
       }
-      children.push(child);
+      if (!this.#strands(from.state, child)) children.push(child);
     }
     for (const [index, group] of this.#groups.entries()) {
       const count = from.used[index] ?? 0;
@@ -154,9 +190,23 @@ class Search<State, Operation extends HistoryOperation> {
       const state = this.#step(from, operation);
       if (state === undefined) continue;
       const used = from.used.with(index, count + 1);
-      this.#push({ ...from, used, state, unproved: { operation, before: from.state } });
+      const child = { ...from, used, state, unproved: { operation, before: from.state } };
+      if (!this.#strands(from.state, child)) this.#push(child);
     }
     for (const child of children.reverse()) this.#push(child);
+  }
+
+  /** True if an operation that is left needs the state that has just been left, and nothing brings it about again. */
+  #strands(state: State, after: Configuration<State, Operation>): boolean {
+    const words = this.#show(state);
+    const needing = this.#needing.get(words);
+    if (needing === undefined || this.#show(after.state) === words) return false;
+    const isLeft = (index: number): boolean => index >= after.placed && !after.beyond.includes(index);
+    if (!needing.some(isLeft)) return false;
+    const { known, groups } = this.#bringersOf(words);
+    const groupIsLeft = (index: number): boolean =>
+      (after.used[index] ?? 0) < (this.#groups[index]?.length ?? 0);
+    return !known.some(isLeft) && !groups.some(groupIsLeft);
   }
 
   /** The known operations that may come next: those that started before all others that are left have ended. */
@@ -184,11 +234,11 @@ class Search<State, Operation extends HistoryOperation> {
     if (after === undefined || unproved === undefined) return after;
     const without = this.#model.next(unproved.before, operation);
     if (without === undefined) return after;
-    const words = this.#model.show(after);
-    if (this.#model.show(without) === words) return undefined;
+    const words = this.#show(after);
+    if (this.#show(without) === words) return undefined;
     if (operation.outcome === "unknown") return after;
     const later = this.#model.next(without, unproved.operation);
-    return later !== undefined && this.#model.show(later) === words ? undefined : after;
+    return later !== undefined && this.#show(later) === words ? undefined : after;
   }
 
   #withPlaced(
@@ -207,11 +257,19 @@ class Search<State, Operation extends HistoryOperation> {
 
   #push(configuration: Configuration<State, Operation>): void {
     const { placed, beyond, used, state, unproved } = configuration;
-    const before = unproved === undefined ? "" : `${this.#model.show(unproved.before)}>`;
-    const words = `${placed};${beyond.join()};${used.join()};${before}${this.#model.show(state)}`;
+    const before = unproved === undefined ? "" : `${this.#show(unproved.before)}>`;
+    const words = `${placed};${beyond.join()};${used.join()};${before}${this.#show(state)}`;
     if (this.#seen.has(words)) return;
     this.#seen.add(words);
     this.#waiting.push(configuration);
+  }
+
+  #show(state: State): string {
+    const known = this.#words.get(state);
+    if (known !== undefined) return known;
+    const words = this.#model.show(state);
+    this.#words.set(state, words);
+    return words;
   }
 
   #stuck(undecided: boolean): Verdict<Operation> {
@@ -230,4 +288,13 @@ class Search<State, Operation extends HistoryOperation> {
 
 function progress({ placed, beyond }: Configuration<unknown, unknown>): number {
   return placed + beyond.length;
+}
+
+function listOf<List>(lists: Map<string, List>, name: string, empty: () => List): List {
+  let list = lists.get(name);
+  if (list === undefined) {
+    list = empty();
+    lists.set(name, list);
+  }
+  return list;
 }

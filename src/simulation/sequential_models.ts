@@ -47,6 +47,13 @@ export function registerModel(initial: Value = null): SequentialModel<Value, Reg
     readOnly: (operation) =>
       operation.kind === "read" || (operation.kind === "compareAndSet" && !operation.swapped),
     show: shown,
+    bounds(operation) {
+      const value = shown(operation.value);
+      if (operation.kind === "write") return { before: undefined, after: value };
+      if (operation.kind === "read") return { before: value, after: value };
+      if (operation.swapped) return { before: shown(operation.expected), after: value };
+      return { before: undefined, after: undefined };
+    },
     describe(operation) {
       const { kind, value } = operation;
       if (kind !== "compareAndSet") return `${kind} of ${shown(value)}`;
