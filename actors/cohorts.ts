@@ -1,6 +1,6 @@
 /** Which cohort a key belongs to: the plan's longest prefix of the key, `*` for the rest. Pure. */
 
-import { type CohortId, cohortId, type RowKey, rowKey } from "./records.ts";
+import { type CohortId, cohortId, compareKeys, type RowKey, rowKey, splitRowKey } from "./records.ts";
 import type { ScanRange } from "./store_messages.ts";
 
 /** The group of all keys that no prefix of the plan matches. */
@@ -13,6 +13,13 @@ export interface CohortFinder {
    * the backend.
    */
   bounds(cohort: CohortId): ScanRange;
+  /** The row's cohort, and a key up to which all rows from this one on are of the same. */
+  run(row: RowKey): CohortRun;
+}
+
+export interface CohortRun {
+  readonly cohort: CohortId;
+  readonly until: RowKey;
 }
 
 /** A look-up costs one set probe for each length that some prefix has. */
@@ -33,7 +40,21 @@ export function cohortFinder(prefixes: readonly string[]): CohortFinder {
     }
     return known.get(restPrefix) ?? cohortId(backend, restPrefix);
   };
-  return Object.assign(find, { bounds });
+  return Object.assign(find, { bounds, run: runFinder(prefixes, find) });
+}
+
+/** Cohorts change only where the keys of some prefix begin or end. */
+function runFinder(prefixes: readonly string[], find: (backend: string, key: string) => CohortId) {
+  const edges = prefixes
+    .flatMap((prefix) => [prefix, endOf(prefix)])
+    .filter((edge) => edge !== "")
+    .sort(compareKeys);
+  return (row: RowKey): CohortRun => {
+    const { backend, key } = splitRowKey(row);
+    const next = edges.find((edge) => compareKeys(edge, key) > 0);
+    const until = next === undefined ? endOf(startOf(backend, "")) : startOf(backend, next);
+    return { cohort: find(backend, key), until };
+  };
 }
 
 function bounds(cohort: CohortId): ScanRange {

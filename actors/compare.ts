@@ -1,6 +1,14 @@
-/** compare: what two sides' rows of one key mean to each other. Pure; db_compare and db_crawler act on it. */
+/**
+ * compare: what two sides' rows of one key mean to each other. Pure; db_compare and db_crawler act on it.
+ *
+ * Values are compared as bytes. That is canonical because no value is ever encoded again on its way: a kind encodes a
+ * row once, at admission, and every copy of it is of those bytes. So a difference that an encoding could hide (null and
+ * "null", field order, Unicode normal forms) is one here, and none is made up. Only two things are not bytes: the
+ * expiry, of which -0 is 0 and NaN equals itself, and absence, which a tombstone and an expired row equal.
+ * Versions are not compared: a row shows the same under any.
+ */
 
-import { compareKeys, compareVersions, type Row, type RowKey } from "./records.ts";
+import { compareKeys, compareVersions, type Row, type RowKey, type Version } from "./records.ts";
 
 /**
  * `equal`: both show the same. `send`: the local row is newer, or the peer has none. `amend`: versions alone can't
@@ -20,15 +28,19 @@ export function compareRows(local: Row | undefined, peer: Row | undefined, nowMs
   return compareVersions(local.version, peer.version) > 0 ? "send" : "amend";
 }
 
+/** What is kept of two rows until they are looked at again: no values, whatever their size. */
+export type Stamp = readonly [local: Version | undefined, peer: Version | undefined];
+
+export function stampOf({ local, peer }: Pick<Pair, "local" | "peer">): Stamp {
+  return [local?.version, peer?.version];
+}
+
 /** True if neither side moved between two readings. */
-export function stoodStill(
-  before: readonly (Row | undefined)[],
-  after: readonly (Row | undefined)[],
-): boolean {
-  return before.every((row, i) => {
+export function stoodStill(before: Stamp, after: Stamp): boolean {
+  return before.every((version, i) => {
     const later = after[i];
-    if (row === undefined || later === undefined) return row === later;
-    return compareVersions(row.version, later.version) === 0;
+    if (version === undefined || later === undefined) return version === later;
+    return compareVersions(version, later) === 0;
   });
 }
 
@@ -38,28 +50,37 @@ export interface Pair {
   readonly peer: Row | undefined;
 }
 
-/** Both lists are in key order. Every key of either, once, in key order. */
-export function mergeRows(local: readonly Row[], peer: readonly Row[]): Pair[] {
-  const pairs: Pair[] = [];
+/** Visits every key of either list once, in key order; both lists are in it. */
+export function walkPairs(
+  local: readonly Row[],
+  peer: readonly Row[],
+  visit: (key: RowKey, local: Row | undefined, peer: Row | undefined) => void,
+): void {
   let i = 0;
   let j = 0;
   while (i < local.length || j < peer.length) {
     const mine = local[i];
     const theirs = peer[j];
-    const order = mine === undefined ? 1 : theirs === undefined ? -1 : compareKeys(mine.key, theirs.key);
-    if (order < 0 && mine !== undefined) {
-      pairs.push({ key: mine.key, local: mine, peer: undefined });
-      i++;
-    } else if (order > 0 && theirs !== undefined) {
-      pairs.push({ key: theirs.key, local: undefined, peer: theirs });
-      j++;
-    } else if (mine !== undefined) {
-      pairs.push({ key: mine.key, local: mine, peer: theirs });
-      i++;
-      j++;
-    }
+    const order = orderOf(mine, theirs);
+    if (order <= 0) i++;
+    if (order >= 0) j++;
+    const key = (order <= 0 ? mine : theirs)?.key ?? "";
+    visit(key, order <= 0 ? mine : undefined, order >= 0 ? theirs : undefined);
   }
+}
+
+/** As walkPairs, in a list. */
+export function mergeRows(local: readonly Row[], peer: readonly Row[]): Pair[] {
+  const pairs: Pair[] = [];
+  walkPairs(local, peer, (key, mine, theirs) => pairs.push({ key, local: mine, peer: theirs }));
   return pairs;
+}
+
+/** Nearly all keys stand on both sides: equal texts are found out natively. */
+function orderOf(mine: Row | undefined, theirs: Row | undefined): number {
+  if (mine === undefined) return 1;
+  if (theirs === undefined) return -1;
+  return mine.key === theirs.key ? 0 : compareKeys(mine.key, theirs.key);
 }
 
 function shown(row: Row | undefined, nowMs: number): Row | undefined {
@@ -68,8 +89,13 @@ function shown(row: Row | undefined, nowMs: number): Row | undefined {
 }
 
 function sameContent(a: Row, b: Row): boolean {
-  if (a.expiresAtMs !== b.expiresAtMs || a.value === null || b.value === null) return false;
+  if (!sameNumber(a.expiresAtMs, b.expiresAtMs) || a.value === null || b.value === null) return false;
   if (a.value.byteLength !== b.value.byteLength) return false;
   for (let i = 0; i < a.value.byteLength; i++) if (a.value[i] !== b.value[i]) return false;
   return true;
+}
+
+/** A damaged expiry is NaN on both sides: it would differ from itself for ever. */
+function sameNumber(a: number, b: number): boolean {
+  return a === b || (Number.isNaN(a) && Number.isNaN(b));
 }

@@ -4,6 +4,7 @@
  * decisions; everything else is derived. LMDB on one machine (stores/lmdb_control.ts), memory in tests.
  */
 
+import type { Coverage } from "./coverage.ts";
 import type { CohortId, Site } from "./records.ts";
 
 export interface ControlRecord<T = unknown> {
@@ -65,6 +66,8 @@ export interface DecisionRecord {
   /** Which coordinator holds it and until when (ms since 1970); anyone may end it after that. */
   readonly owner: string;
   readonly leaseUntilMs: number;
+  /** What a swap rested on: the comparison of every row, what was verified after it under the block, and their ages. */
+  readonly compared?: Coverage;
   /** Wall-clock ms at the swap or abort: expiry is judged by the later of this and the own clock. */
   readonly endedAtMs: number;
 }
@@ -104,4 +107,5 @@ export const controlKeys = {
   shard: (site: Site, shard: number): string => `shard/${site}/${shard}`,
   cohort: (cohort: CohortId): string => `cohort/${cohort}`,
   decision: (id: string): string => `decision/${id}`,
+  coverage: (shard: number): string => `coverage/${shard}`,
 } as const;

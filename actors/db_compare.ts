@@ -3,81 +3,99 @@
  * A suspect is looked at again after each pause of `recheckMs`; it is a mismatch only if both versions stood still
  * across the comparison, every time, and no mark or range stands for it.
  *
- * State: the suspects with their recheck, the validation in work, counters with coverage.
- * Messages: validate (one pass over key ranges, both directions at once), verify (exact keys, one immediate
- * re-read: for a failover under its block), sample (shadow reads, off the request path), statistics.
+ * State: the suspects with their recheck, the passes in work. What was compared, and when, is in control's coverage.
+ * Messages: validate (every row of some cohorts, both directions at once, or what changed since the last pass),
+ * verify (the same under a failover's block: one immediate re-read), sample (shadow reads, off the request path).
  *
- * Always true: a mismatch goes to db_perror and is counted in `unaccountedFound`; it is never repaired by itself.
+ * Always true: a mismatch goes to db_perror and is counted in `unaccountedFound`; it is never repaired by itself. A
+ * pass keeps nothing for a row but its suspects, which are bounded: beyond it waits; a pass with too many mismatches
+ * makes its whole range dirty instead, and says so.
  */
 
-import { type From, genServer, Heap, noReply, type Piped, type Ref, type Self } from "../src/index.ts";
-import { compareRows, type Pair, stoodStill } from "./compare.ts";
+import {
+  type From,
+  genServer,
+  Heap,
+  NanoError,
+  noReply,
+  type Piped,
+  type Ref,
+  type Self,
+} from "../src/index.ts";
+import type { PassStart } from "./changed_keys.ts";
+import { type CohortFinder, cohortFinder } from "./cohorts.ts";
+import { compareRows, type Pair, type Stamp, stampOf, stoodStill } from "./compare.ts";
+import type { CompareStatistics, Validation, ValidationRequest } from "./compare_messages.ts";
+import { nextLimit, type Portion, planWork, readPortion, Tally, type Work } from "./compare_work.ts";
+import type { ControlStore } from "./control_store.ts";
+import { type CoveragePart, type CoverageRecord, changeCoverage, readCoverage } from "./coverage.ts";
 import { db_dirty_keys } from "./db_dirty_keys.ts";
 import { db_perror } from "./db_perror.ts";
 import type { Account } from "./ledger.ts";
 import { dataLimits } from "./limits.ts";
+import { openRanges, quarantineMismatches } from "./mismatches.ts";
 import { RangeReader } from "./range_reader.ts";
-import type { Row, RowKey } from "./records.ts";
-import { versionZero } from "./records.ts";
+import { type CohortId, everyCohort, type RowKey } from "./records.ts";
 import { type ShardOptions, type ShardProcess, shardProcess } from "./shard_options.ts";
-import type { ScanRange } from "./store_messages.ts";
+import { type Verification, verifyChanged } from "./verify_changed.ts";
 
-export interface Validation {
-  readonly rows: number;
-  /** Keys that differed at first sight, most of them written while they were read. */
-  readonly suspects: number;
-  readonly mismatches: readonly RowKey[];
-  readonly startedAtMs: number;
-  readonly endedAtMs: number;
-}
-
-export interface CompareStatistics {
-  readonly comparedRows: number;
-  readonly suspects: number;
-  readonly unaccountedFound: number;
-  /** When the last full pass ended, wall-clock ms; 0: never, so nothing is known. */
-  readonly lastFullPassAtMs: number;
-}
+export * from "./compare_messages.ts";
 
 interface Suspect {
   readonly key: RowKey;
-  readonly rows: readonly [local: Row | undefined, peer: Row | undefined];
+  readonly stamp: Stamp;
   readonly round: number;
   readonly pass: Pass | undefined;
 }
 
-/** One validation: open until the last stretch was read and its last suspect settled. */
+/** One validation: open until the last portion was read, its last suspect settled, and its coverage recorded. */
 interface Pass {
   readonly from: From<Validation>;
-  readonly range: ScanRange;
+  /** Its request's cohorts: a second pass over the same ends it. */
+  readonly scope: string;
+  readonly request: ValidationRequest;
   readonly startedAtMs: number;
-  readonly full: boolean;
+  begun: Begun | undefined;
+  work: Work[];
+  limit: number;
   rows: number;
   suspects: number;
+  accounted: number;
   open: number;
   reading: boolean;
-  /** Another pass over the same range began: its caller had given this one up. */
-  abandoned: boolean;
-  readonly mismatches: RowKey[];
+  ended: boolean;
+  mismatches: number;
+  readonly examples: RowKey[];
+}
+
+interface Begun {
+  readonly start: PassStart;
+  readonly record: CoverageRecord;
+  readonly tally: Tally;
+  readonly again: ReadonlySet<CohortId>;
 }
 
 interface State {
   readonly self: Self;
   readonly options: ShardOptions;
+  readonly control: ControlStore;
   readonly ledger: Ref<typeof db_dirty_keys>;
   readonly perror: Ref<typeof db_perror>;
   readonly reader: RangeReader;
+  readonly cohortOf: CohortFinder;
   readonly suspects: Heap<Suspect>;
   readonly passes: Set<Pass>;
   wakeAtMs: number;
   comparedRows: number;
   unaccountedFound: number;
-  lastFullPassAtMs: number;
+  /** Of these, how many control does not know of yet. */
+  unrecorded: number;
+  samplesSkipped: number;
 }
 
-interface StretchContext {
+interface PortionContext {
   readonly pass: Pass;
-  readonly range: ScanRange;
+  readonly work: Work;
   /** When it was asked for, monotonic ms. */
   readonly atMs: number;
 }
@@ -88,51 +106,76 @@ export const db_compare = genServer(import.meta.url, "db_compare", {
     return {
       self,
       options,
+      control: self.resource<ControlStore>("control"),
       ledger: self.ref(db_dirty_keys, named("db_dirty_keys")),
       perror: self.ref(db_perror, named("db_perror")),
       reader: new RangeReader(self, options),
+      cohortOf: cohortFinder(options.prefixes),
       suspects: new Heap(),
       passes: new Set(),
       wakeAtMs: Number.POSITIVE_INFINITY,
       comparedRows: 0,
       unaccountedFound: 0,
-      lastFullPassAtMs: 0,
+      unrecorded: 0,
+      samplesSkipped: 0,
     };
   },
 
   call: {
     /**
-     * Compares every row of the range on both sides; answered when the last suspect is settled. Errors: those of the
-     * peer's store, after which the pass must be started again; `canceled` when that is done before it has ended.
+     * Compares rows on both sides; answered when the last suspect is settled and what was covered is recorded. Errors:
+     * those of the peer's store and of control, after which the pass must be started again; `canceled` when that is
+     * done before it has ended.
      */
-    validate: (state, range: ScanRange, from: From<Validation>) => {
-      abandon(state, range);
+    validate: (state, request: ValidationRequest, from: From<Validation>) => {
+      const scope = request.cohorts?.join() ?? "";
+      abandon(state, scope);
       const pass: Pass = {
         from,
-        range,
+        scope,
+        request,
         startedAtMs: state.self.clock.now(),
-        full: range.from === "" && range.to === "",
+        begun: undefined,
+        work: [],
+        limit: Math.min(firstLimit, state.options.tuning.crawlBatchMax),
         rows: 0,
         suspects: 0,
+        accounted: 0,
         open: 0,
         reading: true,
-        abandoned: false,
-        mismatches: [],
+        ended: false,
+        mismatches: 0,
+        examples: [],
       };
       state.passes.add(pass);
-      readStretch(state, { pass, range });
+      state.self.pipe(begin(state, request), "begun", pass);
       return noReply;
     },
 
-    /** These keys, now, with one immediate re-read. Returns those that differ; nothing is quarantined. */
-    verify: async (state, keys: readonly RowKey[]): Promise<RowKey[]> => {
-      const differing = await differ(state, keys);
-      return differing.length === 0 ? [] : differ(state, differing);
+    /**
+     * What changed in these cohorts since their last comparison, now, with one immediate re-read; what differs gets a
+     * mark of replay, so that a drain repairs it, and is verified again. Errors: `conflict` in words if it is not known
+     * what changed; those of the peer's store.
+     */
+    verify: (state, cohorts: readonly CohortId[], from: From<Verification>) => {
+      const { ledger, reader, control, options, self } = state;
+      const verified = verifyChanged(cohorts, { ledger, reader, control, options, clock: self.clock });
+      self.pipe(verified, "verified", from);
+      return noReply;
+    },
+
+    /** The other site verified these parts under its block, and this one serves them from now on. */
+    adopt: async (
+      { control, options },
+      { epoch, parts }: { epoch: number; parts: readonly CoveragePart[] },
+    ): Promise<void> => {
+      const adopted = parts.map((part) => ({ ...part, site: options.site, epoch }));
+      await changeCoverage(control, options.shard, { found: 0, parts: adopted });
     },
 
     statistics: (state): CompareStatistics => {
-      const { comparedRows, unaccountedFound, lastFullPassAtMs } = state;
-      return { comparedRows, suspects: state.suspects.size, unaccountedFound, lastFullPassAtMs };
+      const { comparedRows, unaccountedFound, samplesSkipped } = state;
+      return { comparedRows, suspects: state.suspects.size, unaccountedFound, samplesSkipped };
     },
   },
 
@@ -143,35 +186,47 @@ export const db_compare = genServer(import.meta.url, "db_compare", {
     },
 
     sampled: (state, result: Piped<undefined, Pair[]>) => {
-      if (result.ok) suspectAll(state, result.value, undefined);
+      if (!result.ok) return;
+      const now = state.self.clock.now();
+      state.comparedRows += result.value.length;
+      for (const pair of result.value) {
+        if (compareRows(pair.local, pair.peer, now) === "equal") continue;
+        if (state.suspects.size >= dataLimits.suspectsMax) state.samplesSkipped++;
+        else hold(state, { key: pair.key, stamp: stampOf(pair), round: 0, pass: undefined });
+      }
     },
 
-    stretchRead: (
-      state,
-      { context, ...result }: Piped<StretchContext, { pairs: Pair[]; next: RowKey | undefined }>,
-    ) => {
-      const { pass, range, atMs } = context;
-      if (pass.abandoned) return;
+    begun: (state, { context: pass, ...result }: Piped<Pass, Omit<Begun, "again"> & { work: Work[] }>) => {
+      if (pass.ended) return;
       if (!result.ok) {
-        state.passes.delete(pass);
-        state.self.replyError(pass.from, result.error);
+        fail(state, pass, result.error);
         return;
       }
-      pass.rows += result.value.pairs.length;
-      suspectAll(state, result.value.pairs, pass);
-      if (result.value.next === undefined) {
-        pass.reading = false;
-        endPass(state, pass);
-        return;
-      }
-      // Live traffic first: the pass takes half of the time at most.
-      const tookMs = Math.min(dataLimits.comparePauseMsMax, state.self.clock.monotonicMs() - atMs);
-      state.self.castAfter(tookMs, "nextStretch", { pass, range: { from: result.value.next, to: range.to } });
+      const { work, ...begun } = result.value;
+      const again = work.filter(({ type }) => type === "changed").map(({ cohort }) => cohort ?? "");
+      pass.begun = { ...begun, again: new Set(again) };
+      pass.work = work;
+      readNext(state, pass);
     },
 
-    nextStretch: (state, next: Pick<StretchContext, "pass" | "range">) => {
-      if (!next.pass.abandoned) readStretch(state, next);
+    portionRead: (state, { context, ...result }: Piped<PortionContext, Portion>) => {
+      const { pass, work, atMs } = context;
+      if (pass.ended) return;
+      if (!result.ok) {
+        fail(state, pass, result.error);
+        return;
+      }
+      comparePortion(state, pass, work, result.value);
+      pass.limit = nextLimit(result.value, state.options.tuning.crawlBatchMax);
+      if (result.value.rest !== undefined) pass.work.unshift(result.value.rest);
+      // Live traffic first: the pass takes its share of the time at most.
+      const share = state.options.tuning.compareShare;
+      const pauseMs = (state.self.clock.monotonicMs() - atMs) * (1 / share - 1);
+      if (pauseMs <= 0) readNext(state, pass);
+      else state.self.castAfter(Math.min(dataLimits.comparePauseMsMax, pauseMs), "nextPortion", pass);
     },
+
+    nextPortion: (state, pass: Pass) => readNext(state, pass),
 
     recheck: (state) => {
       state.wakeAtMs = Number.POSITIVE_INFINITY;
@@ -186,15 +241,49 @@ export const db_compare = genServer(import.meta.url, "db_compare", {
     },
 
     rechecked: (state, { context: due, ...result }: Piped<readonly Suspect[], Reread>) => {
-      if (!result.ok) {
-        // The peer did not answer: the same look again, later.
-        for (const suspect of due) hold(state, suspect);
-        return undefined;
-      }
-      return judge(state, due, result.value);
+      // The peer did not answer: the same look again, later.
+      if (!result.ok) for (const suspect of due) hold(state, suspect);
+      else judge(state, due, result.value);
+    },
+
+    quarantined: (
+      state,
+      { context: found, ...result }: Piped<readonly Suspect[], readonly RowKey[] | "full">,
+    ) => {
+      // The ledger does not know yet what is served here, or its process restarts.
+      if (!result.ok) for (const suspect of found) hold(state, suspect);
+      else if (result.value === "full") {
+        for (const suspect of found) {
+          if (suspect.pass === undefined) hold(state, suspect);
+          else degrade(state, suspect.pass);
+        }
+      } else settleMismatches(state, found, result.value);
+    },
+
+    recorded: (state, { context: pass, ...result }: Piped<Pass, readonly CohortId[]>) => {
+      if (pass.ended) return;
+      if (result.ok) end(state, pass, { cohorts: result.value, degraded: false });
+      else fail(state, pass, result.error);
+    },
+
+    degraded: (state, { context: pass, ...result }: Piped<Pass, void>) => {
+      if (result.ok) end(state, pass, { cohorts: [], degraded: true });
+      else fail(state, pass, result.error);
+    },
+
+    verified: (state, { context: from, ...result }: Piped<From<Verification>, Verification>) => {
+      if (result.ok) state.self.reply(from, result.value);
+      else state.self.replyError(from, result.error);
+    },
+
+    counted: (state, { context: found, ...result }: Piped<number, void>) => {
+      if (!result.ok) state.unrecorded += found;
     },
   },
 });
+
+/** Of rows whose size is not known yet. */
+const firstLimit = 64;
 
 interface Reread {
   readonly pairs: readonly Pair[];
@@ -203,36 +292,107 @@ interface Reread {
   readonly after: readonly Pair[];
 }
 
+// --- passes ------------------------------------------------------------------------------------------------------
+
 /** Its caller is told; what was found so far stays suspect. */
-function abandon(state: State, { from, to }: ScanRange): void {
+function abandon(state: State, scope: string): void {
   for (const pass of state.passes) {
-    if (pass.range.from !== from || pass.range.to !== to) continue;
-    pass.abandoned = true;
-    state.passes.delete(pass);
-    const message = "another comparison of this range began";
-    state.self.replyError(pass.from, { code: "canceled", message });
+    if (pass.scope !== scope || pass.ended) continue;
+    fail(state, pass, new NanoError("canceled", "another comparison of the same cohorts began"));
   }
 }
 
-function readStretch(state: State, stretch: Pick<StretchContext, "pass" | "range">): void {
-  const context: StretchContext = { ...stretch, atMs: state.self.clock.monotonicMs() };
-  const limit = state.options.tuning.crawlBatchMax;
-  state.self.pipe(state.reader.read(context.range, limit), "stretchRead", context);
+function fail(state: State, pass: Pass, error: { readonly code: string; readonly message: string }): void {
+  pass.ended = true;
+  state.passes.delete(pass);
+  state.self.replyError(pass.from, error);
 }
 
-function suspectAll(state: State, pairs: readonly Pair[], pass: Pass | undefined): void {
+async function begin({ ledger, control, options, cohortOf }: State, request: ValidationRequest) {
+  const start = await ledger.call.beginPass(request.cohorts);
+  const record = await readCoverage(control, options.shard);
+  const all = request.cohorts === undefined;
+  const changedOnly = request.changedOnly === true;
+  const work = planWork({ start, record, site: options.site, all, changedOnly }, cohortOf);
+  const tally = new Tally(
+    start.cohorts.map(({ cohort }) => cohort),
+    cohortOf,
+  );
+  return { start, record, tally, work };
+}
+
+/** The next portion, once there is room for what it may find. */
+function readNext(state: State, pass: Pass): void {
+  if (pass.ended) return;
+  if (state.suspects.size + pass.limit > dataLimits.suspectsMax) {
+    state.self.castAfter(dataLimits.comparePauseMsMax, "nextPortion", pass);
+    return;
+  }
+  const work = pass.work.shift();
+  if (work === undefined) {
+    pass.reading = false;
+    recordWhenDone(state, pass);
+    return;
+  }
+  const context: PortionContext = { pass, work, atMs: state.self.clock.monotonicMs() };
+  state.self.pipe(readPortion(work, pass.limit, state), "portionRead", context);
+}
+
+function comparePortion(state: State, pass: Pass, work: Work, portion: Portion): void {
   const now = state.self.clock.now();
-  state.comparedRows += pairs.length;
-  for (const { key, local, peer } of pairs) {
-    if (compareRows(local, peer, now) === "equal") continue;
-    if (pass === undefined && state.suspects.size >= dataLimits.suspectsMax) continue;
-    if (pass !== undefined) {
-      pass.suspects++;
-      pass.open++;
-    }
-    hold(state, { key, rows: [local, peer], round: 0, pass });
-  }
+  const rows = pass.begun?.tally.each(work, portion, (key, local, peer) => {
+    if (compareRows(local, peer, now) === "equal") return;
+    pass.suspects++;
+    pass.open++;
+    hold(state, { key, stamp: stampOf({ local, peer }), round: 0, pass });
+  });
+  pass.rows += rows ?? 0;
+  state.comparedRows += rows ?? 0;
 }
+
+/** When everything was read and settled: what was covered, durably, and only then the answer. */
+function recordWhenDone(state: State, pass: Pass): void {
+  const { begun } = pass;
+  if (pass.reading || pass.open > 0 || pass.ended || begun === undefined) return;
+  state.self.pipe(recordCoverage(state, pass, begun), "recorded", pass);
+}
+
+async function recordCoverage(
+  { ledger, control, options, self }: State,
+  pass: Pass,
+  { start, record, tally, again }: Begun,
+): Promise<readonly CohortId[]> {
+  const stand = await ledger.call.endPass(start.cohorts);
+  const parts = stand.map((cohort): CoveragePart => {
+    const part = record.parts[cohort];
+    const againFromMs = pass.startedAtMs;
+    const rows = tally.rows(cohort);
+    if (again.has(cohort) && part !== undefined) {
+      return { ...part, againFromMs, againRows: part.againRows + rows };
+    }
+    const full = {
+      rows,
+      fullFromMs: pass.startedAtMs,
+      fullToMs: self.clock.now(),
+      againFromMs,
+      againRows: 0,
+    };
+    return { cohort, site: options.site, epoch: start.epoch, ...full };
+  });
+  await changeCoverage(control, options.shard, { found: 0, parts });
+  return stand;
+}
+
+function end(state: State, pass: Pass, how: Pick<Validation, "cohorts" | "degraded">): void {
+  pass.ended = true;
+  state.passes.delete(pass);
+  const { rows, suspects, accounted, mismatches, examples, startedAtMs } = pass;
+  const endedAtMs = state.self.clock.now();
+  const found = { rows, suspects, accounted, mismatches, examples };
+  state.self.reply(pass.from, { ...found, ...how, startedAtMs, endedAtMs });
+}
+
+// --- suspects ----------------------------------------------------------------------------------------------------
 
 /** Looks at the suspect again after its round's pause. */
 function hold(state: State, suspect: Suspect): void {
@@ -257,72 +417,75 @@ async function reread(state: State, suspects: readonly Suspect[]): Promise<Rerea
   return { pairs, accounts, after };
 }
 
-async function judge(
-  state: State,
-  due: readonly Suspect[],
-  { pairs, accounts, after }: Reread,
-): Promise<void> {
+function judge(state: State, due: readonly Suspect[], { pairs, accounts, after }: Reread): void {
   const now = state.self.clock.now();
   const found: Suspect[] = [];
   due.forEach((suspect, i) => {
     const pair = pairs[i];
     const later = after[i];
     if (pair === undefined || later === undefined) return;
-    if (compareRows(later.local, later.peer, now) === "equal" || accounts[i] !== "none") {
-      settle(state, suspect);
+    const equal = compareRows(later.local, later.peer, now) === "equal";
+    if (equal || accounts[i] !== "none") {
+      settle(state, suspect, !equal);
       return;
     }
-    const still = stoodStill([pair.local, pair.peer], [later.local, later.peer]);
-    const rows: Suspect["rows"] = [later.local, later.peer];
-    const unmoved = still && stoodStill(suspect.rows, rows);
+    const stamp = stampOf(later);
+    const unmoved = stoodStill(stampOf(pair), stamp) && stoodStill(suspect.stamp, stamp);
     const round = unmoved ? suspect.round + 1 : 0;
-    if (round < state.options.tuning.recheckMs.length) {
-      hold(state, { ...suspect, rows, round });
-      return;
-    }
-    found.push(suspect);
+    const next: Suspect = { ...suspect, stamp, round };
+    if (round < state.options.tuning.recheckMs.length) hold(state, next);
+    else found.push(next);
   });
   if (found.length === 0) return;
-  const mismatches = new Set(
-    await quarantine(
-      state,
-      found.map(({ key }) => key),
-    ),
-  );
+  const room = found.filter(({ pass }) => {
+    const tooMany = pass !== undefined && pass.mismatches + found.length > dataLimits.mismatchesPerPassMax;
+    if (tooMany) degrade(state, pass);
+    return !tooMany;
+  });
+  if (room.length === 0) return;
+  const keys = room.map(({ key }) => key);
+  state.self.pipe(quarantineMismatches(keys, state), "quarantined", room);
+}
+
+function settleMismatches(state: State, found: readonly Suspect[], marked: readonly RowKey[]): void {
+  const mismatches = new Set(marked);
+  state.unaccountedFound += mismatches.size;
+  if (mismatches.size + state.unrecorded > 0) {
+    const count = mismatches.size + state.unrecorded;
+    state.unrecorded = 0;
+    const { control, options } = state;
+    state.self.pipe(changeCoverage(control, options.shard, { found: count, parts: [] }), "counted", count);
+  }
   for (const suspect of found) {
-    if (mismatches.has(suspect.key)) suspect.pass?.mismatches.push(suspect.key);
-    settle(state, suspect);
+    const { pass } = suspect;
+    const isMismatch = mismatches.has(suspect.key);
+    if (isMismatch && pass !== undefined) {
+      pass.mismatches++;
+      if (pass.examples.length < dataLimits.mismatchesNamedMax) pass.examples.push(suspect.key);
+    }
+    settle(state, suspect, !isMismatch);
   }
 }
 
-/** Returns those for which really nothing stood: others were marked meanwhile, or are served by the other site. */
-async function quarantine(state: State, suspects: readonly RowKey[]): Promise<readonly RowKey[]> {
-  const keys = await state.ledger.call.suspect({ keys: suspects, owner: "perror" });
-  if (keys.length === 0) return keys;
-  state.unaccountedFound += keys.length;
-  state.self.log.error({ keys }, "the sides differ and nothing stands for it");
-  const entries = keys.map((key) => ({ key, version: versionZero, reason: "mismatch", attempts: 0 }));
-  await state.perror.call.quarantine(entries);
-  return keys;
-}
-
-function settle(state: State, { pass }: Suspect): void {
+function settle(state: State, { pass }: Suspect, accounted: boolean): void {
   if (pass === undefined) return;
+  if (accounted) pass.accounted++;
   pass.open--;
-  endPass(state, pass);
+  recordWhenDone(state, pass);
 }
 
-function endPass(state: State, pass: Pass): void {
-  if (pass.reading || pass.open > 0 || pass.abandoned) return;
-  state.passes.delete(pass);
-  const endedAtMs = state.self.clock.now();
-  if (pass.full) state.lastFullPassAtMs = endedAtMs;
-  const { rows, suspects, mismatches, startedAtMs } = pass;
-  state.self.reply(pass.from, { rows, suspects, mismatches, startedAtMs, endedAtMs });
-}
-
-async function differ(state: State, keys: readonly RowKey[]): Promise<RowKey[]> {
-  const now = state.self.clock.now();
-  const pairs = await state.reader.get(keys);
-  return pairs.filter(({ local, peer }) => compareRows(local, peer, now) !== "equal").map(({ key }) => key);
+/**
+ * Too many keys differ to name them: whatever the pass was to compare is suspect, so it becomes a range, which the
+ * crawler repairs. Nothing of the pass stands.
+ */
+function degrade(state: State, pass: Pass): void {
+  if (pass.ended) return;
+  pass.ended = true;
+  const { cohorts } = pass.request;
+  const { mismatches } = pass;
+  state.self.log.error(
+    { mismatches, cohorts: cohorts ?? everyCohort },
+    "too many differ: all is a dirty range",
+  );
+  state.self.pipe(openRanges(cohorts, state), "degraded", pass);
 }

@@ -2,32 +2,32 @@
  * db_dirty_keys: the ledger of one shard. Which keys differ or may differ from the peer, who works on each, and
  * which ranges are suspect as a whole; answers "what if db_queuer discarded?".
  *
- * State: the ledger (ledger.ts), the terms under which rows are sent, the keys that a failover watches.
+ * State: the ledger (ledger.ts), the terms under which rows are sent, what changed since the last comparison.
  * Messages: admit, settle (from db_switch); take, release, own, disown (from the senders); ranges (db_crawler);
- * counts, account, watch (db_migration, db_failover, operators).
+ * counts, account (db_migration, db_failover, operators); beginPass, changedKeys, endPass (db_compare).
  *
  * Always true: a mark or range is durable in the log before `admit` is answered; a clear is logged after it
  * happened, so a crash can only bring a mark back, never lose one.
  */
 
 import { type From, genServer, NanoError, noReply, type Piped, type Ref, type Self } from "../src/index.ts";
+import { ChangedKeys, type PassStart } from "./changed_keys.ts";
 import { type CohortFinder, cohortFinder } from "./cohorts.ts";
 import { db_dirty_log } from "./db_dirty_log.ts";
+import { type Account, Ledger, type Outcome, type Released, type Sender, type Taken } from "./ledger.ts";
 import {
-  type Account,
-  type CohortCounts,
-  Ledger,
-  type Outcome,
-  type Released,
-  type Sender,
-  type Taken,
-} from "./ledger.ts";
+  type Absorbed,
+  type Admission,
+  type LedgerCounts,
+  notLive,
+  type SendTerms,
+  type TakenWithGrants,
+} from "./ledger_messages.ts";
 import { type LogRecord, ShardRecords } from "./log_records.ts";
 import {
   type CohortId,
   type DirtyRange,
   everyCohort,
-  type Grants,
   type MarkOwner,
   type RowKey,
   shardScope,
@@ -35,40 +35,8 @@ import {
   type Version,
 } from "./records.ts";
 import type { ShardOptions } from "./shard_options.ts";
-import { WatchedKeys } from "./watched_keys.ts";
 
-export interface Admission {
-  readonly key: RowKey;
-  readonly cohort: CohortId;
-  readonly version: Version;
-  /** Whether the cohort is migrated: only then a mark is made. */
-  readonly live: boolean;
-}
-
-/** For each admission: "" if it has a mark, else what stands for it: a range's id, or `notLive`. */
-export type Absorbed = readonly string[];
-
-export const notLive = "off";
-
-/** Rows are sent with these; a cohort that is not here is not sent. */
-export interface SendTerms {
-  readonly shardTerm: number;
-  readonly cohorts: Readonly<Record<CohortId, number>>;
-  /** The migration is: ranges that a crash brought back mean nothing any more. */
-  readonly finished: boolean;
-}
-
-export interface TakenWithGrants extends Taken {
-  readonly grants: Grants;
-}
-
-export interface LedgerCounts extends CohortCounts {
-  readonly ranges: number;
-  readonly lanes: number;
-  readonly bytes: number;
-  /** Age of the oldest mark, ms; 0 without marks. */
-  readonly lagMs: number;
-}
+export * from "./ledger_messages.ts";
 
 interface State {
   readonly self: Self;
@@ -89,7 +57,8 @@ interface State {
   serial: number;
   /** Who waits for keys to become ready; at most one, the newest. */
   waiting: { readonly from: From<TakenWithGrants[]>; readonly limit: number } | undefined;
-  readonly watched: WatchedKeys;
+  /** Since the last comparison. */
+  readonly changed: ChangedKeys;
   /** Keys that a swap carried over: neither read nor written until reconciled. */
   readonly held: Map<RowKey, string>;
   nextRange: number;
@@ -121,7 +90,7 @@ export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
       mayScan: false,
       serial: 1,
       waiting: undefined,
-      watched: new WatchedKeys(),
+      changed: new ChangedKeys(),
       held: new Map(recovered.held.map(({ key, decision }) => [key, decision])),
       nextRange: 1,
     };
@@ -141,6 +110,7 @@ export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
       state.records = new ShardRecords(state.options.shard, shardTerm);
       state.termsKnown = false;
       state.mayScan = false;
+      state.changed.live(shardTerm);
       const records: LogRecord[] = [];
       if (logLost) newRange(state, { cohort: everyCohort, from: "", to: "", reason: "log_lost" });
       for (const mark of [...state.ledger.marks()]) {
@@ -166,6 +136,7 @@ export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
       state.terms = terms;
       state.termsKnown = true;
       dropForeign(state);
+      state.changed.serve(Object.keys(terms.cohorts));
       if (terms.finished) for (const { id } of state.ledger.ranges()) removeRange(state, id);
       answerWaiting(state);
     },
@@ -204,6 +175,7 @@ export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
 
     release: (state, results: readonly { taken: Taken; outcome: Outcome }[]): Released => {
       const released = state.ledger.release(results);
+      for (const { taken } of results) state.changed.changed(taken.cohort, taken.key);
       state.log.cast.note(released.cleared.map(({ key, version }) => state.records.clear(key, version)));
       for (const { key, healed } of released.cleared) if (healed) state.held.delete(key);
       answerWaiting(state);
@@ -278,6 +250,7 @@ export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
         const version = state.ledger.version(key);
         if (version === undefined || !state.ledger.drop(key)) continue;
         state.held.delete(key);
+        state.changed.changed(cohortOfRow(state, key), key);
         records.push(state.records.clear(key, version));
       }
       await state.log.call.append(records);
@@ -339,13 +312,22 @@ export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
     account: (state, keys: readonly RowKey[]): Account[] =>
       keys.map((key) => (state.held.has(key) ? "perror" : state.ledger.account(key))),
 
-    /** From now on remembers which keys of these cohorts are admitted. */
-    watch: (state, cohorts: readonly CohortId[]) => state.watched.start(cohorts),
+    /** A comparison begins: see ChangedKeys. Errors: `unavailable` until it is known what is served here. */
+    beginPass: (state, cohorts?: readonly CohortId[]): PassStart => {
+      knowTerms(state);
+      return state.changed.beginPass(cohorts);
+    },
 
-    /** Which were since `watch`; "overflow" if too many, undefined if nobody watched. */
-    watched: (state, cohort: CohortId) => state.watched.of(cohort),
+    changedKeys: (state, cohort: CohortId) => state.changed.keys(cohort),
 
-    unwatch: (state, cohorts: readonly CohortId[]) => state.watched.stop(cohorts),
+    endPass: (state, begun: PassStart["cohorts"]) => state.changed.endPass(begun),
+
+    adoptPass: (state, cohorts: readonly CohortId[]) => state.changed.adoptPass(cohorts),
+
+    changes: (state, cohorts: readonly CohortId[]) => ({
+      ...state.changed.changes(cohorts),
+      nowMs: state.self.clock.now(),
+    }),
 
     /** Keys that may be neither read nor written here: the other side's quarantine at the swap. */
     hold: async (state, { keys, decision }: { keys: readonly RowKey[]; decision: string }): Promise<void> => {
@@ -409,7 +391,7 @@ export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
 
 function admit(state: State, { key, cohort, version, live }: Admission, records: LogRecord[]): string {
   // What makes no mark is compared before a swap all the same.
-  state.watched.admitted(cohort, key);
+  state.changed.changed(cohort, key);
   if (!live) return notLive;
   if (state.ledger.fits(key)) {
     state.ledger.admit(key, cohort, version, state.self.clock.now());
@@ -435,12 +417,20 @@ function newRange(
   while (state.ledger.range(id) !== undefined);
   const range: DirtyRange = { id, cohort, from, to, cursor: from, state: "collecting", reason };
   state.ledger.setRange(range);
+  rangeChanged(state, range);
   return range;
 }
 
 function removeRange(state: State, id: string): void {
+  const range = state.ledger.range(id);
+  if (range !== undefined) rangeChanged(state, range);
   state.ledger.removeRange(id);
   state.log.cast.note([state.records.rangeRemoved(id)]);
+}
+
+/** What a range's repair changes is not named key by key. */
+function rangeChanged({ changed }: State, { cohort }: DirtyRange): void {
+  changed.overflow(cohort === everyCohort ? undefined : cohort);
 }
 
 function answerWaiting(state: State): void {

@@ -19,9 +19,10 @@ import {
   type DecisionRecord,
   type DecisionState,
 } from "./control_store.ts";
+import { type Coverage, coverageOf } from "./coverage.ts";
 import { dataLimits } from "./limits.ts";
 import type { CohortId, Site } from "./records.ts";
-import { type SiteOptions, SiteShards } from "./site_shards.ts";
+import { type SiteOptions, SiteShards, type SiteVerification } from "./site_shards.ts";
 
 export interface Move {
   readonly prefix: string;
@@ -43,6 +44,8 @@ export interface MoveReport {
   readonly held: number;
   /** Keys compared under the block. */
   readonly verified: number;
+  /** What the swap rests on, and how old each part of it was; null before the verification. */
+  readonly compared: Coverage | null;
 }
 
 interface Waiting {
@@ -158,6 +161,7 @@ async function endDecision(
   control: ControlStore,
   id: string,
   end: "swapped" | "aborted",
+  what: Pick<DecisionRecord, "compared"> = {},
 ): Promise<DecisionState> {
   for (;;) {
     const record = await control.get(controlKeys.decision(id));
@@ -165,7 +169,7 @@ async function endDecision(
     const decision = record.value as DecisionRecord;
     if (decision.state === "swapped" || decision.state === "aborted") return decision.state;
     if (end === "swapped" && decision.state !== "blocking") return decision.state;
-    const ended: DecisionRecord = { ...decision, state: end, endedAtMs: self.clock.now() };
+    const ended: DecisionRecord = { ...decision, ...what, state: end, endedAtMs: self.clock.now() };
     if ((await control.compareAndSet(record.key, record.revision, ended)) !== undefined) return end;
   }
 }
@@ -181,6 +185,9 @@ class MoveInWork {
   #predictedMs = 0;
   #blockedAtMs = 0;
   #verified = 0;
+  #parts: SiteVerification["parts"] = [];
+  #compared: Coverage | null = null;
+  #epochs: readonly number[] = [];
   #held = 0;
 
   constructor({ self, control, shards, wanted }: State, move: Move) {
@@ -271,16 +278,24 @@ class MoveInWork {
     }
     this.#decision = decision;
     await this.#shards.pauseCrawlers();
-    await this.#shards.watch(from, cohorts);
     const startedAtMs = this.#self.clock.monotonicMs();
     await this.#shards.refresh(from);
     const barrierMs = this.#self.clock.monotonicMs() - startedAtMs;
-    const mismatches = await this.#shards.validate(from, cohorts);
-    if (mismatches > 0)
-      throw new NanoError("conflict", `${prefix}: ${mismatches} keys differ without a mark`);
+    await this.#compare();
     const { marks, perror } = await this.#shards.counts(from, cohorts);
     // Two barriers and one round to the peer, and what is dirty at the rate at which batches are sent.
     this.#predictedMs = Math.ceil(barrierMs * 3 + ((marks - perror) * 1_000) / dataLimits.drainRatePerSecond);
+  }
+
+  /** Every row: only reading it finds what a rogue writer left. Then what changed meanwhile, until that is little. */
+  async #compare(): Promise<void> {
+    const { from, prefix, cohorts } = this.#move;
+    for (let round = 0; round <= dataLimits.roundsBeforeBlockMax; round++) {
+      const mismatches = await this.#shards.validate(from, { cohorts, changedOnly: round > 0 });
+      if (mismatches > 0)
+        throw new NanoError("conflict", `${prefix}: ${mismatches} keys differ without a mark`);
+      if ((await this.#shards.changed(from, cohorts)) <= dataLimits.changedBeforeBlockMax) return;
+    }
   }
 
   async #block(): Promise<void> {
@@ -304,9 +319,12 @@ class MoveInWork {
     const { from, prefix, cohorts } = this.#move;
     for (let round = 1; round <= dataLimits.verifyRoundsMax; round++) {
       await this.#drain();
-      const { verified, differing } = await this.#shards.verifyWatched(from, cohorts);
+      const { verified, differing, parts } = await this.#shards.verify(from, cohorts);
       this.#verified = Math.max(this.#verified, verified);
-      if (differing === 0) return;
+      if (differing > 0) continue;
+      this.#parts = parts;
+      this.#compared = coverageOf(parts.flat(), this.#self.clock.now());
+      return;
     }
     throw new NanoError(
       "conflict",
@@ -337,24 +355,26 @@ class MoveInWork {
   async #carryHeld(): Promise<void> {
     const { from, to, cohorts } = this.#move;
     this.#held = await this.#shards.carryHeld(from, to, cohorts, this.#open().id);
+    this.#epochs = await this.#shards.adopt(to, cohorts);
   }
 
   async #swap(): Promise<MoveReport> {
     const { from, to, cohorts } = this.#move;
-    const ended = await endDecision(this.#self, this.#control, this.#open().id, "swapped");
+    const what = this.#compared === null ? {} : { compared: this.#compared };
+    const ended = await endDecision(this.#self, this.#control, this.#open().id, "swapped", what);
     if (ended !== "swapped") return this.#abort(`decision ended as ${ended} by another`);
     // From here on every failure is retried, never undone.
     await this.#shards.letGo(from);
     await this.#shards.letGo(to);
     const report = this.#report("swapped", "");
     await this.#shards.retried(() => this.#shards.releaseHeld(from, cohorts));
-    await this.#shards.retried(() => this.#shards.unwatch(from, cohorts));
+    await this.#shards.retried(() => this.#shards.recordAdopted(to, this.#epochs, this.#parts));
     await this.#shards.retried(() => this.#shards.resumeCrawlers());
     return report;
   }
 
   async #abort(reason: string): Promise<MoveReport> {
-    const { from, to, cohorts } = this.#move;
+    const { from, to } = this.#move;
     const decision = this.#decision;
     if (decision !== undefined) {
       await this.#shards.retried(() => endDecision(this.#self, this.#control, decision.id, "aborted"));
@@ -362,7 +382,6 @@ class MoveInWork {
       await this.#shards.retried(() => this.#shards.refresh(from));
     }
     const report = this.#report("aborted", reason);
-    await this.#shards.retried(() => this.#shards.unwatch(from, cohorts));
     await this.#shards.retried(() => this.#shards.resumeCrawlers());
     return report;
   }
@@ -378,6 +397,7 @@ class MoveInWork {
       readOnlyMs,
       held: this.#held,
       verified: this.#verified,
+      compared: this.#compared,
     };
   }
 

@@ -3,7 +3,7 @@
  * asked, -> finished.
  *
  * State: none of its own; the phase and the moves done are in the control store, so a restart goes on from there.
- * Messages: run (with the plan of moves), finish, progress.
+ * Messages: run (with the plan of moves), finish, progress, coverage.
  *
  * Always true: a phase is entered only when what it rests on is acknowledged by every shard (everything is suspect
  * before a cohort is live, live everywhere before the copy starts); a move is repeated until it has swapped.
@@ -17,6 +17,7 @@ import {
   controlKeys,
   type DecisionRecord,
 } from "./control_store.ts";
+import type { SitesCoverage } from "./coverage.ts";
 import { db_failover, type Move, type MoveReport, readDecisions } from "./db_failover.ts";
 import { dataLimits } from "./limits.ts";
 import type { CohortId, Site } from "./records.ts";
@@ -102,6 +103,12 @@ export const db_migration = genServer(import.meta.url, "db_migration", {
       return noReply;
     },
 
+    /** What was compared of every cohort, when, and what may have changed since. */
+    coverage: (state, _: undefined, from: From<SitesCoverage>) => {
+      state.self.pipe(state.shards.coverage(state.control), "covered", from);
+      return noReply;
+    },
+
     progress: (state): MigrationProgress => ({
       phase: state.phase,
       moves: [...state.moves],
@@ -117,6 +124,11 @@ export const db_migration = genServer(import.meta.url, "db_migration", {
       }
       state.phase = "finished";
       state.self.reply(from, undefined);
+    },
+
+    covered: (state, { context: from, ...result }: Piped<From<SitesCoverage>, SitesCoverage>) => {
+      if (result.ok) state.self.reply(from, result.value);
+      else state.self.replyError(from, result.error);
     },
 
     step: (state) => {
@@ -178,7 +190,8 @@ async function step(state: State, plan: MigrationPlan): Promise<Phase> {
       return "copy";
     }
     case "validate": {
-      const mismatches = await state.shards.validate(plan.from);
+      // After the first time only what changed since: each of its mismatches is in db_perror by now.
+      const mismatches = await state.shards.validate(plan.from, { changedOnly: true });
       if (mismatches > 0)
         throw new NanoError("conflict", `${mismatches} keys differ and nothing stands for it`);
       return "ready";

@@ -22,8 +22,14 @@ export {
   type DecisionState,
   type ShardRecord,
 } from "./control_store.ts";
+export type { CohortCoverage, Coverage, SitesCoverage } from "./coverage.ts";
 export { DataAccess, type DataAccessOptions, type OperationCalls } from "./data_access.ts";
-export { type CompareStatistics, db_compare, type Validation } from "./db_compare.ts";
+export {
+  type CompareStatistics,
+  db_compare,
+  type Validation,
+  type ValidationRequest,
+} from "./db_compare.ts";
 export { type CrawlerStatistics, db_crawler } from "./db_crawler.ts";
 export { db_dirty_keys, type LedgerCounts } from "./db_dirty_keys.ts";
 export { type DirtyLogOptions, type DirtyLogStatistics, db_dirty_log } from "./db_dirty_log.ts";

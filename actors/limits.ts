@@ -5,16 +5,30 @@ export const dataLimits = {
   logRecordsPerFrame: 4_096,
   /** Bytes after which a log is compacted: live marks (200,000 of 60 bytes) are written once for five times that. */
   logCompactionBytes: 64 * 1024 * 1024,
-  /** Keys that a failover remembers as changed in one cohort and shard; beyond it verify reads the whole cohort. */
-  watchedKeysMax: 50_000,
+  /** Keys remembered as changed since a comparison, of one cohort and shard; beyond it the whole cohort is read again. */
+  changedKeysPerCohortMax: 50_000,
+  /** The same for all cohorts of a shard: 20 MB of keys, as much as half a million rows in doubt are worth. */
+  changedKeysPerShardMax: 200_000,
+  /** Changed keys above which a move compares them once more before it blocks: under the block each costs its users. */
+  changedBeforeBlockMax: 5_000,
+  /** Such rounds; each is as long as the writes of the one before need, so they shrink unless all is overloaded. */
+  roundsBeforeBlockMax: 3,
   /** Entries of one shard's db_perror: a human is expected to look at them. */
   perrorPerShardMax: 100_000,
   /** Rows of one commit: keeps a shard's turn below about 5 ms with LMDB. */
   admitBatchMax: 256,
   /** Rows of one key that an amend reads: one-time keys and members are thousands at most. */
   rowsPerKeyMax: 10_000,
-  /** Suspects that db_compare holds; beyond it a validation waits. */
+  /** Suspects that db_compare holds, key and versions of each: 20 MB. Beyond it a pass waits, a sample is skipped. */
   suspectsMax: 50_000,
+  /** Mismatches that one pass quarantines one by one; a side with more is suspect as a whole, and becomes a range. */
+  mismatchesPerPassMax: 10_000,
+  /** Of these, how many a pass names in its answer. */
+  mismatchesNamedMax: 100,
+  /** Attempts to write a coverage record that the other site writes too; it does so once for each of its passes. */
+  coverageAttemptsMax: 10,
+  /** Bytes of one side's stretch that a comparison aims at; rows of 64 KiB would make 32 MiB of 512. */
+  stretchBytesMax: 4 * 1024 * 1024,
   /** Batches of a shard between admission and local commit: one in the log, one in the store; more would be smaller. */
   admitBatchesInFlightMax: 2,
   /** db_perror's keys of one move: each is refused on the new side until somebody reconciles it. */

@@ -7,6 +7,13 @@ import { compareKeys, type Row, type RowKey } from "./records.ts";
 import { type ShardOptions, shardProcess } from "./shard_options.ts";
 import type { ScanRange } from "./store_messages.ts";
 
+/** Both sides' rows up to the same key. */
+export interface Rows {
+  readonly local: readonly Row[];
+  readonly peer: readonly Row[];
+  readonly next: RowKey | undefined;
+}
+
 export interface Stretch {
   readonly pairs: readonly Pair[];
   /** Where the next stretch begins; undefined: this was the last. */
@@ -26,14 +33,19 @@ export class RangeReader {
 
   /** At most `limit` rows of each side. Errors: those of the peer's store. */
   async read(range: ScanRange, limit: number): Promise<Stretch> {
+    const { local, peer, next } = await this.rows(range, limit);
+    return { pairs: mergeRows(local, peer), next };
+  }
+
+  /** The same, not merged. */
+  async rows(range: ScanRange, limit: number): Promise<Rows> {
     const [local, peer] = await Promise.all([
       this.#local.call.peek({ range, limit }),
       this.#peer.call.peek({ range, limit }, { timeoutMs: this.#timeoutMs }),
     ]);
     const bound = lower(lastIfCut(local, limit), lastIfCut(peer, limit));
-    if (bound === undefined) return { pairs: mergeRows(local, peer), next: undefined };
-    const within = ({ key }: Row): boolean => compareKeys(key, bound) <= 0;
-    return { pairs: mergeRows(local.filter(within), peer.filter(within)), next: `${bound}\u0000` };
+    if (bound === undefined) return { local, peer, next: undefined };
+    return { local: upTo(local, bound), peer: upTo(peer, bound), next: `${bound}\u0000` };
   }
 
   /** Both sides' rows of these keys, now. */
@@ -49,6 +61,12 @@ export class RangeReader {
 /** The last key of a side that may have more rows: beyond it that side is not known yet. */
 function lastIfCut(rows: readonly Row[], limit: number): RowKey | undefined {
   return rows.length < limit ? undefined : rows.at(-1)?.key;
+}
+
+function upTo(rows: readonly Row[], bound: RowKey): readonly Row[] {
+  const last = rows.at(-1);
+  if (last === undefined || last.key === bound) return rows;
+  return rows.filter(({ key }) => compareKeys(key, bound) <= 0);
 }
 
 function lower(a: RowKey | undefined, b: RowKey | undefined): RowKey | undefined {

@@ -43,6 +43,8 @@ export interface Tuning {
   readonly recheckMs: readonly number[];
   /** How long an owner serves by what it last read of control, ms; 0: for ever, with control in the same process. */
   readonly leaseMs: number;
+  /** Share of the time that a comparison may take, above 0 and up to 1; the rest is live traffic's. */
+  readonly compareShare: number;
   /** Rows that only the peer has, beyond which a range's repair stops and asks. */
   readonly deletesPerRangeMax: number;
 }
@@ -66,6 +68,7 @@ export const defaultTuning: Tuning = {
   // The talk's rechecks.
   recheckMs: [1_000, 5_000, 30_000],
   leaseMs: 0,
+  compareShare: 0.5,
   deletesPerRangeMax: 10_000,
 };
 

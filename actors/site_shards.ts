@@ -3,9 +3,18 @@
  * every method is safe to repeat.
  */
 
-import { hasCode, NanoError, type Self } from "../src/index.ts";
+import { hasCode, type Self } from "../src/index.ts";
 import { type CohortFinder, cohortFinder } from "./cohorts.ts";
-import { db_compare } from "./db_compare.ts";
+import { authorityOf, type CohortRecord, type ControlStore, type DecisionRecord } from "./control_store.ts";
+import {
+  type CoveragePart,
+  type PartState,
+  readCoverage,
+  type SitesCoverage,
+  summarize,
+  unaccountedFoundTotal,
+} from "./coverage.ts";
+import { db_compare, type ValidationRequest } from "./db_compare.ts";
 import { db_crawler } from "./db_crawler.ts";
 import { db_dirty_keys } from "./db_dirty_keys.ts";
 import { db_perror, type PerrorEntry } from "./db_perror.ts";
@@ -28,6 +37,13 @@ export interface SiteCounts {
   readonly perror: number;
   readonly ranges: number;
   readonly lagMs: number;
+}
+
+export interface SiteVerification {
+  readonly verified: number;
+  readonly differing: number;
+  /** Of each shard, in order. */
+  readonly parts: readonly (readonly CoveragePart[])[];
 }
 
 /** The rates of two nodes' clocks differ by far less than this. */
@@ -122,52 +138,78 @@ export class SiteShards {
     }
   }
 
-  async watch(site: Site, cohorts: readonly CohortId[]): Promise<void> {
-    await this.#each((shard) => this.#ledger(site, shard).call.watch(cohorts, patience));
-  }
-
-  async unwatch(site: Site, cohorts: readonly CohortId[]): Promise<void> {
-    await this.#each((shard) => this.#ledger(site, shard).call.unwatch(cohorts, patience));
-  }
-
-  /** Compares every row of these cohorts, or of all, both ways. Returns how many differ without a mark. */
-  async validate(site: Site, cohorts?: readonly CohortId[]): Promise<number> {
-    const ranges = cohorts?.map((cohort) => this.#cohortOf.bounds(cohort)) ?? [{ from: "", to: "" }];
+  /**
+   * Compares every row of these cohorts, or of all that the site serves, both ways; `changedOnly`: where a comparison
+   * stands, only what changed since. Returns how many differ without a mark; a range that had too many counts them too.
+   */
+  async validate(site: Site, request: ValidationRequest): Promise<number> {
     const options = { timeoutMs: dataLimits.validateTimeoutMs };
-    const passes = await this.#each((shard) =>
-      Promise.all(ranges.map((range) => this.#compare(site, shard).call.validate(range, options))),
-    );
-    return passes.flat().reduce((sum, { mismatches }) => sum + mismatches.length, 0);
+    const passes = await this.#each((shard) => this.#compare(site, shard).call.validate(request, options));
+    return passes.reduce((sum, { mismatches, degraded }) => sum + mismatches + (degraded ? 1 : 0), 0);
   }
 
-  /** Compares what was admitted since `watch`; what differs gets a mark, so that the drain repairs it. */
-  async verifyWatched(
+  /** How many keys of these cohorts may differ from what the last comparison saw; Infinity if they can't be named. */
+  async changed(site: Site, cohorts: readonly CohortId[]): Promise<number> {
+    const all = await this.#each((shard) => this.#ledger(site, shard).call.changes(cohorts, patience));
+    const changes = all.flatMap((each) => each.changes);
+    return changes.reduce<number>((sum, each) => sum + (typeof each === "number" ? each : Infinity), 0);
+  }
+
+  /** Compares what changed since the last comparison; what differs gets a mark, so that the drain repairs it. */
+  async verify(site: Site, cohorts: readonly CohortId[]): Promise<SiteVerification> {
+    const all = await this.#each((shard) => this.#compare(site, shard).call.verify(cohorts, patience));
+    const sum = { verified: 0, differing: 0 };
+    for (const { verified, differing } of all) {
+      sum.verified += verified;
+      sum.differing += differing;
+    }
+    return { ...sum, parts: all.map(({ parts }) => parts) };
+  }
+
+  /** Before a swap: the new side remembers what changes from now on, because all was just verified. */
+  async adopt(site: Site, cohorts: readonly CohortId[]): Promise<number[]> {
+    return this.#each((shard) => this.#ledger(site, shard).call.adoptPass(cohorts, patience));
+  }
+
+  /** After it: records that what was verified on the old side stands. `epochs`: as `adopt` returned them. */
+  async recordAdopted(
     site: Site,
-    cohorts: readonly CohortId[],
-  ): Promise<{ verified: number; differing: number }> {
-    let verified = 0;
-    let differing = 0;
-    await this.#each(async (shard) => {
-      const ledger = this.#ledger(site, shard);
-      for (const cohort of cohorts) {
-        const keys = await ledger.call.watched(cohort, patience);
-        if (keys === undefined || keys === "overflow") {
-          throw new NanoError(
-            "conflict",
-            `${cohort}: what changed since the comparison is not known (${String(keys)})`,
-          );
-        }
-        const unmarked = await this.#unmarked(site, shard, keys);
-        for (let i = 0; i < unmarked.length; i += dataLimits.verifyBatchMax) {
-          const batch = unmarked.slice(i, i + dataLimits.verifyBatchMax);
-          const found = await this.#compare(site, shard).call.verify(batch, patience);
-          verified += batch.length;
-          differing += found.length;
-          if (found.length > 0) await ledger.call.suspect({ keys: found, owner: "replay" }, patience);
-        }
-      }
-    });
-    return { verified, differing };
+    epochs: readonly number[],
+    parts: readonly (readonly CoveragePart[])[],
+  ): Promise<void> {
+    await this.#each((shard) =>
+      this.#compare(site, shard).call.adopt(
+        { epoch: epochs[shard] ?? 0, parts: parts[shard] ?? [] },
+        patience,
+      ),
+    );
+  }
+
+  /** What was compared of every cohort, and how old that is. */
+  async coverage(control: ControlStore): Promise<SitesCoverage> {
+    const decisions = (await control.list("decision/")).map(({ value }) => value as DecisionRecord);
+    const cohorts = (await control.list("cohort/")).map(({ value }) => value as CohortRecord);
+    const served = new Map<Site, CohortId[]>(this.sites.map((site) => [site, []]));
+    for (const cohort of cohorts) served.get(authorityOf(cohort, decisions).site)?.push(cohort.cohort);
+    const records = await this.#each((shard) => readCoverage(control, shard));
+    const states = new Map<CohortId, { readonly site: Site; readonly states: PartState[] }>();
+    for (const [site, ids] of served) {
+      for (const id of ids) states.set(id, { site, states: [] });
+      const all = await this.#each((shard) => this.#ledger(site, shard).call.changes(ids, patience));
+      all.forEach(({ epoch, changes, nowMs }, shard) => {
+        ids.forEach((id, i) => {
+          const part = records[shard]?.parts[id];
+          states.get(id)?.states.push({ part, site, epoch, changes: changes[i] ?? "unknown", nowMs });
+        });
+      });
+    }
+    const byCohort = [...states].map(([cohort, { site, states: parts }]) => ({
+      cohort,
+      site,
+      ...summarize(parts),
+    }));
+    const whole = summarize([...states.values()].flatMap((each) => each.states));
+    return { ...whole, unaccountedFoundTotal: unaccountedFoundTotal(records), cohorts: byCohort };
   }
 
   /** The keys of `from`'s db_perror are neither read nor written at `to` once it serves. Returns how many. */
@@ -227,11 +269,6 @@ export class SiteShards {
   /** Waits on the runtime's clock. */
   pause(delayMs: number): Promise<void> {
     return this.#self.sleep(delayMs);
-  }
-
-  async #unmarked(site: Site, shard: number, keys: readonly RowKey[]): Promise<RowKey[]> {
-    const accounts = await this.#ledger(site, shard).call.account(keys, patience);
-    return keys.filter((_, i) => accounts[i] !== "perror");
   }
 
   async #quarantined(site: Site, shard: number, cohorts: readonly CohortId[]): Promise<RowKey[]> {

@@ -9,7 +9,9 @@ import { type ChildSpec, NanoError, type Ref, type System, supervisorSpec } from
 import type { Backend } from "./backends/backend.ts";
 import { type CohortFinder, cohortFinder, restPrefix } from "./cohorts.ts";
 import { authorityOf, type CohortRecord, type ControlStore, controlKeys } from "./control_store.ts";
+import type { SitesCoverage } from "./coverage.ts";
 import { DataAccess, type DataAccessOptions } from "./data_access.ts";
+import { db_compare, type Validation, type ValidationRequest } from "./db_compare.ts";
 import { db_dirty_keys } from "./db_dirty_keys.ts";
 import { db_failover, type MoveReport, readDecisions } from "./db_failover.ts";
 import { db_migration, type MigrationPlan, writeCohorts } from "./db_migration.ts";
@@ -237,6 +239,28 @@ export class Sites {
       }),
     );
     return dirty.every((count) => count === 0);
+  }
+
+  /**
+   * Compares both sides, each cohort by the site that serves it; answered when the last difference is settled, which
+   * takes all of `recheckMs` for a real one. `changedOnly`: where a comparison stands, only what changed since. Errors:
+   * those of a shard that does not answer; `canceled` when another comparison begins.
+   */
+  async compare(request: Pick<ValidationRequest, "changedOnly"> = {}): Promise<Validation[]> {
+    const limits = { timeoutMs: dataLimits.validateTimeoutMs };
+    return Promise.all(
+      this.#everyShard((site, shard) =>
+        this.system.ref(db_compare, shardProcess(site, shard, "db_compare")).call.validate(request, limits),
+      ),
+    );
+  }
+
+  /**
+   * What was compared, when, and how much may have changed since, of each cohort and of all. Never computed is null,
+   * not 0. Errors: those of a ledger that does not answer.
+   */
+  coverage(): Promise<SitesCoverage> {
+    return this.migration.call.coverage();
   }
 
   /** What waits in a site's quarantine. */

@@ -70,7 +70,7 @@ export const drained_ledger: Definition = genServer(import.meta.url, "drained_le
       const counts = ledger.call.counts(state, cohorts);
       return cohorts === undefined ? counts : { ...counts, marks: counts.perror, pending: 0, ranges: 0 };
     },
-    watched: (): RowKey[] => [],
+    changedKeys: (): RowKey[] => [],
   },
 });
 

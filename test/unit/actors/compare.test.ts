@@ -52,10 +52,11 @@ describe("compare", () => {
   });
 
   it("stood still: no row came, went or changed its version", () => {
-    expect(stoodStill([row(older, "x"), undefined], [row(older, "x"), undefined])).toBe(true);
-    expect(stoodStill([row(older, "x")], [row(newer, "x")])).toBe(false);
-    expect(stoodStill([row(older, "x")], [undefined])).toBe(false);
-    expect(stoodStill([undefined], [row(older, "x")])).toBe(false);
+    expect(stoodStill([older, undefined], [older, undefined])).toBe(true);
+    expect(stoodStill([older, older], [newer, older])).toBe(false);
+    expect(stoodStill([older, older], [older, newer])).toBe(false);
+    expect(stoodStill([older, older], [older, undefined])).toBe(false);
+    expect(stoodStill([undefined, older], [older, older])).toBe(false);
   });
 
   it("a merge has every key of either side once, in key order, with both sides' rows", () => {

@@ -1,0 +1,37 @@
+/** What db_dirty_keys is asked and answers. All plain data. */
+
+import type { CohortCounts, Taken } from "./ledger.ts";
+import type { CohortId, Grants, RowKey, Version } from "./records.ts";
+
+export interface Admission {
+  readonly key: RowKey;
+  readonly cohort: CohortId;
+  readonly version: Version;
+  /** Whether the cohort is migrated: only then a mark is made. */
+  readonly live: boolean;
+}
+
+/** For each admission: "" if it has a mark, else what stands for it: a range's id, or `notLive`. */
+export type Absorbed = readonly string[];
+
+export const notLive = "off";
+
+/** Rows are sent with these; a cohort that is not here is not sent. */
+export interface SendTerms {
+  readonly shardTerm: number;
+  readonly cohorts: Readonly<Record<CohortId, number>>;
+  /** The migration is: ranges that a crash brought back mean nothing any more. */
+  readonly finished: boolean;
+}
+
+export interface TakenWithGrants extends Taken {
+  readonly grants: Grants;
+}
+
+export interface LedgerCounts extends CohortCounts {
+  readonly ranges: number;
+  readonly lanes: number;
+  readonly bytes: number;
+  /** Age of the oldest mark, ms; 0 without marks. */
+  readonly lagMs: number;
+}
