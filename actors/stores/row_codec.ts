@@ -26,14 +26,14 @@ export function encodeRow({ version, value, expiresAtMs }: Omit<Row, "key">): Ui
 /** The value may be a part of `bytes`, which the row owns from now on. Errors: `unavailable` for an unknown format. */
 export function decodeRow(key: RowKey, bytes: Uint8Array): Row {
   if (!isReadable(bytes)) throw unreadable(bytes, JSON.stringify(key));
-  const value = bytes[1] === tombstoneFlag ? null : valueOf(bytes);
+  const value = bytes[1] === tombstoneFlag ? null : valuePart(bytes);
   return { key, version: readVersion(bytes), value, expiresAtMs: float64At(bytes, 18) };
 }
 
 /** V8 keeps arrays of up to 64 bytes in its heap; a view of one moves it out first: 220 ns, a copy 20. */
 const inHeapBytesMax = 64;
 
-function valueOf(bytes: Uint8Array): Uint8Array {
+function valuePart(bytes: Uint8Array): Uint8Array {
   if (bytes.byteLength > inHeapBytesMax) return bytes.subarray(headerBytes);
   return Uint8Array.prototype.slice.call(bytes, headerBytes);
 }

@@ -100,19 +100,20 @@ export function judge(
     const quarantined = Object.values(seen.sites).some(
       ({ held, marks }) => held.has(row) || marks.get(row) === perrorOwner,
     );
-    const candidates = quarantined
-      ? Object.values(seen.sites).map(({ rows }) => rows.get(row))
-      : [served];
+    const candidates = quarantined ? Object.values(seen.sites).map(({ rows }) => rows.get(row)) : [served];
     const possible = journal.possible(key);
     const kept = candidates.findIndex((each) => [...possible].some(([of, kind]) => holds(each, of, kind)));
     if (kept < 0) {
-      faults.push(`${key} at ${site ?? "no site"} holds ${shown(served)}; possible: ${[...possible].join(" ")}`);
+      faults.push(
+        `${key} at ${site ?? "no site"} holds ${shown(served)}; possible: ${[...possible].join(" ")}`,
+      );
     } else found.set(key, candidates[kept]);
     if (cohort === undefined || site === undefined || cohort.phase === "off" || !differs(seen, row)) continue;
     differing++;
     if (quarantined) continue;
     if (settled) faults.push(`${key} differs though nothing is dirty`);
-    else if (!isAccounted(seen, site, row)) faults.push(`${key} differs and has neither mark nor range at ${site}`);
+    else if (!isAccounted(seen, site, row))
+      faults.push(`${key} differs and has neither mark nor range at ${site}`);
   }
   const marks = Object.values(seen.sites).reduce((sum, each) => sum + each.marks.size, 0);
   return { faults, found, differing, marks };

@@ -7,8 +7,8 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Readable } from "node:stream";
 import { createInterface } from "node:readline";
+import type { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import type { Xoshiro128 } from "../../src/base/xoshiro128.ts";
 import type { CrashTwin } from "../fixtures/crash_setup.ts";
@@ -93,7 +93,12 @@ class Victim {
   #wanted: readonly string[] = [];
   #tell: (word: string | undefined) => void = () => undefined;
 
-  constructor({ path, journal, lives }: KilledDirectory, step: Step | "", random: Xoshiro128, twin: CrashTwin) {
+  constructor(
+    { path, journal, lives }: KilledDirectory,
+    step: Step | "",
+    random: Xoshiro128,
+    twin: CrashTwin,
+  ) {
     this.parks = random.float() < 0.5;
     const often = step !== "" && isFrequent(step);
     const victim = {
