@@ -66,7 +66,8 @@ export function decodeTaken(row: Uint8Array): Taken | undefined {
   if (!isTaken(row) || row.byteLength < 11) return undefined;
   const view = new DataView(row.buffer, row.byteOffset, row.byteLength);
   const nameEnd = 3 + view.getUint16(1);
-  const requestId = new TextDecoder().decode(row.subarray(3, nameEnd));
+  // A byte order mark at the beginning is a part of the id.
+  const requestId = new TextDecoder("utf-8", { ignoreBOM: true }).decode(row.subarray(3, nameEnd));
   return { requestId, atMs: view.getFloat64(nameEnd), value: row.slice(nameEnd + 8) };
 }
 

@@ -18,7 +18,8 @@ export function encodeRow({ version, value, expiresAtMs }: Omit<Row, "key">): Ui
   view.setUint32(2, version[0]);
   view.setUint32(6, version[1]);
   view.setFloat64(10, version[2]);
-  view.setFloat64(18, expiresAtMs);
+  // -0 would be other bytes for the same expiry.
+  view.setFloat64(18, expiresAtMs === 0 ? 0 : expiresAtMs);
   if (value !== null) bytes.set(value, headerBytes);
   return bytes;
 }

@@ -45,6 +45,14 @@ class Rows {
 }
 
 describe("one-time keys", () => {
+  it("a request whose id begins with a byte order mark gets the same key again", () => {
+    const rows = new Rows();
+    rows.upload("a", "b");
+    const first = rows.take("\ufeffr");
+    expect(rows.take("\ufeffr")).toEqual(first);
+    expect(rows.take("r")).not.toEqual(first);
+  });
+
   it("a key is handed out once, in whatever order uploads, takes and retries come", () => {
     const id = fc.constantFrom("a", "b", "c", "d");
     const step = fc.oneof(
