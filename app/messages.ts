@@ -4,6 +4,7 @@
  * loopback socket (protocol.ts).
  */
 
+import type { Coverage, SitesCoverage } from "../actors/coverage.ts";
 import type { Site } from "../actors/records.ts";
 
 /** What both children are started with; validated by config.ts before. */
@@ -45,6 +46,8 @@ export interface PrefixReport {
   readonly history: readonly string[];
   readonly readOnlyMs: readonly number[];
   readonly predictedReadOnlyMs: readonly number[];
+  /** For each swap, in order: what it rested on. */
+  readonly compared: readonly Pick<Coverage, "rows" | "againRows" | "fullAgeMs" | "againAgeMs">[];
 }
 
 export interface FaultReport {
@@ -72,6 +75,8 @@ export interface SystemResult {
   readonly perror: readonly { readonly key: string; readonly reason: string; readonly site: Site }[];
   /** Keys and ranges that were still dirty when the wait for them ended; 0 if all is well. */
   readonly dirty: number;
+  /** What the sites' own comparisons covered, after a last one of what had changed. */
+  readonly compared: Omit<SitesCoverage, "cohorts">;
   readonly rssAnonBytesMax: number;
 }
 

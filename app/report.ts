@@ -36,6 +36,14 @@ function failuresOf(settings: JobSettings, driver: DriverResult, system: SystemR
   }
   if (unequal.count > 0) failures.push(`${unequal.count} rows differ at the end: ${some(unequal.examples)}`);
   if (unaccounted.samples === 0) failures.push("no key was audited: nothing is known");
+  const { unaccountedFoundTotal, compared: parts } = system.compared;
+  if (unaccountedFoundTotal === null || parts === 0)
+    failures.push("the sites were not compared: nothing is known");
+  else if (unaccountedFoundTotal > 0) {
+    failures.push(
+      `${unaccountedFoundTotal} keys differed with nothing standing for them, as the sites compared`,
+    );
+  }
   if (system.dirty > 0) failures.push(`${system.dirty} keys or ranges are still dirty at the end`);
   const unmoved = system.prefixes.filter(({ state }) => state !== "swapped").map(({ prefix }) => prefix);
   if (unmoved.length > 0) failures.push(`${unmoved.length} prefixes have not moved: ${some(unmoved)}`);
@@ -66,7 +74,7 @@ export function writeReport(report: Report, directory: string): string {
 const count = new Intl.NumberFormat("en-US");
 
 export function summary(report: Report): string {
-  const { acknowledged, unaccounted, prefixes, latency, valueBytes, faults } = report;
+  const { acknowledged, unaccounted, prefixes, latency, valueBytes, faults, compared } = report;
   const readOnly = prefixes.flatMap(({ readOnlyMs }) => readOnlyMs).sort((a, b) => a - b);
   const median = readOnly[readOnly.length >> 1] ?? 0;
   const { write, read } = latency;
@@ -78,6 +86,9 @@ export function summary(report: Report): string {
       `median ${count.format(report.writesPerSecondMedian)}/s`,
     `  keys audited ${count.format(unaccounted.keys)}, unaccounted ${unaccounted.max}; ` +
       `unequal at the end ${report.unequal.count}`,
+    `  compared ${count.format(compared.rows ?? 0)} rows in ${compared.compared} of ${compared.parts} parts, ` +
+      `at most ${((compared.fullAgeMs ?? 0) / 1_000).toFixed(0)} s ago; unaccounted ` +
+      `${compared.unaccountedFoundTotal ?? "unknown"}`,
     `  prefixes ${prefixes.length}, read-only ${median} ms median, ${readOnly.at(-1) ?? 0} ms longest`,
     `  quarantined ${report.perror.length}; ` +
       `faults ${faults.map(({ name, fired }) => `${name} ${count.format(fired)}`).join(", ")}`,

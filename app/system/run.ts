@@ -156,7 +156,15 @@ async function settle(
     perror.push(...entries.map(({ key, reason }) => ({ key, reason, site })));
   }
   const report = await faults.report();
-  return { prefixes: await prefixReports(job, settings), faults: report, perror, dirty };
+  const compared = await coverageAtEnd(job);
+  return { prefixes: await prefixReports(job, settings), faults: report, perror, dirty, compared };
+}
+
+/** What changed since the last comparison is compared once more: nothing moves any longer. */
+async function coverageAtEnd({ sites: both }: Job): Promise<SystemResult["compared"]> {
+  await both.compare({ changedOnly: true });
+  const { cohorts: _, ...all } = await both.coverage();
+  return all;
 }
 
 /** False as well while a shard restarts: a thread may have been killed just before. */
@@ -179,7 +187,8 @@ async function prefixReports(job: Job, settings: JobSettings): Promise<PrefixRep
   return settings.prefixes.map((prefix) => {
     const own = decisions.filter((decision) => decision.prefix === prefix);
     const timed = moves.filter((move) => move.prefix === prefix && move.outcome === "swapped");
-    const last = own.filter(({ state }) => state === "swapped").at(-1);
+    const swapped = own.filter(({ state }) => state === "swapped");
+    const last = swapped.at(-1);
     return {
       prefix,
       state: last?.to === sites[1] ? "swapped" : "local",
@@ -188,6 +197,11 @@ async function prefixReports(job: Job, settings: JobSettings): Promise<PrefixRep
       ),
       readOnlyMs: timed.map(({ readOnlyMs }) => Math.round(readOnlyMs)),
       predictedReadOnlyMs: timed.map(({ predictedReadOnlyMs }) => predictedReadOnlyMs),
+      compared: swapped.flatMap(({ compared }) => {
+        if (compared === undefined) return [];
+        const { rows, againRows, fullAgeMs, againAgeMs } = compared;
+        return [{ rows, againRows, fullAgeMs, againAgeMs }];
+      }),
     };
   });
 }

@@ -152,13 +152,23 @@ const driver: DriverResult = {
   longestPauseMs: 1,
   latency: { read: latency, write: latency },
 };
+const swap = { rows: 1, againRows: 1, fullAgeMs: 1, againAgeMs: 1 };
+const covered = { parts: 1, compared: 1, forgotten: 0, share: 1, changed: 0, unaccountedFoundTotal: 0 };
 const system: SystemResult = {
   prefixes: [
-    { prefix: "+49", state: "swapped", history: ["swapped"], readOnlyMs: [1], predictedReadOnlyMs: [1] },
+    {
+      prefix: "+49",
+      state: "swapped",
+      history: ["swapped"],
+      readOnlyMs: [1],
+      predictedReadOnlyMs: [1],
+      compared: [swap],
+    },
   ],
   faults: [{ name: "slow", fired: 1 }],
   perror: [{ key: "k", reason: "poison", site: "A" }],
   dirty: 0,
+  compared: { ...covered, ...swap },
   rssAnonBytesMax: 1,
 };
 const settings: JobSettings = {
