@@ -39,6 +39,17 @@ export interface ShardRecord {
   readonly incarnation: number;
 }
 
+/** `mirror/<site>/<shard>`: whether the mirror of a shard's marks may be trusted. None: it may. */
+export interface MirrorRecord {
+  readonly site: Site;
+  readonly shard: number;
+  /** Marks were acknowledged that it does not have. */
+  readonly stale: boolean;
+  /** Wall-clock ms. */
+  readonly sinceMs: number;
+  readonly reason: string;
+}
+
 /** `cohort/<cohort id>`, written by plan: live while marks are made for it; finished: never again. */
 export interface CohortRecord {
   readonly cohort: CohortId;
@@ -105,6 +116,7 @@ export function authorityOf(cohort: CohortRecord, decisions: readonly DecisionRe
 
 export const controlKeys = {
   shard: (site: Site, shard: number): string => `shard/${site}/${shard}`,
+  mirror: (site: Site, shard: number): string => `mirror/${site}/${shard}`,
   cohort: (cohort: CohortId): string => `cohort/${cohort}`,
   decision: (id: string): string => `decision/${id}`,
   coverage: (shard: number): string => `coverage/${shard}`,

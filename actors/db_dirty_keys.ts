@@ -14,7 +14,7 @@ import { type From, genServer, NanoError, noReply, type Piped, type Ref, type Se
 import { ChangedKeys, type PassStart } from "./changed_keys.ts";
 import { type CohortFinder, cohortFinder } from "./cohorts.ts";
 import { db_dirty_log } from "./db_dirty_log.ts";
-import { type Account, Ledger, type Outcome, type Released, type Sender, type Taken } from "./ledger.ts";
+import type { Account, Ledger, Outcome, Released, Sender, Taken } from "./ledger.ts";
 import {
   type Absorbed,
   type Admission,
@@ -23,6 +23,7 @@ import {
   type SendTerms,
   type TakenWithGrants,
 } from "./ledger_messages.ts";
+import { recoveredLedger } from "./ledger_recovery.ts";
 import { type LogRecord, ShardRecords } from "./log_records.ts";
 import {
   type CohortId,
@@ -44,6 +45,8 @@ interface State {
   readonly log: Ref<typeof db_dirty_log>;
   readonly ledger: Ledger;
   readonly cohortOf: CohortFinder;
+  /** Cohorts whose recovered marks did not all fit: the next start opens a range over each. */
+  readonly unfit: Set<CohortId>;
   /** The highest term that the log knows for this shard; 0 if it knows nothing of it. */
   loggedTerm: number;
   terms: SendTerms;
@@ -61,27 +64,22 @@ interface State {
   readonly changed: ChangedKeys;
   /** Keys that a swap carried over: neither read nor written until reconciled. */
   readonly held: Map<RowKey, string>;
-  nextRange: number;
 }
 
 export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
   init: async (options: ShardOptions, self): Promise<State> => {
     const log = self.ref(db_dirty_log, options.log);
     const recovered = await log.call.recover({ shard: options.shard });
-    const ledger = new Ledger(options.tuning.ledgerBytesMax);
     const cohortOf = cohortFinder(options.prefixes);
-    const now = self.clock.now();
-    for (const { key, version, owner } of recovered.marks) {
-      const { backend, key: plain } = splitRowKey(key);
-      ledger.suspect(key, cohortOf(backend, plain), version, owner === "perror" ? "perror" : "replay", now);
-    }
-    for (const range of recovered.ranges) ledger.setRange(range);
+    const { ledgerBytesMax: bytesMax } = options.tuning;
+    const { ledger, unfit } = recoveredLedger(recovered, { bytesMax, cohortOf, nowMs: self.clock.now() });
     return {
       self,
       options,
       log,
       ledger,
       cohortOf,
+      unfit,
       loggedTerm: recovered.shardTerm,
       terms: { shardTerm: 0, cohorts: {}, finished: false },
       // Until a new term begins: what is logged under an older one than the log's own is void.
@@ -92,7 +90,6 @@ export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
       waiting: undefined,
       changed: new ChangedKeys(),
       held: new Map(recovered.held.map(({ key, decision }) => [key, decision])),
-      nextRange: 1,
     };
   },
 
@@ -111,8 +108,16 @@ export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
       state.termsKnown = false;
       state.mayScan = false;
       state.changed.live(shardTerm);
-      const records: LogRecord[] = [];
-      if (logLost) newRange(state, { cohort: everyCohort, from: "", to: "", reason: "log_lost" });
+      const records: LogRecord[] = [state.records.account()];
+      if (logLost)
+        state.ledger.openRange(state.terms.shardTerm, {
+          cohort: everyCohort,
+          from: "",
+          to: "",
+          reason: "log_lost",
+        });
+      for (const cohort of state.unfit) rangeOver(state, cohort, []);
+      state.unfit.clear();
       for (const mark of [...state.ledger.marks()]) {
         // A send under way of a row that is settled tells what it would tell under the new term: it may clear the mark.
         const sent = mark.pending === 0 && state.ledger.hasLane(mark.key);
@@ -141,11 +146,15 @@ export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
       answerWaiting(state);
     },
 
-    /** Marks before the local commit; answered when they are durable. */
+    /**
+     * Marks before the local commit; answered when they are durable. Errors: `unavailable`; then nothing of it waits to
+     * be settled: the keys are suspect all the same, and db_replay looks after them.
+     */
     admit: (state, admissions: readonly Admission[], from: From<Absorbed>) => {
       const records: LogRecord[] = [];
       const absorbed = admissions.map((admission) => admit(state, admission, records));
-      state.self.pipe(state.log.call.append(records), "admitted", { from, absorbed });
+      const keys = admissions.map(({ key }) => key);
+      state.self.pipe(state.log.call.append(records), "admitted", { from, keys, absorbed });
       return noReply;
     },
 
@@ -189,8 +198,9 @@ export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
     },
 
     /**
-     * Marks for keys that a comparison or a crawl could not settle; durable when answered. Keys that the other site
-     * serves are left to its ledger, held ones to who reconciles them. Returns those that got a mark by this.
+     * Marks for keys that a comparison or a crawl could not settle, or a range over their cohort while the ledger is
+     * full; durable when answered. Keys that the other site serves are left to its ledger, held ones to who reconciles
+     * them. Returns those that are accounted for by this.
      * Errors: `unavailable` until it is known who serves which.
      */
     suspect: async (
@@ -202,9 +212,14 @@ export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
       const records: LogRecord[] = [];
       for (const key of keys) {
         if (!isServed(state, key) || state.held.has(key)) continue;
+        const cohort = cohortOfRow(state, key);
+        if (owner !== "perror" && !state.ledger.fits(key)) {
+          rangeOver(state, cohort, records);
+          marked.push(key);
+          continue;
+        }
         const version: Version = [0, state.terms.shardTerm, state.serial++];
-        const now = state.self.clock.now();
-        if (!state.ledger.suspect(key, cohortOfRow(state, key), version, owner, now)) continue;
+        if (!state.ledger.suspect(key, cohort, version, owner, state.self.clock.now())) continue;
         marked.push(key);
         records.push(state.records.mark(key, version, owner));
       }
@@ -263,7 +278,7 @@ export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
       state,
       asked: Pick<DirtyRange, "cohort" | "from" | "to" | "reason">,
     ): Promise<string> => {
-      const range = newRange(state, asked);
+      const range = state.ledger.openRange(state.terms.shardTerm, asked);
       await state.log.call.append([state.records.range(range)]);
       return range.id;
     },
@@ -360,17 +375,26 @@ export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
   },
 
   cast: {
-    admitted: (state, { context, ...result }: Piped<{ from: From<Absorbed>; absorbed: Absorbed }, void>) => {
-      if (result.ok) state.self.reply(context.from, context.absorbed);
-      else state.self.replyError(context.from, result.error);
+    admitted: (
+      state,
+      { context, ...result }: Piped<{ from: From<Absorbed>; keys: RowKey[]; absorbed: Absorbed }, void>,
+    ) => {
+      const { from, keys, absorbed } = context;
+      if (result.ok) {
+        state.self.reply(from, absorbed);
+        return;
+      }
+      keys.forEach((key, i) => {
+        settle(state, key, absorbed[i] ?? "");
+        if (state.ledger.owner(key) === "queuer") state.ledger.own(key, "replay");
+      });
+      answerWaiting(state);
+      state.self.replyError(from, result.error);
     },
 
     /** These admissions are settled locally; `range` as `admit` answered it. */
     settle: (state, settled: readonly { key: RowKey; range: string }[]) => {
-      for (const { key, range } of settled) {
-        if (range === "") state.ledger.settle(key);
-        else state.ledger.settleAbsorbed(range);
-      }
+      for (const { key, range } of settled) settle(state, key, range);
       // A renewal may have been under way while its cohort swapped: nobody here would ever send it.
       if (state.termsKnown) dropForeign(state, new Set(settled.map(({ key }) => key)));
       answerWaiting(state);
@@ -398,27 +422,25 @@ function admit(state: State, { key, cohort, version, live }: Admission, records:
     records.push(state.records.mark(key, version, "queuer"));
     return "";
   }
-  let range = state.ledger.collecting(cohort);
-  if (range === undefined) {
-    range = newRange(state, { cohort, ...state.cohortOf.bounds(cohort), reason: "overflow" });
-    records.push(state.records.range(range));
-  }
+  const range = rangeOver(state, cohort, records);
   state.ledger.absorb(range.id);
   return range.id;
 }
 
-function newRange(
-  state: State,
-  { cohort, from, to, reason }: Pick<DirtyRange, "cohort" | "from" | "to" | "reason">,
-): DirtyRange {
-  let id = "";
-  // One that was opened before this life's term has no term of its own, and may have outlived its ledger.
-  do id = `${state.terms.shardTerm}.${state.nextRange++}`;
-  while (state.ledger.range(id) !== undefined);
-  const range: DirtyRange = { id, cohort, from, to, cursor: from, state: "collecting", reason };
-  state.ledger.setRange(range);
-  rangeChanged(state, range);
-  return range;
+/** `range`: as `admit` answered it. */
+function settle(state: State, key: RowKey, range: string): void {
+  if (range === "") state.ledger.settle(key);
+  else state.ledger.settleAbsorbed(range);
+}
+
+/** What does not fit into a full ledger is suspect as a whole: in the range that collects for its cohort. */
+function rangeOver(state: State, cohort: CohortId, records: LogRecord[]): DirtyRange {
+  const standing = state.ledger.collecting(cohort);
+  if (standing !== undefined) return standing;
+  const asked = { cohort, ...state.cohortOf.bounds(cohort), reason: "overflow" } as const;
+  const made = state.ledger.openRange(state.terms.shardTerm, asked);
+  records.push(state.records.range(made));
+  return made;
 }
 
 function removeRange(state: State, id: string): void {

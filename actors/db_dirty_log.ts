@@ -1,17 +1,21 @@
 /**
- * db_dirty_log: the durable log of marks, one for each thread of a site; answers "what if a node crashes?".
+ * db_dirty_log: the durable log of marks, one for each thread of a site; answers "what if a node crashes?", and with a
+ * mirror "what if a node loses its disk?".
  *
- * State: the open segment, what waits for the next commit, the image of everything live.
- * Messages: append (answered when durable), note (may be lost: it only saves work), recover.
+ * State: the open segment, what waits for the next commit, the image of everything live, the way to the mirror.
+ * Messages: append (answered when durable), note (may be lost: it only saves work), recover, statistics.
  *
- * Always true: while a commit is under way later appends gather for the next one (group commit); after a failed
- * write nothing more is acknowledged until the process starts anew, because the tail's state is unknown.
+ * Always true: while a commit is under way later appends gather for the next one (group commit). A full disk or a
+ * missing required mirror refuses appends; everything live is then written anew before anything is acknowledged
+ * again. Any other failed write ends this process: the tail's state is unknown, and its file is never written again.
  */
 
 import { type Disk, type From, genServer, NanoError, noReply, type Piped, type Self } from "../src/index.ts";
+import { dataLimits } from "./limits.ts";
 import { LogImage, type RecoveredShard } from "./log_image.ts";
+import { LogMirror, type LogMirrorOptions } from "./log_mirror.ts";
 import type { LogRecord } from "./log_records.ts";
-import { readFolder, SegmentWriter } from "./log_segments.ts";
+import { errnoOf, readFolder, type SegmentOptions, SegmentWriter } from "./log_segments.ts";
 
 export interface DirtyLogOptions {
   /** The folder that this log writes. */
@@ -20,49 +24,84 @@ export interface DirtyLogOptions {
   readonly folders: readonly string[];
   /** `os`: not synced; survives the death of the process, not of the machine. */
   readonly durability: "group" | "sync" | "os";
+  /** Bytes appended after which the log is compacted. Default: `dataLimits.logCompactionBytes`. */
+  readonly compactionBytes?: number | undefined;
+  /** Default: none. */
+  readonly mirror?: LogMirrorOptions | undefined;
 }
 
 export interface DirtyLogStatistics {
   readonly commits: number;
   readonly records: number;
+  /** Places found at the start that can't be read any more. */
   readonly damaged: number;
+  readonly compactions: number;
+  /** Why appends are refused, or "". */
+  readonly trouble: string;
+  readonly mirror: "off" | "current" | "down";
 }
 
 interface State {
   readonly self: Self;
   readonly options: DirtyLogOptions;
-  readonly writer: SegmentWriter;
   readonly image: LogImage;
-  /** Frames that could not be read: some marks are unknown, so every shard is suspect as a whole. */
+  readonly mirror: LogMirror | undefined;
   readonly damaged: number;
+  /** Undefined if the disk was too full to begin. */
+  writer: SegmentWriter | undefined;
+  /** Of the older segments, and of the open one when it was begun. */
+  olderBytes: number;
+  begunBytes: number;
+  compactionBytes: number;
   waiting: LogRecord[];
   callers: From<void>[];
-  writing: boolean;
+  /** A commit or a new account is being written. */
+  working: boolean;
+  /** What passes by itself, and keeps everything from being written until then. */
+  trouble: NanoError | undefined;
+  /** The mirror answers again: it needs the whole account. */
+  mirrorIsBack: boolean;
+  probing: boolean;
   commits: number;
   records: number;
+  compactions: number;
 }
 
 export const db_dirty_log = genServer(import.meta.url, "db_dirty_log", {
   init: async (options: DirtyLogOptions, self): Promise<State> => {
     const disk = self.resource<Disk>("disk");
     const image = new LogImage();
-    let damaged = 0;
-    let bytes = 0;
+    const damage: string[] = [];
+    let olderBytes = 0;
     for (const folder of options.folders) {
       const own = folder === options.folder;
       const read = await readFolder(disk, folder, image, { own });
-      damaged += read.damaged;
-      if (own) bytes = read.bytes;
+      damage.push(...read.damage);
+      if (own) olderBytes = read.bytes;
     }
-    if (damaged > 0) self.log.error({ damaged, folders: options.folders }, "the dirty log is damaged");
-    const synced = options.durability !== "os";
-    const writer = await SegmentWriter.open({ disk, folder: options.folder, synced }, bytes);
-    const empty = { waiting: [], callers: [], writing: false, commits: 0, records: 0 };
-    return { self, options, writer, image, damaged, ...empty };
+    sayDamage(self, damage, image.suspects());
+    const mirror = options.mirror === undefined ? undefined : new LogMirror(self, options.mirror);
+    const loaded = (await mirror?.load(image)) ?? [];
+    if (loaded.length > 0)
+      self.log.warn({ shards: loaded }, "the log of these shards was lost: its mirror is used");
+    const state: State = {
+      ...fresh,
+      self,
+      options,
+      image,
+      mirror,
+      damaged: damage.length,
+      olderBytes,
+      waiting: [],
+      callers: [],
+    };
+    state.compactionBytes = options.compactionBytes ?? dataLimits.logCompactionBytes;
+    await begin(state);
+    return state;
   },
 
   call: {
-    /** Errors: `unavailable` (nothing of it may be relied on). */
+    /** Errors: `unavailable` (nothing of it may be relied on); `details.cure` says what ends it. */
     append: (state, records: readonly LogRecord[], from: From<void>) => {
       if (records.length === 0) {
         state.self.reply(from, undefined);
@@ -70,19 +109,17 @@ export const db_dirty_log = genServer(import.meta.url, "db_dirty_log", {
       }
       add(state, records);
       state.callers.push(from);
-      write(state);
+      work(state);
       return noReply;
     },
 
-    /** What is live of a shard. A damaged log knows no term: its shards are suspect as a whole. */
-    recover: (state, { shard }: { shard: number }): RecoveredShard => {
-      const recovered = state.image.recover(shard);
-      return state.damaged === 0 ? recovered : { ...recovered, shardTerm: 0 };
-    },
+    /** What is live of a shard. One whose log is damaged has no term: it is suspect as a whole. */
+    recover: (state, { shard }: { shard: number }): RecoveredShard => state.image.recover(shard),
 
     statistics: (state): DirtyLogStatistics => {
-      const { commits, records, damaged } = state;
-      return { commits, records, damaged };
+      const { commits, records, damaged, compactions, mirror, trouble } = state;
+      const mirrored = mirror === undefined ? "off" : mirror.current ? "current" : "down";
+      return { commits, records, damaged, compactions, trouble: trouble?.message ?? "", mirror: mirrored };
     },
   },
 
@@ -90,30 +127,73 @@ export const db_dirty_log = genServer(import.meta.url, "db_dirty_log", {
     /** Written with the next commit, whoever asks for it. */
     note: (state, records: readonly LogRecord[]) => {
       add(state, records);
-      if (state.waiting.length > noteBatchMax) write(state);
+      work(state);
     },
 
-    written: async (state, { context: callers, ...result }: Piped<From<void>[], void>) => {
+    written: (state, { context: callers, ...result }: Piped<From<void>[], void>) => {
+      state.working = false;
+      if (result.ok) acknowledge(state, callers);
+      else fail(state, callers, result.error);
+      if (state.mirror?.current === false) probeLater(state);
+      work(state);
+    },
+
+    begun: (state, { context: taken, ...result }: Piped<Taken, Begun>) => {
+      state.working = false;
       if (!result.ok) {
-        const text = `the dirty log can't be written: ${result.error.message}`;
-        for (const from of callers) state.self.replyError(from, { code: "unavailable", message: text });
-        throw new NanoError("unavailable", text);
+        if (!mayPostpone(state, taken, result.error)) fail(state, taken.callers, result.error);
+      } else {
+        adopt(state, result.value.writer);
+        if (result.value.trouble !== undefined) fail(state, taken.callers, result.value.trouble);
+        else recovered(state, taken.callers);
       }
-      state.writing = false;
-      for (const from of callers) state.self.reply(from, undefined);
-      if (state.writer.wantsCompaction) await state.writer.compact(state.image);
-      if (state.callers.length > 0) write(state);
+      work(state);
+    },
+
+    probe: (state) => {
+      state.probing = false;
+      if (state.trouble !== undefined) beginAnew(state);
+      else if (state.mirror?.current === false)
+        state.self.pipe(state.mirror.begin(), "mirrorAnswered", undefined);
+    },
+
+    mirrorAnswered: (state, result: Piped<undefined, void>) => {
+      state.mirrorIsBack = result.ok;
+      if (!result.ok) probeLater(state);
+      work(state);
     },
   },
 
   terminate: async (state) => {
-    if (!state.writing && state.waiting.length > 0) await state.writer.commit(state.waiting);
-    await state.writer.close();
+    const { working, waiting, trouble, writer } = state;
+    if (!working && trouble === undefined && waiting.length > 0) await writer?.commit(waiting);
+    await writer?.close();
   },
 });
 
 /** Notes alone cause a write once this many wait, to bound what a quiet shard keeps in memory. */
 const noteBatchMax = 1_000;
+
+const fresh = {
+  writer: undefined,
+  begunBytes: 0,
+  compactionBytes: 0,
+  working: false,
+  trouble: undefined,
+  mirrorIsBack: false,
+  probing: false,
+  commits: 0,
+  records: 0,
+  compactions: 0,
+};
+
+function sayDamage(self: Self, damage: readonly string[], suspects: readonly number[]): void {
+  if (damage.length === 0) return;
+  // Marks that were logged in full since are not touched by older damage.
+  if (suspects.length === 0)
+    self.log.warn({ damage }, "the dirty log has damage that no shard depends on any more");
+  else self.log.error({ damage, suspects }, "the dirty log is damaged: these shards are suspect as a whole");
+}
 
 function add(state: State, records: readonly LogRecord[]): void {
   for (const record of records) {
@@ -122,14 +202,203 @@ function add(state: State, records: readonly LogRecord[]): void {
   }
 }
 
-function write(state: State): void {
-  if (state.writing) return;
-  state.writing = true;
-  const { waiting, callers } = state;
+function work(state: State): void {
+  if (state.working || state.trouble !== undefined) return;
+  const { writer, olderBytes, begunBytes, waiting, callers } = state;
+  const grown = olderBytes + (writer?.bytes ?? 0) - begunBytes;
+  if (callers.length === 0 && waiting.length <= noteBatchMax && !state.mirrorIsBack) return;
+  if (writer === undefined || grown > state.compactionBytes || state.mirrorIsBack) {
+    beginAnew(state);
+    return;
+  }
+  state.working = true;
   state.waiting = [];
   state.callers = [];
   state.commits++;
   state.records += waiting.length;
-  const committed = state.writer.commit(waiting);
-  state.self.pipe(committed, "written", callers);
+  state.self.pipe(commit(state, writer, waiting), "written", callers);
+}
+
+/** Log and mirror in one step. */
+async function commit(state: State, writer: SegmentWriter, records: readonly LogRecord[]): Promise<void> {
+  const mirrored = state.mirror?.append(records) ?? Promise.resolve();
+  const [logged, copied] = await Promise.allSettled([writer.commit(records), mirrored]);
+  if (logged.status === "rejected") {
+    if (isFull(logged.reason)) await writer.cut().catch(() => undefined);
+    throw asTrouble(state, logged.reason);
+  }
+  if (copied.status === "rejected") await withoutMirror(state, copied.reason);
+}
+
+// --- everything anew ---------------------------------------------------------------------------------------------
+
+/** What a new account makes durable beside what is live. */
+interface Taken {
+  readonly callers: readonly From<void>[];
+  readonly records: readonly LogRecord[];
+}
+
+interface Begun {
+  readonly writer: SegmentWriter;
+  /** The log has it all, its required mirror has not. */
+  readonly trouble: NanoError | undefined;
+}
+
+function beginAnew(state: State): void {
+  const { callers, waiting } = state;
+  state.working = true;
+  state.mirrorIsBack = false;
+  state.callers = [];
+  state.waiting = [];
+  // At once: what comes meanwhile is no part of it.
+  const live = [...state.image.records()];
+  state.self.pipe(writeAnew(state, live), "begun", { callers, records: waiting });
+}
+
+/** A new segment with everything live, in the mirror too, and the older ones removed. */
+async function writeAnew(state: State, live: readonly LogRecord[]): Promise<Begun> {
+  const { mirror, trouble, writer: previous } = state;
+  // A required mirror that is down is asked first, so that it costs nothing else; a log that goes on keeps its mirror.
+  const answered = mirror !== undefined && trouble !== undefined && (await beginMirror(state, mirror));
+  let writer: SegmentWriter;
+  try {
+    writer = await SegmentWriter.holding(segmentOptions(state), live);
+    await previous?.close().catch(() => undefined);
+    await writer.removeOlder();
+  } catch (error) {
+    throw asTrouble(state, error);
+  }
+  try {
+    if (mirror !== undefined) await fillMirror(state, mirror, live, answered);
+    return { writer, trouble: undefined };
+  } catch (error) {
+    return { writer, trouble: asPassing(error) };
+  }
+}
+
+async function fillMirror(
+  state: State,
+  mirror: LogMirror,
+  live: readonly LogRecord[],
+  answered: boolean,
+): Promise<void> {
+  if (!answered && !(await beginMirror(state, mirror))) return;
+  await mirror.fill(live).catch((error: unknown) => withoutMirror(state, error));
+}
+
+/** False if it is down and that is allowed. */
+async function beginMirror(state: State, mirror: LogMirror): Promise<boolean> {
+  try {
+    await mirror.begin();
+    return true;
+  } catch (error) {
+    await withoutMirror(state, error);
+    return false;
+  }
+}
+
+/** The first segment of this life; the shards will log their accounts themselves. */
+async function begin(state: State): Promise<void> {
+  const { mirror, image } = state;
+  try {
+    adopt(state, await SegmentWriter.open(segmentOptions(state)), state.olderBytes);
+    if (mirror !== undefined) await fillMirror(state, mirror, [...image.records()], false);
+    if (mirror?.current === false) probeLater(state);
+  } catch (error) {
+    fail(state, [], asTrouble(state, error));
+  }
+}
+
+function adopt(state: State, writer: SegmentWriter, olderBytes = 0): void {
+  state.writer = writer;
+  state.olderBytes = olderBytes;
+  state.begunBytes = writer.bytes;
+  state.compactionBytes = state.options.compactionBytes ?? dataLimits.logCompactionBytes;
+}
+
+function recovered(state: State, callers: readonly From<void>[]): void {
+  if (state.trouble !== undefined)
+    state.self.log.info({ folder: state.options.folder }, "the dirty log is written again");
+  state.trouble = undefined;
+  state.compactions++;
+  if (state.mirror?.current === false) probeLater(state);
+  acknowledge(state, callers);
+}
+
+function segmentOptions({ self, options: { folder, durability } }: State): SegmentOptions {
+  return { disk: self.resource<Disk>("disk"), folder, synced: durability !== "os" };
+}
+
+// --- what goes wrong ---------------------------------------------------------------------------------------------
+
+/** A disk without room for a compaction may still have some for appends. */
+function mayPostpone(state: State, taken: Taken, error: NanoError): boolean {
+  if (state.trouble !== undefined || state.writer === undefined || !isFull(error)) return false;
+  state.callers.unshift(...taken.callers);
+  state.waiting.unshift(...taken.records);
+  state.compactionBytes += state.compactionBytes;
+  if (state.mirror?.current === false) probeLater(state);
+  state.self.log.error({ folder: state.options.folder }, "the disk has no room to compact the dirty log");
+  return true;
+}
+
+/** Errors: when this log may not go on without its mirror. */
+async function withoutMirror({ self, mirror, options }: State, error: unknown): Promise<void> {
+  if (mirror === undefined) return;
+  const { process, policy } = mirror.options;
+  const why = error instanceof Error ? error.message : String(error);
+  if (policy === "degrade") {
+    self.log.error({ mirror: process, why }, "the mirror of the dirty log is left behind");
+    try {
+      await mirror.leaveBehind(why);
+      return;
+    } catch (refused) {
+      const text = `the mirror ${process} is down and control can't remember it: ${String(refused)}`;
+      throw new NanoError("unavailable", text, { passing: true, cure: "bring the control store back" });
+    }
+  }
+  const text = `the mirror ${process} of the dirty log ${options.folder} is down (${why})`;
+  const cure = "bring the mirror back, writes then go on by themselves; or choose the policy degrade";
+  throw new NanoError("unavailable", `${text}: ${cure}`, { passing: true, cure });
+}
+
+function isFull(error: unknown): boolean {
+  return ["ENOSPC", "EDQUOT"].includes(errnoOf(error));
+}
+
+/** What passes by itself says how. */
+function asTrouble({ options }: State, error: unknown): NanoError {
+  if (error instanceof NanoError && error.details.passing === true) return error;
+  if (isFull(error)) {
+    const text = `the disk of the dirty log ${options.folder} is full`;
+    const cure = "free space there, writes then go on by themselves";
+    return new NanoError("unavailable", `${text}: ${cure}`, { passing: true, errno: errnoOf(error), cure });
+  }
+  const why = error instanceof Error ? error.message : String(error);
+  return new NanoError("unavailable", `the dirty log can't be written: ${why}`);
+}
+
+function asPassing(error: unknown): NanoError {
+  if (error instanceof NanoError && error.details.passing === true) return error;
+  throw error;
+}
+
+/** Refuses the callers. What does not pass by itself ends this process. */
+function fail(state: State, callers: readonly From<void>[], error: NanoError): void {
+  const { code, message, details } = error;
+  for (const from of callers) state.self.replyError(from, { code, message, details });
+  if (details.passing !== true) throw error;
+  if (state.trouble === undefined) state.self.log.error({ folder: state.options.folder }, message);
+  state.trouble = error;
+  probeLater(state);
+}
+
+function probeLater(state: State): void {
+  if (state.probing) return;
+  state.probing = true;
+  state.self.castAfter(dataLimits.logProbeMs, "probe");
+}
+
+function acknowledge({ self }: State, callers: readonly From<void>[]): void {
+  for (const from of callers) self.reply(from, undefined);
 }

@@ -21,6 +21,7 @@ import {
 } from "./control_store.ts";
 import { type Coverage, coverageOf } from "./coverage.ts";
 import { dataLimits } from "./limits.ts";
+import { mirrorGate } from "./mirror_staleness.ts";
 import type { CohortId, Site } from "./records.ts";
 import { type SiteOptions, SiteShards, type SiteVerification } from "./site_shards.ts";
 
@@ -235,6 +236,8 @@ class MoveInWork {
         `${prefix}: ${counts.perror} keys are in db_perror, at most ${most} may be`,
       );
     }
+    const stale = await mirrorGate(this.#control, from);
+    if (stale !== "") throw new NanoError("conflict", `${prefix}: ${stale}`);
     const open = await readDecisions(this.#control);
     const other = open.find(
       ({ state, cohorts: held }) => isOpen(state) && held.some((id) => cohorts.includes(id)),

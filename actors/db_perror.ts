@@ -55,7 +55,8 @@ export const db_perror = genServer(import.meta.url, "db_perror", {
     /** A new shard term: entries are logged again under it, before the ledger's start record voids older ones. */
     start: async (state, { shardTerm }: { shardTerm: number }): Promise<void> => {
       state.records = new ShardRecords(state.options.shard, shardTerm);
-      await state.log.call.append([...state.entries.values()].map((entry) => state.records.perror(entry)));
+      const entries = [...state.entries.values()].map((entry) => state.records.perror(entry));
+      await state.log.call.append([state.records.account(), ...entries]);
     },
 
     /** Durable when answered. Errors: `overloaded` when the quarantine is full. */

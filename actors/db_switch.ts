@@ -323,7 +323,9 @@ function flush(state: State): void {
     version: row.version,
     live: cohort.live,
   }));
-  state.self.pipe(state.ledger.call.admit(admissions), "marked", batch);
+  // No time-out, as below: the ledger answers what the log says, or ends, and then this process does.
+  const marked = state.ledger.call.admit(admissions, { timeoutMs: Number.POSITIVE_INFINITY });
+  state.self.pipe(marked, "marked", batch);
   wantFlush(state);
 }
 
@@ -351,16 +353,11 @@ function acknowledge(state: State, batch: Admitted[], absorbed: Absorbed, result
   endBatch(state, batch);
 }
 
-/** The log could not take the marks: nothing was written. */
+/** The log could not take the marks: nothing was written, and the ledger has settled them. */
 function refuseBatch(state: State, batch: Admitted[], error: NanoError): void {
   for (const { operation, index } of batch) {
     finishRow(operation, index, { ok: false, code: "unavailable", message: error.message });
   }
-  settle(
-    state,
-    batch,
-    batch.map(() => ""),
-  );
   endBatch(state, batch);
 }
 

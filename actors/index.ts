@@ -20,6 +20,7 @@ export {
   controlKeys,
   type DecisionRecord,
   type DecisionState,
+  type MirrorRecord,
   type ShardRecord,
 } from "./control_store.ts";
 export type { CohortCoverage, Coverage, SitesCoverage } from "./coverage.ts";
@@ -34,6 +35,7 @@ export { type CrawlerStatistics, db_crawler } from "./db_crawler.ts";
 export { db_dirty_keys, type LedgerCounts } from "./db_dirty_keys.ts";
 export { type DirtyLogOptions, type DirtyLogStatistics, db_dirty_log } from "./db_dirty_log.ts";
 export { db_failover, type Move, type MoveReport, readDecisions } from "./db_failover.ts";
+export { db_log_mirror, type LogMirrorServerOptions } from "./db_log_mirror.ts";
 export {
   db_migration,
   type MigrationPlan,
@@ -55,6 +57,7 @@ export { type BackendLimits, type Kind, type Operation, operation, type Plan } f
 export { type OneTimeKey, oneTimeKeys, takeRetentionMs } from "./kinds/one_time_keys.ts";
 export { type Edge, type Member, relationship } from "./kinds/relationship.ts";
 export { dataLimits } from "./limits.ts";
+export type { MirrorPolicy } from "./log_mirror.ts";
 export { checkPlan, type PlannedBackend, type PlannedJob, type Refusal } from "./plan.ts";
 export {
   type CohortId,
@@ -99,7 +102,14 @@ export {
   shardProcess,
   type Tuning,
 } from "./shard_options.ts";
-export { coordinators, failoverProcess, migrationProcess, type SitePlan, siteChildren } from "./site.ts";
+export {
+  coordinators,
+  failoverProcess,
+  type MirrorPlan,
+  migrationProcess,
+  type SitePlan,
+  siteChildren,
+} from "./site.ts";
 export type { SiteCounts, SiteOptions } from "./site_shards.ts";
 export { Sites, type SitesCounts, type SitesOptions, startSites } from "./sites.ts";
 export type { ApplyGroup, ApplyResult, Identity, ScanRange } from "./store_messages.ts";

@@ -75,6 +75,7 @@ export class Ledger {
   readonly #ranges = new Map<string, DirtyRange>();
   readonly #rangePending = new Map<string, number>();
   #bytes = 0;
+  #nextRange = 1;
   #retractions = 0;
 
   constructor(bytesMax: number) {
@@ -306,6 +307,20 @@ export class Ledger {
   }
 
   // --- ranges --------------------------------------------------------------------------------------------------
+
+  /** A range that collects, with an id of its own. */
+  openRange(
+    shardTerm: number,
+    { cohort, from, to, reason }: Pick<DirtyRange, "cohort" | "from" | "to" | "reason">,
+  ): DirtyRange {
+    let id = "";
+    // One that was opened before this life's term has no term of its own, and may have outlived its ledger.
+    do id = `${shardTerm}.${this.#nextRange++}`;
+    while (this.#ranges.has(id));
+    const range: DirtyRange = { id, cohort, from, to, cursor: from, state: "collecting", reason };
+    this.setRange(range);
+    return range;
+  }
 
   setRange(range: DirtyRange): void {
     this.#retractions++;

@@ -1,4 +1,4 @@
-/** What db_dirty_keys is asked and answers. All plain data. */
+/** What others ask of a shard's ledger (db_dirty_keys), and what they get. All plain data. */
 
 import type { CohortCounts, Taken } from "./ledger.ts";
 import type { CohortId, Grants, RowKey, Version } from "./records.ts";

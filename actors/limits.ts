@@ -13,6 +13,12 @@ export const dataLimits = {
   changedBeforeBlockMax: 5_000,
   /** Such rounds; each is as long as the writes of the one before need, so they shrink unless all is overloaded. */
   roundsBeforeBlockMax: 3,
+  /** A log that can't be written tries again after this: a supervisor allows 20 restarts of a shard in 10 s. */
+  logProbeMs: 1_000,
+  /** A mirror that takes longer is down. */
+  mirrorTimeoutMs: 2_000,
+  /** One shard's account from a mirror, which may read all of its log for it. */
+  mirrorLoadTimeoutMs: 60_000,
   /** Entries of one shard's db_perror: a human is expected to look at them. */
   perrorPerShardMax: 100_000,
   /** Rows of one commit: keeps a shard's turn below about 5 ms with LMDB. */

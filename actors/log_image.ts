@@ -17,10 +17,22 @@ export interface RecoveredShard {
   readonly held: readonly { readonly key: RowKey; readonly decision: string }[];
 }
 
+/** The log that records come from. */
+export interface LogSource {
+  /** It is the one that this image is compacted into. */
+  readonly own: boolean;
+  /** Places, so far, at which something was written that can't be read any more. */
+  gaps: number;
+}
+
 interface ShardImage {
   term: number;
-  /** That term's start was read from another thread's log, which holds the shard's account. */
-  elsewhere: boolean;
+  /** Where that term's start was read: this log holds the shard's account. */
+  source: LogSource;
+  /** Gaps of the source before that account: what they took is void. Those behind may have taken marks. */
+  gapsBefore: number;
+  /** The account that was begun last. */
+  begun: { readonly term: number; readonly source: LogSource; readonly gaps: number } | undefined;
   readonly marks: Map<RowKey, RecordOf<"mark">>;
   readonly ranges: Map<string, RecordOf<"range">>;
   readonly perror: Map<RowKey, RecordOf<"perror">>;
@@ -28,17 +40,21 @@ interface ShardImage {
 }
 
 export class LogImage {
+  /** The log that this image is compacted into. */
+  readonly own: LogSource = { own: true, gaps: 0 };
   readonly #shards = new Map<number, ShardImage>();
 
-  /** `own`: the record is from the log that this image is compacted into. */
-  apply(record: LogRecord, { own } = { own: true }): void {
+  apply(record: LogRecord, source: LogSource = this.own): void {
     const image = this.#imageOf(record.shard);
-    if (record.shardTerm < image.term) return;
+    const { shardTerm } = record;
+    if (shardTerm < image.term) return;
     switch (record.type) {
+      case "account":
+        if (image.begun?.term !== shardTerm || image.begun.source !== source)
+          image.begun = { term: shardTerm, source, gaps: source.gaps };
+        return;
       case "start":
-        image.elsewhere = !own && (image.elsewhere || record.shardTerm > image.term);
-        image.term = record.shardTerm;
-        forget(image);
+        applyStart(image, shardTerm, source);
         return;
       case "mark":
         image.marks.set(record.key, record);
@@ -74,10 +90,18 @@ export class LogImage {
     }
   }
 
+  /** Shards whose marks may be missing in part: something behind their accounts can't be read. */
+  suspects(): number[] {
+    return [...this.#shards]
+      .filter(([, image]) => image.term > 0 && isSuspect(image))
+      .map(([shard]) => shard);
+  }
+
+  /** What is known. A shard that is suspect has no term: as if its log was lost. */
   recover(shard: number): RecoveredShard {
     const image = this.#imageOf(shard);
     return {
-      shardTerm: image.term,
+      shardTerm: isSuspect(image) ? 0 : image.term,
       marks: [...image.marks.values()].map(({ key, version, owner }) => ({ key, version, owner })),
       ranges: [...image.ranges.values()].map(({ range }) => range),
       perror: [...image.perror.values()],
@@ -85,18 +109,35 @@ export class LogImage {
     };
   }
 
+  /** A copy of a shard's whole account, from its mirror: it takes the place of what is known. */
+  replace(shard: number, { shardTerm, marks, ranges, perror, held }: RecoveredShard): void {
+    this.#shards.delete(shard);
+    const of = { shard, shardTerm };
+    this.apply({ type: "account", ...of });
+    for (const mark of marks) this.apply({ type: "mark", ...of, ...mark });
+    for (const range of ranges) this.apply({ type: "range", ...of, range });
+    for (const entry of perror) this.apply({ ...entry, ...of });
+    for (const hold of held) this.apply({ type: "held", ...of, ...hold });
+    this.apply({ type: "start", ...of });
+  }
+
   /**
-   * Everything that is live and this log's, as records: what a compacted log begins with. A shard's start comes last.
-   * A copy of another log's shard would grow old beside the original, and hide that the original was lost.
+   * Everything that is live and this log's, as records: what a compacted log begins with. A shard's start comes last,
+   * and not at all for a suspect one: then the compacted log does not know its term either.
+   * A copy of another log's shard would grow old beside the original, and hide that the original was lost; but what is
+   * newer than that account was written here.
    */
   *records(): IterableIterator<LogRecord> {
     for (const [shard, image] of this.#shards) {
-      if (image.elsewhere) continue;
-      yield* image.marks.values();
-      yield* image.ranges.values();
-      yield* image.perror.values();
-      yield* image.held.values();
-      if (image.term > 0) yield { type: "start", shard, shardTerm: image.term };
+      if (!image.source.own) {
+        for (const record of live(image)) if (record.shardTerm > image.term) yield record;
+        continue;
+      }
+      const started = image.term > 0 && !isSuspect(image);
+      const of = { shard, shardTerm: image.term };
+      if (started) yield { type: "account", ...of };
+      yield* live(image);
+      if (started) yield { type: "start", ...of };
     }
   }
 
@@ -105,7 +146,9 @@ export class LogImage {
     if (image === undefined) {
       image = {
         term: 0,
-        elsewhere: false,
+        source: this.own,
+        gapsBefore: 0,
+        begun: undefined,
         marks: new Map(),
         ranges: new Map(),
         perror: new Map(),
@@ -115,6 +158,31 @@ export class LogImage {
     }
     return image;
   }
+}
+
+function* live({ marks, ranges, perror, held }: ShardImage): IterableIterator<LogRecord> {
+  yield* marks.values();
+  yield* ranges.values();
+  yield* perror.values();
+  yield* held.values();
+}
+
+function applyStart(image: ShardImage, shardTerm: number, source: LogSource): void {
+  // The same start in two logs: the own one's account is compacted.
+  const moved = shardTerm > image.term || source.own;
+  if (moved) {
+    const { begun } = image;
+    const known = begun?.term === shardTerm && begun.source === source;
+    image.source = source;
+    image.gapsBefore = known ? begun.gaps : 0;
+  }
+  image.begun = undefined;
+  image.term = shardTerm;
+  forget(image);
+}
+
+function isSuspect({ source, gapsBefore }: ShardImage): boolean {
+  return source.gaps > gapsBefore;
 }
 
 /** A start voids what was logged under older terms. */

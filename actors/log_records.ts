@@ -1,6 +1,7 @@
 /**
- * What a dirty log holds, and its frames: `u32 length, u32 CRC-32C, payload`, all big-endian; a payload is one
- * commit's records in msgpack. Pure. Records of a shard below the term of its last `start` are void.
+ * What a dirty log holds, and its frames: `u32 length, u32 CRC-32C of the payload, u32 CRC-32C of these 8 bytes,
+ * payload`, all big-endian; a payload is one commit's records in msgpack. Pure. Records of a shard below the term of
+ * its last `start` are void. The format and its versions: docs/reference/log-format.md.
  */
 
 import { assert, crc32c, decodeStrict, encodeStrict, NanoError } from "../src/index.ts";
@@ -14,6 +15,7 @@ interface OfShard {
 
 export type LogRecord = OfShard &
   (
+    | { readonly type: "account" }
     | { readonly type: "start" }
     | { readonly type: "mark"; readonly key: RowKey; readonly version: Version; readonly owner: MarkOwner }
     | { readonly type: "clear"; readonly key: RowKey; readonly version: Version }
@@ -40,6 +42,11 @@ export class ShardRecords {
 
   constructor(shard: number, shardTerm: number) {
     this.#of = { shard, shardTerm };
+  }
+
+  /** What follows, up to `start`, is everything that stands under the new term: damage before it means nothing. */
+  account(): LogRecord {
+    return { type: "account", ...this.#of };
   }
 
   /** Voids what was logged under older terms. */
@@ -89,7 +96,7 @@ const owners: readonly MarkOwner[] = ["queuer", "replay", "perror"];
 
 type Packed = readonly [code: number, shard: number, term: number, key: string, ...version: number[]];
 
-const headerBytes = 8;
+const headerBytes = 12;
 
 /** One frame with these records. */
 export function encodeFrame(records: readonly LogRecord[]): Uint8Array {
@@ -98,16 +105,20 @@ export function encodeFrame(records: readonly LogRecord[]): Uint8Array {
   const view = new DataView(frame.buffer);
   view.setUint32(0, payload.byteLength);
   view.setUint32(4, crc32c(payload));
+  view.setUint32(8, crc32c(frame, 0, 8));
   frame.set(payload, headerBytes);
   return frame;
 }
 
-/** `end`: nothing follows. `torn`: the rest is no whole frame. `damaged`: a whole frame whose checksum is wrong. */
+/**
+ * `end`: nothing follows. `torn`: a frame that was begun and not ended, or zeros. `damaged`: bytes that were written
+ * otherwise; `next`: where the frame ends, if its header is whole.
+ */
 export type Frame =
   | { readonly status: "ok"; readonly records: LogRecord[]; readonly next: number }
   | { readonly status: "end" }
   | { readonly status: "torn" }
-  | { readonly status: "damaged"; readonly next: number };
+  | { readonly status: "damaged"; readonly next: number | undefined };
 
 export function decodeFrame(bytes: Uint8Array, offset: number): Frame {
   const left = bytes.byteLength - offset;
@@ -115,12 +126,16 @@ export function decodeFrame(bytes: Uint8Array, offset: number): Frame {
   if (left < headerBytes) return { status: "torn" };
   const view = new DataView(bytes.buffer, bytes.byteOffset + offset, headerBytes);
   const length = view.getUint32(0);
-  const next = offset + headerBytes + length;
-  // No frame is empty: zeros are what a file system leaves of bytes that it never wrote.
-  if (length === 0 || length > dataLimits.logFrame.bytesMax || next > bytes.byteLength)
-    return { status: "torn" };
+  if (crc32c(bytes, offset, offset + 8) !== view.getUint32(8)) {
+    // Zeros are what a file system leaves of bytes that it never wrote.
+    const zeros = bytes.subarray(offset, offset + headerBytes).every((byte) => byte === 0);
+    return zeros ? { status: "torn" } : { status: "damaged", next: undefined };
+  }
   const start = offset + headerBytes;
-  if (crc32c(bytes, start, next) !== view.getUint32(4)) return { status: "damaged", next };
+  const next = start + length;
+  if (next > bytes.byteLength) return { status: "torn" };
+  if (length > dataLimits.logFrame.bytesMax || crc32c(bytes, start, next) !== view.getUint32(4))
+    return { status: "damaged", next };
   const packed = decodeStrict(bytes.subarray(start, next), dataLimits.logFrame);
   if (!Array.isArray(packed)) throw new NanoError("wire", "a log frame is no list of records");
   return { status: "ok", records: packed.map(unpack), next };
@@ -152,10 +167,29 @@ function pack(record: LogRecord): unknown {
 }
 
 function unpack(packed: unknown): LogRecord {
-  if (!Array.isArray(packed)) return packed as LogRecord;
+  if (!Array.isArray(packed)) return known(packed);
   const [code, shard, shardTerm, key, cohortTerm = 0, term = 0, n = 0, owner = 0] =
     packed as unknown as Packed;
   const version: Version = [cohortTerm, term, n];
   if (code === clearCode) return { type: "clear", shard, shardTerm, key, version };
   return { type: "mark", shard, shardTerm, key, version, owner: owners[owner] ?? "replay" };
+}
+
+const objectTypes: ReadonlySet<unknown> = new Set<LogRecord["type"]>([
+  "account",
+  "start",
+  "range",
+  "range_removed",
+  "cursor",
+  "perror",
+  "perror_resolved",
+  "held",
+]);
+
+/** Its checksum is right, so a type that is not known was written by another version. */
+function known(packed: unknown): LogRecord {
+  const { type } = packed as Partial<LogRecord>;
+  if (objectTypes.has(type)) return packed as LogRecord;
+  const text = `a dirty log has a record of type ${String(type)}, which this version does not know`;
+  throw new NanoError("config", text, { field: "data", cure: "start the version that wrote it" });
 }

@@ -1,28 +1,30 @@
 /**
- * The files of a dirty log: numbered segments in one folder, appended frame by frame. Opening reads them all,
- * cuts a torn tail, and says what is damaged. A compaction starts a new segment with everything live, syncs it, and
+ * The files of a dirty log: numbered segments in one folder, appended frame by frame. Opening reads them all, cuts a
+ * torn tail, and says what is damaged. A log that starts over writes everything live into a new segment, syncs it, and
  * only then removes the older ones, so a crash at any step leaves at least one full account.
+ *
+ * Always true: a file is never written on after a write or a sync of it failed.
  */
 
-import { type AppendFile, type Disk, NanoError } from "../src/index.ts";
+import { type AppendFile, crc32c, type Disk, NanoError } from "../src/index.ts";
 import { dataLimits } from "./limits.ts";
-import type { LogImage } from "./log_image.ts";
+import type { LogImage, LogSource } from "./log_image.ts";
 import { decodeFrame, encodeFrame, findFrame, type LogRecord } from "./log_records.ts";
 
 const suffix = ".log";
 
-/** Each segment's first frame; a newer format is refused and nothing is changed. */
-const format = 1;
+/** Each segment's first bytes say it; another format is refused and nothing is changed. */
+export const logFormat = 2;
 
 export interface ReadFolder {
-  /** Frames that were written and can't be read any more: what they marked is not known. */
-  readonly damaged: number;
+  /** Where something was written that can't be read any more: what it marked is not known. */
+  readonly damage: readonly string[];
   readonly bytes: number;
 }
 
 /**
- * Feeds every record of a folder's segments to the image. `own`: a torn tail is cut, so that nothing is ever written
- * behind it. Errors: `config` for a newer format.
+ * Feeds every record of a folder's segments to the image. `own`: a torn tail is cut, so that it is not taken for damage
+ * once another segment follows. Errors: `config` for another format.
  */
 export async function readFolder(
   disk: Disk,
@@ -30,45 +32,76 @@ export async function readFolder(
   image: LogImage,
   { own }: { readonly own: boolean },
 ): Promise<ReadFolder> {
-  let damaged = 0;
+  const source: LogSource = own ? image.own : { own, gaps: 0 };
+  const damage: string[] = [];
+  const damaged = (path: string, offset: number, what: string): void => {
+    source.gaps++;
+    damage.push(`${path} at ${offset}: ${what}`);
+  };
   let total = 0;
-  const names = (await disk.list(folder)).filter((name) => name.endsWith(suffix));
+  const names = await segments(disk, folder);
   for (const [index, name] of names.entries()) {
     const path = `${folder}/${name}`;
-    const bytes = await disk.read(path);
+    const missing = index > 0 && sequenceOf(name) > sequenceOf(names[index - 1] ?? name) + 1;
+    if (missing) damaged(path, 0, "the segment before it is missing");
+    const bytes = await readSegment(disk, path);
+    if (typeof bytes === "string") {
+      damaged(path, 0, bytes);
+      continue;
+    }
     total += bytes.byteLength;
-    const { end, gaps } = readSegment(bytes, path, (record) => image.apply(record, { own }));
-    damaged += gaps;
+    const end = scan(bytes, path, {
+      record: (record) => image.apply(record, source),
+      gap: (offset) => damaged(path, offset, "not what was written"),
+    });
     if (end === bytes.byteLength) continue;
     // What follows the last whole frame of the last segment was never acknowledged; anything else was.
-    if (index < names.length - 1) damaged++;
-    else if (own) await disk.truncate(path, end);
+    if (index < names.length - 1) damaged(path, end, "the rest of it is missing");
+    else if (own) await disk.truncate(path, end).catch(() => undefined);
   }
-  return { damaged, bytes: total };
+  return { damage, bytes: total };
 }
 
-/** `gaps`: frames that can't be read though whole ones follow them. `end`: where the last whole frame ends. */
-function readSegment(
-  bytes: Uint8Array,
-  path: string,
-  apply: (record: LogRecord) => void,
-): { readonly end: number; readonly gaps: number } {
-  let end = checkHeader(bytes, path);
-  let gaps = 0;
-  for (let offset: number | undefined = end; offset !== undefined; ) {
-    const frame = decodeFrame(bytes, offset);
-    if (frame.status === "end") break;
-    if (frame.status === "ok") {
-      for (const record of frame.records) apply(record);
-      offset = frame.next;
-      end = frame.next;
-    } else {
-      // A length that is damaged says nothing of where the next frame begins, so it is looked for.
-      offset = findFrame(bytes, offset + 1);
-      if (offset !== undefined) gaps++;
-    }
+/** The bytes, or why they can't be read. A file that has gone was compacted away meanwhile: that is an error. */
+async function readSegment(disk: Disk, path: string): Promise<Uint8Array | string> {
+  try {
+    return await disk.read(path);
+  } catch (error) {
+    if (errnoOf(error) === "EIO") return "the disk can't read it";
+    throw error;
   }
-  return { end, gaps };
+}
+
+interface Findings {
+  readonly record: (record: LogRecord) => void;
+  /** Bytes from here on are not what was written. */
+  readonly gap: (offset: number) => void;
+}
+
+/** Returns where what is whole, or known to be damaged, ends: what follows is a torn tail. */
+function scan(bytes: Uint8Array, path: string, { record, gap }: Findings): number {
+  const header = checkHeader(bytes, path);
+  if (header === "unused") return bytes.byteLength;
+  let offset: number = headerBytes;
+  if (header === "damaged") {
+    gap(0);
+    offset = findFrame(bytes, 0) ?? bytes.byteLength;
+  }
+  for (;;) {
+    const frame = decodeFrame(bytes, offset);
+    if (frame.status === "end") return offset;
+    if (frame.status === "ok") {
+      for (const each of frame.records) record(each);
+      offset = frame.next;
+      continue;
+    }
+    // A length that is damaged says nothing of where the next frame begins, so it is looked for.
+    const found = frame.status === "damaged" ? frame.next : undefined;
+    const next = found ?? findFrame(bytes, offset + 1);
+    if (frame.status === "torn" && next === undefined) return offset;
+    gap(offset);
+    offset = next ?? bytes.byteLength;
+  }
 }
 
 export interface SegmentOptions {
@@ -78,59 +111,72 @@ export interface SegmentOptions {
   readonly synced: boolean;
 }
 
-/** The log that is written. One writer for each folder. */
+/** One segment that is written. */
 export class SegmentWriter {
   readonly #options: SegmentOptions;
-  #file: AppendFile;
-  #sequence: number;
-  /** Bytes over which a compaction is worth its writes: those since the last one. */
-  #bytesSinceCompaction: number;
+  readonly #file: AppendFile;
+  readonly #name: string;
+  /** Where the last commit ends that was acknowledged. */
+  #end: number;
 
-  private constructor(options: SegmentOptions, file: AppendFile, sequence: number, bytes: number) {
+  private constructor(options: SegmentOptions, file: AppendFile, name: string) {
     this.#options = options;
     this.#file = file;
-    this.#sequence = sequence;
-    this.#bytesSinceCompaction = bytes;
+    this.#name = name;
+    this.#end = file.size;
   }
 
-  /** Starts a new segment behind those that stand. */
-  static async open(options: SegmentOptions, bytes: number): Promise<SegmentWriter> {
-    const { disk, folder } = options;
+  /** Starts a new segment behind those that stand; what can't be started leaves no file behind. */
+  static async open(options: SegmentOptions): Promise<SegmentWriter> {
+    const { disk, folder, synced } = options;
     await disk.makeDirectory(folder);
-    const sequence = (await lastSequence(disk, folder)) + 1;
-    const file = await openSegment(options, sequence);
-    return new SegmentWriter(options, file, sequence, bytes);
+    const last = (await segments(disk, folder)).at(-1);
+    const name = nameOf(last === undefined ? 1 : sequenceOf(last) + 1);
+    const path = `${folder}/${name}`;
+    return undoing(disk, path, async () => {
+      const file = await disk.openAppend(path, { synced });
+      await file.append(header());
+      await file.sync();
+      return new SegmentWriter(options, file, name);
+    });
   }
 
-  get wantsCompaction(): boolean {
-    return this.#bytesSinceCompaction > dataLimits.logCompactionBytes;
+  /** A new segment that holds exactly these records, durably. `removeOlder` makes it the only one. */
+  static async holding(options: SegmentOptions, records: readonly LogRecord[]): Promise<SegmentWriter> {
+    const writer = await SegmentWriter.open(options);
+    return undoing(options.disk, `${options.folder}/${writer.#name}`, async () => {
+      await writer.commit(records);
+      await writer.#file.sync();
+      return writer;
+    });
   }
 
-  /** Appends the records as bounded frames; when resolved, they are as durable as the writer was opened for. */
+  get bytes(): number {
+    return this.#end;
+  }
+
+  /** Appends the records as bounded frames; when resolved, they are as durable as the segment was opened for. */
   async commit(records: readonly LogRecord[]): Promise<void> {
-    for (const part of chunks(records, dataLimits.logRecordsPerFrame)) {
-      const frame = encodeFrame(part);
-      await this.#file.append(frame);
-      this.#bytesSinceCompaction += frame.byteLength;
+    for (let i = 0; i < records.length; i += dataLimits.logRecordsPerFrame) {
+      await this.#file.append(encodeFrame(records.slice(i, i + dataLimits.logRecordsPerFrame)));
+    }
+    this.#end = this.#file.size;
+  }
+
+  async removeOlder(): Promise<void> {
+    const { disk, folder } = this.#options;
+    for (const name of await segments(disk, folder)) {
+      if (sequenceOf(name) < sequenceOf(this.#name)) await disk.remove(`${folder}/${name}`);
     }
   }
 
-  /** Writes everything live into a new segment, then removes the older ones. */
-  async compact(image: LogImage): Promise<void> {
-    const { disk, folder } = this.#options;
-    const older = (await disk.list(folder)).filter((name) => name.endsWith(suffix));
-    const sequence = this.#sequence + 1;
-    const file = await openSegment(this.#options, sequence);
-    for (const records of chunks(image.records(), dataLimits.logRecordsPerFrame)) {
-      await file.append(encodeFrame(records));
-    }
-    await file.sync();
-    const previous = this.#file;
-    this.#file = file;
-    this.#sequence = sequence;
-    this.#bytesSinceCompaction = 0;
-    await previous.close();
-    for (const name of older) await disk.remove(`${folder}/${name}`);
+  /** After a commit that failed: what it left behind is no damage. */
+  async cut(): Promise<void> {
+    await this.#options.disk.truncate(this.#file.path, this.#end);
+  }
+
+  sync(): Promise<void> {
+    return this.#file.sync();
   }
 
   close(): Promise<void> {
@@ -138,47 +184,67 @@ export class SegmentWriter {
   }
 }
 
-async function openSegment(options: SegmentOptions, sequence: number): Promise<AppendFile> {
-  const { disk, folder, synced } = options;
-  const path = `${folder}/${String(sequence).padStart(10, "0")}${suffix}`;
-  const file = await disk.openAppend(path, { synced });
-  await file.append(header());
-  await file.sync();
-  return file;
+async function undoing<T>(disk: Disk, path: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    await disk.remove(path).catch(() => undefined);
+    throw error;
+  }
 }
 
-async function lastSequence(disk: Disk, folder: string): Promise<number> {
-  const last = (await disk.list(folder)).filter((name) => name.endsWith(suffix)).at(-1);
-  return last === undefined ? 0 : Number.parseInt(last, 10);
+async function segments(disk: Disk, folder: string): Promise<string[]> {
+  return (await disk.list(folder)).filter((name) => /^\d{10}\.log$/.test(name));
+}
+
+function nameOf(sequence: number): string {
+  return `${String(sequence).padStart(10, "0")}${suffix}`;
+}
+
+function sequenceOf(name: string): number {
+  return Number.parseInt(name, 10);
+}
+
+/** What a disk said, or "". */
+export function errnoOf(error: unknown): string {
+  const errno = error instanceof NanoError ? error.details.errno : undefined;
+  return typeof errno === "string" ? errno : "";
 }
 
 const magic = "NANOLOG";
+const headerBytes = magic.length + 1 + 4;
 
+/** Magic, format and the CRC-32C of both: this much is the same in every format. */
 function header(): Uint8Array {
-  const bytes = new Uint8Array(magic.length + 1);
+  const bytes = new Uint8Array(headerBytes);
   new TextEncoder().encodeInto(magic, bytes);
-  bytes[magic.length] = format;
+  bytes[magic.length] = logFormat;
+  new DataView(bytes.buffer).setUint32(magic.length + 1, crc32c(bytes, 0, magic.length + 1));
   return bytes;
 }
 
-/** Returns where the frames begin; a header that is cut or all zeros is a segment that was never used. */
-function checkHeader(bytes: Uint8Array, path: string): number {
-  if (bytes.byteLength < magic.length + 1 || bytes.every((byte) => byte === 0)) return bytes.byteLength;
-  const found = new TextDecoder().decode(bytes.subarray(0, magic.length));
-  const version = bytes[magic.length] ?? 0;
-  if (found !== magic || version > format) {
-    const text = `${path} is not a dirty log that this version reads (format ${version}, known ${format})`;
-    throw new NanoError("config", text, { field: "data", cure: "start the version that wrote it" });
+/** `unused`: it was cut, or is all zeros. Errors: `config` for another format, or for what is no log at all. */
+function checkHeader(bytes: Uint8Array, path: string): "whole" | "damaged" | "unused" {
+  const named = new TextDecoder().decode(bytes.subarray(0, magic.length)) === magic;
+  const found = bytes[magic.length] ?? 0;
+  // The first format had no checksum here.
+  if (named && found === 1) throw otherFormat(path, found);
+  if (bytes.byteLength < headerBytes || bytes.every((byte) => byte === 0)) return "unused";
+  const view = new DataView(bytes.buffer, bytes.byteOffset, headerBytes);
+  if (named && crc32c(bytes, 0, magic.length + 1) === view.getUint32(magic.length + 1)) {
+    if (found !== logFormat) throw otherFormat(path, found);
+    return "whole";
   }
-  return magic.length + 1;
+  const own = header();
+  const nearly = own.filter((byte, i) => byte !== bytes[i]).length <= 1;
+  if (nearly || findFrame(bytes, 0) !== undefined) return "damaged";
+  const text = `${path} is not a dirty log`;
+  throw new NanoError("config", text, { field: "data", cure: "take the file out of the log's folder" });
 }
 
-function* chunks<T>(values: Iterable<T>, size: number): IterableIterator<T[]> {
-  let chunk: T[] = [];
-  for (const value of values) {
-    if (chunk.push(value) < size) continue;
-    yield chunk;
-    chunk = [];
-  }
-  if (chunk.length > 0) yield chunk;
+function otherFormat(path: string, found: number): NanoError {
+  const text = `${path} has format ${found} of the dirty log, this version reads ${logFormat}; nothing was changed`;
+  const cure =
+    found > logFormat ? "start the version that wrote it, or a newer one" : "finish with the older version";
+  return new NanoError("config", text, { field: "data", cure, found, known: logFormat });
 }

@@ -91,3 +91,8 @@ export function shardProcess(site: Site, shard: number, process: ShardProcess): 
 export function logProcess(site: Site, thread: number): string {
   return `${site}/db_dirty_log/${thread}`;
 }
+
+/** The registered name of the mirror of a site's log on a thread, where the mirror is `local`. */
+export function mirrorProcess(site: Site, thread: number): string {
+  return `${site}/db_log_mirror/${thread}`;
+}

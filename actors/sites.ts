@@ -21,9 +21,17 @@ import type { Account } from "./ledger.ts";
 import { dataLimits } from "./limits.ts";
 import { cohortId, type RowKey, type Site, shardOf, splitRowKey } from "./records.ts";
 import { defaultTuning, shardProcess } from "./shard_options.ts";
-import { coordinators, failoverProcess, migrationProcess, type SitePlan, siteChildren } from "./site.ts";
+import {
+  coordinators,
+  failoverProcess,
+  type MirrorPlan,
+  migrationProcess,
+  type SitePlan,
+  siteChildren,
+} from "./site.ts";
 
-export interface SitesOptions extends Pick<SitePlan, "shards" | "prefixes" | "tuning"> {
+export interface SitesOptions
+  extends Pick<SitePlan, "shards" | "prefixes" | "tuning" | "logCompactionBytes"> {
   /** As the stores were opened. Default: `group`. */
   readonly durability?: SitePlan["durability"];
   /** The site that serves at first, and the one that everything moves to. */
@@ -39,6 +47,8 @@ export interface SitesOptions extends Pick<SitePlan, "shards" | "prefixes" | "tu
   readonly logFolder: (site: Site, thread: number) => string;
   /** Log folders of earlier runs on other threads; read, not written. */
   readonly olderLogFolders?: (site: Site, threads: readonly number[]) => readonly string[];
+  /** A second copy of a site's logs. Default: off. */
+  readonly mirror?: (site: Site) => MirrorPlan | undefined;
   /** A named process that stands for the peer's db_store, for the shards of the first site or of both. */
   readonly link?: (site: Site, shard: number) => ChildSpec | undefined;
   /** Behaviours that stand for a shard's own: how a test plants a broken twin. */
@@ -98,6 +108,8 @@ export async function startSites(system: System, options: SitesOptions): Promise
       logFolder: (thread) => options.logFolder(site, thread),
       olderLogFolders: options.olderLogFolders?.(site, threads) ?? [],
       link: linkOf,
+      mirror: options.mirror?.(site),
+      logCompactionBytes: options.logCompactionBytes,
       replaced: options.replaced ?? {},
       tuning: options.tuning ?? {},
     };

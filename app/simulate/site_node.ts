@@ -8,6 +8,7 @@ import { builtInBackends } from "../../actors/backends/index.ts";
 import type { DataAccess, DataAccessOptions } from "../../actors/data_access.ts";
 import type { RowKey, Site } from "../../actors/records.ts";
 import { shardProcess, type Tuning } from "../../actors/shard_options.ts";
+import type { MirrorPlan } from "../../actors/site.ts";
 import { type Sites, type SitesOptions, startSites } from "../../actors/sites.ts";
 import type { ApplyGroup } from "../../actors/store_messages.ts";
 import type { MemoryFiles } from "../../actors/stores/memory.ts";
@@ -57,6 +58,9 @@ export interface SiteNodeOptions {
   readonly skewMs?: (node: string) => number;
   /** Workers of each backend's factories, on each node. */
   readonly workers?: DataAccessOptions;
+  /** By site and node: `TwoSites.nodeOf` finds a mirror on another node whose name begins with `mirror@<node>/`. */
+  readonly mirror?: (site: Site, node: string) => MirrorPlan | undefined;
+  readonly logCompactionBytes?: number;
   /** Broken twins, by the name of what they stand for. */
   readonly replaced?: NonNullable<SitesOptions["replaced"]>;
   readonly replacedCoordinators?: NonNullable<SitesOptions["replacedCoordinators"]>;
@@ -170,6 +174,8 @@ export class SiteNode {
       replaced = {},
       replacedCoordinators = {},
       backends = builtInBackends,
+      mirror = () => undefined,
+      logCompactionBytes,
     } = this.#options;
     const { control, shards, prefixes } = this.#around;
     return {
@@ -189,6 +195,8 @@ export class SiteNode {
         const peer = shardProcess(site === "A" ? "B" : "A", shard, "db_store");
         return child("link", sim_link, { site, peer }, { name: `${site}/${shard}/link` });
       },
+      mirror: (site) => mirror(site, this.name),
+      logCompactionBytes,
       replaced,
       replacedCoordinators,
     };

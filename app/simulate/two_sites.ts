@@ -147,6 +147,7 @@ export class TwoSites implements Surroundings {
 
   nodeOf(name: string): string | undefined {
     const [site = "", place = ""] = name.split("/");
+    if (site.startsWith("mirror@")) return site.slice("mirror@".length);
     if (/^\d+$/.test(place)) return this.placeOf(site, Number(place));
     return place === "db_migration" || place === "db_failover" ? this.#first.name : undefined;
   }

@@ -188,7 +188,9 @@ export class SimulatedDisk {
 
   /** Each synced byte is as likely. */
   #anywhere(under: string): { path: string; offset: number; bit: number } {
-    const files = [...this.#files].filter(([path]) => path.startsWith(`${under}/`)).sort();
+    const files = [...this.#files]
+      .filter(([path]) => path.startsWith(`${under}/`))
+      .sort(([a], [b]) => (a < b ? -1 : 1));
     const total = files.reduce((sum, [, { durable }]) => sum + durable, 0);
     let offset = Math.floor(this.#draw("rot") * total);
     for (const [path, { durable }] of files) {

@@ -179,12 +179,14 @@ class LogSeen {
   }
 
   #readSegment(bytes: Buffer): void {
-    let offset = 8;
-    while (offset + 8 <= bytes.byteLength) {
+    // NANOLOG, the format, a checksum; each frame with 12 bytes before its payload: docs/reference/log-format.md.
+    if (bytes.byteLength >= 12 && bytes[7] !== 2) throw new Error(`a log has format ${bytes[7]}`);
+    let offset = 12;
+    while (offset + 12 <= bytes.byteLength) {
       const length = bytes.readUInt32BE(offset);
-      const end = offset + 8 + length;
+      const end = offset + 12 + length;
       if (length === 0 || end > bytes.byteLength) break;
-      const payload = bytes.subarray(offset + 8, end);
+      const payload = bytes.subarray(offset + 12, end);
       if (crc32c(payload) !== bytes.readUInt32BE(offset + 4)) {
         if (end < bytes.byteLength) this.#damaged++;
         break;

@@ -6,6 +6,7 @@ import { describe, expect, it } from "vitest";
 import { z } from "zod";
 import { backends } from "../../actors/backends/index.ts";
 import { encodeFrame } from "../../actors/log_records.ts";
+import { logFormat } from "../../actors/log_segments.ts";
 import { encodeRow } from "../../actors/stores/row_codec.ts";
 import { fileSchema } from "../../app/config.ts";
 import type { DriverResult, JobSettings, SystemResult } from "../../app/messages.ts";
@@ -111,6 +112,16 @@ describe("data-directory.md", () => {
     expect(parts).toEqual([written, 0, 1, 2, 3, 4, [7, 8]]);
     expect(encodeRow({ version: [1, 2, 3], value: null, expiresAtMs: 0 })[1]).toBe(1);
   });
+});
+
+describe("log-format.md", () => {
+  const text = readFileSync(join(projectRoot, "docs", "reference", "log-format.md"), "utf8");
+
+  it("names the format that this version writes, as does data-directory.md", () => {
+    expect(text).toContain(`the format: ${logFormat} |`);
+    const directory = readFileSync(join(projectRoot, "docs", "reference", "data-directory.md"), "utf8");
+    expect(directory).toContain(`| log segment | eighth byte of the file | ${logFormat} |`);
+  });
 
   it("says how a mark and a clear stand in a log's frame", () => {
     const of = { shard: 5, shardTerm: 6, key: "k", version: [7, 8, 9] } as const;
@@ -119,8 +130,9 @@ describe("data-directory.md", () => {
       { type: "clear", ...of },
     ]);
     const view = new DataView(frame.buffer, frame.byteOffset, frame.byteLength);
-    const payload = frame.subarray(8);
-    expect([view.getUint32(0), view.getUint32(4)]).toEqual([payload.byteLength, crc32c(payload)]);
+    const payload = frame.subarray(12);
+    const header = [view.getUint32(0), view.getUint32(4), view.getUint32(8)];
+    expect(header).toEqual([payload.byteLength, crc32c(payload), crc32c(frame, 0, 8)]);
     expect(decodeStrict(payload)).toEqual([
       [1, 5, 6, "k", 7, 8, 9, 1],
       [2, 5, 6, "k", 7, 8, 9],

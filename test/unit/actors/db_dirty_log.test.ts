@@ -1,8 +1,7 @@
 /** db_dirty_log in the simulator: what it acknowledges survives, and it acknowledges nothing else. */
 
 import { describe, expect, it } from "vitest";
-import { db_dirty_log } from "../../../actors/db_dirty_log.ts";
-import { dataLimits } from "../../../actors/limits.ts";
+import { type DirtyLogOptions, db_dirty_log } from "../../../actors/db_dirty_log.ts";
 import { child, type Disk, NanoError, type Ref } from "../../../src/index.ts";
 import {
   SimulatedDisk,
@@ -23,15 +22,17 @@ interface Started {
 
 const folders = ["logs/1", "logs/2"];
 
-async function supervised(node: SimulatedNode): Promise<void> {
+type More = Pick<DirtyLogOptions, "compactionBytes">;
+
+async function supervised(node: SimulatedNode, more: More = {}): Promise<void> {
   const specs = folders.map((folder) => {
-    const options = { folder, folders, durability: "group" as const };
+    const options: DirtyLogOptions = { folder, folders, durability: "group", ...more };
     return child(folder, db_dirty_log, options, { name: folder });
   });
   await node.system.supervise({ children: specs, intensity: 10 });
 }
 
-async function started(world: World): Promise<Started> {
+async function started(world: World, more: More = {}): Promise<Started> {
   const disk = new SimulatedDisk("d", { next: (site) => world.chance(site) });
   const mounts: Disk[] = [];
   const resources = (thread: SimulatedThread) => {
@@ -39,7 +40,7 @@ async function started(world: World): Promise<Started> {
     return { disk: mounts[0] };
   };
   const node = await world.node("n", { resources });
-  await supervised(node);
+  await supervised(node, more);
   const mounted = (): Disk => {
     const [last] = mounts;
     if (last === undefined) throw new Error("a node has a main thread");
@@ -128,19 +129,58 @@ describe("db_dirty_log", () => {
     });
   });
 
-  it("a full disk is the same: nothing is acknowledged that does not fit", async () => {
+  it("on a full disk it refuses with the cure, lives on, and acknowledges again once there is space", async () => {
     await simulateSeed({ seed: 1 }, async (world) => {
       const of = await started(world);
       await of.log().call.append([mark("before", 1)]);
-      of.disk.faults.bytesMax = 150;
-      await untilRestarted(world, of, async () => {
-        const append = of.log().call.append([mark("k".repeat(100), 1)]);
-        await expect(append).rejects.toMatchObject({ code: "unavailable" });
-        of.disk.faults.bytesMax = Number.POSITIVE_INFINITY;
-      });
+      const process = of.node.process("logs/1");
+      of.disk.faults.bytesMax = 200;
+      const refused = {
+        code: "unavailable",
+        message: expect.stringContaining("the disk of the dirty log logs/1 is full: free space there"),
+      };
+      for (let attempt = 0; attempt < 3; attempt++) {
+        await expect(of.log().call.append([mark("k".repeat(200), 1)])).rejects.toMatchObject(refused);
+      }
+      // What fits is not written behind what did not.
+      await expect(of.log().call.append([mark("small", 1)])).rejects.toMatchObject(refused);
+      of.disk.faults.bytesMax = Number.POSITIVE_INFINITY;
+      await of.log().call.append([mark("after", 1)]);
+      expect(of.node.process("logs/1")).toBe(process);
+      await powerCycle(of);
+      expect(await namesOf(of.log())).toEqual(expect.arrayContaining(["after", "before", "small"]));
+      expect((await of.log().call.statistics()).damaged).toBe(0);
+    });
+  });
+
+  it("starts on a full disk, refuses there, and begins once there is space", async () => {
+    await simulateSeed({ seed: 1 }, async (world) => {
+      const of = await started(world);
+      await of.log().call.append([mark("before", 1)]);
+      of.disk.faults.bytesMax = 0;
+      await powerCycle(of);
+      expect(await namesOf(of.log())).toEqual(["before"]);
+      await expect(of.log().call.append([mark("no", 1)])).rejects.toMatchObject({ code: "unavailable" });
+      of.disk.faults.bytesMax = Number.POSITIVE_INFINITY;
       await of.log().call.append([mark("after", 1)]);
       await powerCycle(of);
-      expect(await namesOf(of.log())).toEqual(["after", "before"]);
+      expect(await namesOf(of.log())).toEqual(expect.arrayContaining(["after", "before"]));
+    });
+  });
+
+  it("without room for a compaction it goes on in the old segments, and compacts when there is", async () => {
+    await simulateSeed({ seed: 1 }, async (world) => {
+      const of = await started(world, { compactionBytes: 3_000 });
+      const name = (i: number) => `${i}${"k".repeat(150)}`;
+      for (let i = 0; i < 15; i++) await of.log().call.append([mark(name(i), 1)]);
+      of.disk.faults.bytesMax = 4_500;
+      for (let i = 15; i < 19; i++) await of.log().call.append([mark(name(i), 1)]);
+      expect((await of.log().call.statistics()).compactions).toBe(0);
+      of.disk.faults.bytesMax = Number.POSITIVE_INFINITY;
+      for (let i = 19; i < 40; i++) await of.log().call.append([mark(name(i), 1), clear(name(i), 1)]);
+      expect((await of.log().call.statistics()).compactions).toBeGreaterThan(0);
+      await powerCycle(of);
+      expect(await namesOf(of.log())).toHaveLength(19);
       expect((await of.log().call.statistics()).damaged).toBe(0);
     });
   });
@@ -184,8 +224,8 @@ describe("db_dirty_log", () => {
       of.disk.wipe("logs/1");
       await of.node.restart();
       const grown = await of.mounted().openAppend("logs/1/0000000001.log", { synced: true });
-      await grown.append(new Uint8Array(dataLimits.logCompactionBytes + 1));
-      await supervised(of.node);
+      await grown.append(new Uint8Array(10_001));
+      await supervised(of.node, { compactionBytes: 10_000 });
       await of.log().call.append([mark("a", 1), mark("b", 1), start(1)]);
       const later = ["c", "d"].map((name) => of.log().call.append([mark(name, 1), clear("a", 1)]));
       await Promise.all(later);

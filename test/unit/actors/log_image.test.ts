@@ -5,7 +5,7 @@ import { describe, expect, it } from "vitest";
 import { LogImage } from "../../../actors/log_image.ts";
 import type { LogRecord } from "../../../actors/log_records.ts";
 import { type DirtyRange, rowKey } from "../../../actors/records.ts";
-import { anyRecord, clear, mark, marked, start } from "./log_rows.ts";
+import { account, anyRecord, clear, mark, marked, start } from "./log_rows.ts";
 
 function imageOf(...records: readonly LogRecord[]): LogImage {
   const image = new LogImage();
@@ -105,14 +105,82 @@ describe("the image of a dirty log", () => {
     const image = new LogImage();
     image.apply(mark("moved", 1, 3, 1));
     image.apply(start(1, 3));
-    image.apply(mark("theirs", 1, 3, 2), { own: false });
-    image.apply(start(2, 3), { own: false });
+    const theirs = { own: false, gaps: 0 };
+    image.apply(mark("theirs", 1, 3, 2), theirs);
+    image.apply(start(2, 3), theirs);
     expect(marked(image, 3)).toEqual(["theirs"]);
     expect([...image.records()]).toEqual([]);
     const back = [mark("theirs", 1, 3, 4), start(4, 3)];
     for (const record of back) image.apply(record);
-    expect([...image.records()]).toEqual(back);
+    expect([...image.records()]).toEqual([account(4, 3), ...back]);
   });
+
+  it("keeps what this log wrote of a shard beside another log's account: its next account begins so", () => {
+    const image = new LogImage();
+    image.apply(start(2, 3), { own: false, gaps: 0 });
+    image.apply(mark("older", 1, 3, 2), { own: false, gaps: 0 });
+    image.apply(mark("ours", 1, 3, 4));
+    expect([...image.records()]).toEqual([mark("ours", 1, 3, 4)]);
+  });
+});
+
+describe("a gap in a log", () => {
+  /** What is known of shard 0 when its log has a gap before the record with this index. */
+  function termWithGap(at: number, records: readonly LogRecord[]): number {
+    const image = new LogImage();
+    records.forEach((record, i) => {
+      if (i === at) image.own.gaps++;
+      image.apply(record);
+    });
+    if (at === records.length) image.own.gaps++;
+    expect(image.suspects()).toEqual(image.recover(0).shardTerm === 0 ? [0] : []);
+    return image.recover(0).shardTerm;
+  }
+
+  it("makes a shard suspect if it lies behind the begin of its last account, and means nothing before that", () => {
+    const records = [mark("a", 1), account(1), mark("a", 1), start(1), clear("a", 1), mark("b", 2)];
+    const terms = records.concat(start(9, 9)).map((_, at) => termWithGap(at, records));
+    expect(terms).toEqual([1, 1, 0, 0, 0, 0, 0]);
+  });
+
+  it("is healed by a whole new account, and not by one that it lies in", () => {
+    const records = [account(1), start(1), mark("a", 1), account(2), mark("a", 1, 0, 2), start(2)];
+    expect([2, 3, 4, 5, 6].map((at) => termWithGap(at, records))).toEqual([2, 2, 0, 0, 0]);
+  });
+
+  it("makes a shard suspect whose account says not where it begins", () => {
+    expect([0, 1, 2].map((at) => termWithGap(at, [mark("a", 1), start(1)]))).toEqual([0, 0, 0]);
+  });
+
+  it("is no secret of a compacted log: a suspect shard has no term there either", () => {
+    const image = new LogImage();
+    for (const record of [account(1), mark("a", 1), start(1)]) image.apply(record);
+    image.own.gaps++;
+    const compacted = new LogImage();
+    for (const record of image.records()) compacted.apply(record);
+    expect([compacted.recover(0).shardTerm, marked(compacted)]).toEqual([0, ["a"]]);
+  });
+
+  it("in one log says nothing of a shard whose account is in another", () => {
+    const image = new LogImage();
+    const other = { own: false, gaps: 0 };
+    for (const record of [account(3), mark("a", 1, 0, 3), start(3)]) image.apply(record, other);
+    image.own.gaps++;
+    expect(image.recover(0).shardTerm).toBe(3);
+    other.gaps++;
+    expect(image.recover(0).shardTerm).toBe(0);
+  });
+});
+
+it("a shard's copy from a mirror takes the place of what was known, and is this log's", () => {
+  const mirror = new LogImage();
+  for (const record of [account(5), mark("a", 1, 0, 5), start(5)]) mirror.apply(record);
+  const image = new LogImage();
+  for (const record of [mark("b", 1), start(1)]) image.apply(record);
+  image.own.gaps++;
+  image.replace(0, mirror.recover(0));
+  expect([image.recover(0).shardTerm, marked(image)]).toEqual([5, ["a"]]);
+  expect([...image.records()]).toEqual([account(5), mark("a", 1, 0, 5), start(5)]);
 });
 
 function sorted(image: LogImage, shard: number): unknown {

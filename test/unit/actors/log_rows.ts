@@ -24,6 +24,11 @@ export function clear(name: string, n: number, shard = 0, shardTerm = 1): LogRec
   return { type: "clear", shard, shardTerm, key: rowKey("things", name), version: [1, shardTerm, n] };
 }
 
+/** A new account begins. */
+export function account(shardTerm: number, shard = 0): LogRecord {
+  return { type: "account", shard, shardTerm };
+}
+
 export function start(shardTerm: number, shard = 0): LogRecord {
   return { type: "start", shard, shardTerm };
 }
@@ -59,14 +64,14 @@ export async function onDisk<T>(seed: number, scenario: (of: LogWorld) => Promis
 }
 
 export function writer(disk: Disk): Promise<SegmentWriter> {
-  return SegmentWriter.open({ disk, folder, synced: true }, 0);
+  return SegmentWriter.open({ disk, folder, synced: true });
 }
 
 /** What a start after a crash finds. */
 export async function recovered(disk: Disk): Promise<{ image: LogImage; damaged: number; bytes: number }> {
   const image = new LogImage();
-  const read = await readFolder(disk, folder, image, { own: true });
-  return { image, ...read };
+  const { damage, bytes } = await readFolder(disk, folder, image, { own: true });
+  return { image, damaged: damage.length, bytes };
 }
 
 const version: fc.Arbitrary<Version> = fc.tuple(fc.nat(), fc.nat(), fc.nat());
@@ -91,6 +96,7 @@ function recordOf<Type extends LogRecord["type"], Rest>(
 
 /** Any record of a log. */
 export const anyRecord: fc.Arbitrary<LogRecord> = fc.oneof(
+  recordOf("account", {}),
   recordOf("start", {}),
   recordOf("mark", { key, version, owner: fc.constantFrom<MarkOwner>("queuer", "replay", "perror") }),
   recordOf("clear", { key, version }),

@@ -4,6 +4,7 @@ import { describe, expect, it } from "vitest";
 import { LogImage } from "../../../actors/log_image.ts";
 import { encodeFrame } from "../../../actors/log_records.ts";
 import { readFolder } from "../../../actors/log_segments.ts";
+import { crc32c } from "../../../src/index.ts";
 import { clear, folder, type LogWorld, mark, marked, onDisk, recovered, writer } from "./log_rows.ts";
 
 /** The first segment's bytes, as some other hand leaves them. */
@@ -28,6 +29,14 @@ async function threeFrames({ disk }: LogWorld): Promise<{ readonly frameBytes: n
 function withByte(bytes: Uint8Array, offset: number, change: number): Uint8Array {
   const changed = bytes.slice();
   changed[offset] = (changed[offset] ?? 0) ^ change;
+  return changed;
+}
+
+/** The same frames under the header of another format. */
+function withHeader(bytes: Uint8Array, format: number): Uint8Array {
+  const changed = bytes.slice();
+  changed[7] = format;
+  new DataView(changed.buffer).setUint32(8, crc32c(changed, 0, 8));
   return changed;
 }
 
@@ -84,30 +93,42 @@ describe("the segments of a dirty log", () => {
       await rewrite(of, (bytes) => bytes.slice(0, -3));
       const before = of.simulated.read(`${folder}/0000000001.log`);
       const image = new LogImage();
-      const { damaged } = await readFolder(of.disk, folder, image, { own: false });
-      expect([marked(image), damaged]).toEqual([["a", "b"], 0]);
+      const { damage } = await readFolder(of.disk, folder, image, { own: false });
+      expect([marked(image), damage]).toEqual([["a", "b"], []]);
       expect(of.simulated.read(`${folder}/0000000001.log`)).toEqual(before);
     });
   });
 
-  it("any damaged byte before the last frame is counted, and the frames behind it are read", async () => {
+  it("any damaged byte is counted, in header and last frame too, and all other frames are read", async () => {
     await onDisk(1, async (of) => {
       const { frameBytes } = await threeFrames(of);
       const whole = of.simulated.read(`${folder}/0000000001.log`);
-      const second = whole.byteLength - 2 * frameBytes;
-      for (let offset = second; offset < second + frameBytes; offset++) {
+      const headerBytes = whole.byteLength - 3 * frameBytes;
+      for (let offset = 0; offset < whole.byteLength; offset++) {
+        const hit = Math.floor((offset - headerBytes) / frameBytes);
+        const left = ["a", "b", "c"].filter((_, frame) => frame !== hit);
         for (const change of [0x01, 0x80, 0xff]) {
           await rewrite(of, () => withByte(whole, offset, change));
           const { image, damaged } = await recovered(of.disk);
-          expect({ offset, change, marked: marked(image), damaged }).toEqual({
-            offset,
-            change,
-            marked: ["a", "c"],
-            damaged: 1,
-          });
+          const expected = { offset, change, marked: left, damaged: 1 };
+          expect({ offset, change, marked: marked(image), damaged }).toEqual(expected);
         }
       }
       expect(of.simulated.read(`${folder}/0000000001.log`).byteLength).toBe(whole.byteLength);
+    });
+  });
+
+  it("a segment that is missing between two others, or can't be read, is damage", async () => {
+    await onDisk(1, async (of) => {
+      for (const name of ["a", "b", "c"]) await (await writer(of.disk)).commit([mark(name, 1)]);
+      of.simulated.faults.unreadable.add(`${folder}/0000000002.log`);
+      const unreadable = await recovered(of.disk);
+      expect([marked(unreadable.image), unreadable.damaged]).toEqual([["a", "c"], 1]);
+      await of.disk.remove(`${folder}/0000000002.log`);
+      const missing = await recovered(of.disk);
+      expect([marked(missing.image), missing.damaged]).toEqual([["a", "c"], 1]);
+      await of.disk.remove(`${folder}/0000000001.log`);
+      expect((await recovered(of.disk)).damaged).toBe(0);
     });
   });
 
@@ -134,21 +155,31 @@ describe("the segments of a dirty log", () => {
     });
   });
 
-  it("a newer format is refused with its cure, and nothing is changed", async () => {
+  it.each([1, 3, 200])(
+    "format %i is refused by name, with its cure, and nothing is changed",
+    async (found) => {
+      await onDisk(1, async (of) => {
+        await threeFrames(of);
+        await rewrite(of, (bytes) => withHeader(bytes, found).slice(0, -3));
+        const before = of.simulated.read(`${folder}/0000000001.log`);
+        await expect(recovered(of.disk)).rejects.toMatchObject({
+          code: "config",
+          message: expect.stringContaining(`format ${found} of the dirty log, this version reads 2`),
+          details: { field: "data", cure: expect.stringContaining("version"), found, known: 2 },
+        });
+        expect(of.simulated.list(folder)).toEqual(["0000000001.log"]);
+        expect(of.simulated.read(`${folder}/0000000001.log`)).toEqual(before);
+      });
+    },
+  );
+
+  it("a record of a type that is not known is refused, and so is what is no log", async () => {
     await onDisk(1, async (of) => {
-      await threeFrames(of);
-      const versionByte = 7;
-      await rewrite(of, (bytes) => withByte(bytes, versionByte, 0x02).slice(0, -3));
-      const before = of.simulated.read(`${folder}/0000000001.log`);
-      const refused = {
-        code: "config",
-        details: { field: "data", cure: expect.stringContaining("version") },
-      };
+      await (await writer(of.disk)).commit([{ ...mark("a", 1), type: "omen" } as never]);
+      const refused = { code: "config", message: expect.stringContaining("omen") };
       await expect(recovered(of.disk)).rejects.toMatchObject(refused);
       await rewrite(of, () => new TextEncoder().encode("something else altogether"));
       await expect(recovered(of.disk)).rejects.toMatchObject({ code: "config" });
-      await rewrite(of, () => before);
-      expect(of.simulated.list(folder)).toEqual(["0000000001.log"]);
     });
   });
 

@@ -1,0 +1,33 @@
+/** A shard's ledger as its log has it. Pure. */
+
+import type { CohortFinder } from "./cohorts.ts";
+import { Ledger } from "./ledger.ts";
+import type { RecoveredShard } from "./log_image.ts";
+import { type CohortId, splitRowKey } from "./records.ts";
+
+interface RecoveryOptions {
+  readonly bytesMax: number;
+  readonly cohortOf: CohortFinder;
+  readonly nowMs: number;
+}
+
+/**
+ * What was the queuer's is replay's now. `unfit`: cohorts whose marks did not all fit, because they were fewer bytes
+ * when they were made, or more were allowed: a range over each has to take their place.
+ */
+export function recoveredLedger(
+  { marks, ranges }: Pick<RecoveredShard, "marks" | "ranges">,
+  { bytesMax, cohortOf, nowMs }: RecoveryOptions,
+): { readonly ledger: Ledger; readonly unfit: Set<CohortId> } {
+  const ledger = new Ledger(bytesMax);
+  const unfit = new Set<CohortId>();
+  for (const { key, version, owner } of marks) {
+    const { backend, key: plain } = splitRowKey(key);
+    const cohort = cohortOf(backend, plain);
+    // db_perror's are few, and no range remembers them.
+    if (owner !== "perror" && !ledger.fits(key)) unfit.add(cohort);
+    else ledger.suspect(key, cohort, version, owner === "perror" ? "perror" : "replay", nowMs);
+  }
+  for (const range of ranges) ledger.setRange(range);
+  return { ledger, unfit };
+}
