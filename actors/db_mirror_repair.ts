@@ -1,9 +1,11 @@
 /**
  * db_mirror_repair: what follows when the mirror of a log was left behind (`degrade`) and is current again. Opens a
- * range over each of the log's shards, and only then lets control forget that the mirror was stale: the failover gate
- * stays closed until the range has been repaired.
+ * range over each of the log's shards, and only then lets control forget that the mirror was stale.
  *
  * State: none that matters; what is to be done stands in control. Messages: none, it looks by itself.
+ *
+ * Always true: from the moment at which a mirror is left behind until its shard's range is repaired, the failover gate
+ * is closed by one or the other.
  */
 
 import { genServer, type Piped, type Ref, type Self } from "../src/index.ts";
