@@ -123,6 +123,12 @@ export class SiteNode {
     return this.#sites;
   }
 
+  /** Ends as it should, every tree in reverse order; whoever still waits for an answer gets none. */
+  async stop(): Promise<void> {
+    await this.#node?.system.stop();
+    this.crash({ powerLoss: false });
+  }
+
   crash(options: { readonly powerLoss: boolean }): void {
     this.#node?.crash();
     for (const reject of this.#waiting) reject(new NanoError("crashed", `node ${this.name} died`));

@@ -163,6 +163,11 @@ export class TwoSites implements Surroundings {
     for (const node of this.nodes) node.crash(options);
   }
 
+  /** Every node ends as it should. */
+  async stop(): Promise<void> {
+    await Promise.all(this.nodes.map((node) => node.stop()));
+  }
+
   /** Every node that is down starts again. */
   async restart(): Promise<void> {
     await Promise.all(this.nodes.map((node) => node.restart()));

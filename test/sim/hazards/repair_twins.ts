@@ -4,18 +4,21 @@
  */
 
 import { type Admission, db_dirty_keys } from "../../../actors/db_dirty_keys.ts";
+import type { db_dirty_log } from "../../../actors/db_dirty_log.ts";
+import { db_perror } from "../../../actors/db_perror.ts";
 import { db_queuer } from "../../../actors/db_queuer.ts";
 import { db_replay } from "../../../actors/db_replay.ts";
 import { db_store } from "../../../actors/db_store.ts";
-import type { Ledger } from "../../../actors/ledger.ts";
+import { Ledger } from "../../../actors/ledger.ts";
 import type { PeerSender, Sent } from "../../../actors/peer_sender.ts";
-import type { Row } from "../../../actors/records.ts";
+import type { CohortId, Row, RowKey, Version } from "../../../actors/records.ts";
 import type { ShardOptions } from "../../../actors/shard_options.ts";
 import type { Store } from "../../../actors/stores/contract.ts";
-import { type Definition, type From, genServer, type Self } from "../../../src/index.ts";
+import { type Definition, type From, genServer, type Ref, type Self } from "../../../src/index.ts";
 import type { Callbacks } from "./late_messages.ts";
 
 const ledger: Callbacks<typeof db_dirty_keys> = db_dirty_keys.callbacks;
+const perror: Callbacks<typeof db_perror> = db_perror.callbacks;
 const queuer: Callbacks<typeof db_queuer> = db_queuer.callbacks;
 const replay: Callbacks<typeof db_replay> = db_replay.callbacks;
 const store: Callbacks<typeof db_store> = db_store.callbacks;
@@ -104,4 +107,58 @@ export const wholesale_queuer: Definition<ShardOptions> = genServer(import.meta.
 export const wholesale_replay: Definition<ShardOptions> = genServer(import.meta.url, "wholesale_replay", {
   ...(replay as Callbacks<Definition>),
   init: async (options: ShardOptions, self: Self) => withSender(await replay.init(options, self), wholesale),
+});
+
+// --- backoff and db_perror ---------------------------------------------------------------------------------------
+
+const stubbornPauseMs = 10;
+
+/** Sends a batch again and again until no row of it is rejected. */
+export const stubborn_replay: Definition<ShardOptions> = genServer(import.meta.url, "stubborn_replay", {
+  ...(replay as Callbacks<Definition>),
+  init: async (options: ShardOptions, self: Self) =>
+    withSender(await replay.init(options, self), (send) => async (batch) => {
+      let sent = await send(batch);
+      while (sent.some(({ outcome }) => outcome.status === "rejected")) {
+        await self.sleep(stubbornPauseMs);
+        sent = await send(batch);
+      }
+      return sent;
+    }),
+});
+
+/** What db_perror owns, it owns for ever, whatever is written and whoever starts. */
+class StickyLedger extends Ledger {
+  override admit(key: RowKey, cohort: CohortId, version: Version, nowMs: number): void {
+    const owner = this.owner(key);
+    super.admit(key, cohort, version, nowMs);
+    if (owner === "perror") this.own(key, owner);
+  }
+}
+
+export const sticky_ledger: Definition<ShardOptions> = genServer(import.meta.url, "sticky_ledger", {
+  ...(ledger as Callbacks<Definition>),
+  init: async (options: ShardOptions, self) => {
+    const state: { readonly ledger: Ledger; readonly log: Ref<typeof db_dirty_log> } = await ledger.init(
+      options,
+      self,
+    );
+    const { perror: entries } = await state.log.call.recover({ shard: options.shard });
+    const owned = new Set(entries.map(({ key }) => key));
+    const sticky = new StickyLedger(options.tuning.ledgerBytesMax);
+    for (const { key, cohort, version, owner, sinceMs } of state.ledger.marks()) {
+      sticky.suspect(key, cohort, version, owned.has(key) ? "perror" : owner, sinceMs);
+    }
+    for (const range of state.ledger.ranges()) sticky.setRange(range);
+    return { ...state, ledger: sticky };
+  },
+});
+
+/** Keeps its entries in memory only. */
+export const volatile_perror: Definition<ShardOptions> = genServer(import.meta.url, "volatile_perror", {
+  ...(perror as Callbacks<Definition>),
+  init: async (options: ShardOptions, self) => ({
+    ...(await perror.init(options, self)),
+    log: { call: { append: async () => undefined }, cast: { note: () => undefined } },
+  }),
 });
