@@ -87,9 +87,10 @@ export class Timeline {
     try {
       for (;;) {
         await macrotask.turn();
+        // What a watcher set off has to run, too, before the next event; the last one may end itself by that.
+        const isWatched = this.#watchers.size > 0;
         for (const watch of this.#watchers) watch();
-        // What a watcher set off has to run, too, before the next event.
-        if (this.#watchers.size > 0) await macrotask.turn();
+        if (isWatched) await macrotask.turn();
         if (ended()) return;
         const event = this.#queue.pop();
         if (event === undefined) this.#rest();

@@ -36,6 +36,20 @@ describe("the simulation kernel", () => {
     expect(report.result).toEqual({ value: 5, atMs: 3_600_000 });
   });
 
+  it("goes on with a scenario in the instant in which what it waits for holds", async () => {
+    const { result } = await simulateSeed({ seed: 1 }, async (world) => {
+      const { ref } = await startCounter(world);
+      const added = ref.call.add(1);
+      await world.eventually("an event has happened", () => true, 1_000);
+      const heldMs = world.nowMs;
+      // Nothing but the call's deadline is left to happen.
+      await added;
+      await world.eventually("another one has", () => true, 1_000);
+      return [heldMs, world.nowMs];
+    });
+    expect(result).toEqual([0, 0]);
+  });
+
   it.each(["fifo", "random"] as const)("gives equal hashes for equal seeds, %s order", async (order) => {
     const [first, second, other] = [
       await simulateSeed({ seed: 7, order }, busy),
