@@ -204,12 +204,15 @@ export class TwoSites implements Surroundings {
     return this.#first.access(backend, options);
   }
 
-  /** Writes, or deletes with null; remembers how it ended. True if it was acknowledged; a node that is down refuses. */
-  write(key: string, value: string | null, timeoutMs = 5_000): Promise<boolean> {
+  /**
+   * Writes, or deletes with null, from the first node or another; remembers how it ended. True if it was acknowledged; a
+   * node that is down refuses.
+   */
+  write(key: string, value: string | null, timeoutMs = 5_000, node = this.#first): Promise<boolean> {
     return this.#acknowledged.write(key, value, async () => {
-      const { call } = await this.access(devicePlatform);
+      const { call } = await node.access(devicePlatform);
       const bytes = new TextEncoder().encode(value ?? "");
-      await this.alive(
+      await node.alive(
         value === null ? call.delete({ key }, { timeoutMs }) : call.put({ key, value: bytes }, { timeoutMs }),
       );
     });
