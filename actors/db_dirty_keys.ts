@@ -367,11 +367,8 @@ export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
     held: (state): RowKey[] => [...state.held.keys()],
 
     /** The keys that db_perror owns, for its restart. */
-    quarantined: (state): RowKey[] => {
-      const keys: RowKey[] = [];
-      for (const { key, owner } of state.ledger.marks()) if (owner === "perror") keys.push(key);
-      return keys;
-    },
+    quarantined: (state): RowKey[] =>
+      [...state.ledger.marks()].filter(({ owner }) => owner === "perror").map(({ key }) => key),
   },
 
   cast: {

@@ -4,8 +4,8 @@
  *
  * State: which site serves each cohort at which term, as far as it has heard. Messages: run.
  *
- * Always true: an operation is sent again only when nothing of it was done (moved, blocked, nobody there); an unknown
- * outcome is the caller's to know, as `crashed` or `timeout`.
+ * Always true: an operation is sent again only when nothing of it was done (moved, blocked, nobody there), or when it
+ * is a read; a write's unknown outcome is the caller's to know, as `crashed` or `timeout`.
  */
 
 import { type From, genServer, hasCode, NanoError, type Ref, type Self } from "../src/index.ts";
@@ -71,9 +71,7 @@ export const db_module = genServer(import.meta.url, "db_module", {
     run: (state, { operation, message }: ModuleRequest, from: From<unknown>): Promise<unknown> => {
       const plan = planOf(state.backend, operation, message);
       if (plan.type === "lookup") return lookup(state, plan);
-      return followed(state, state.cohortOf(state.backend.name, plan.key), from.deadlineMs, (site) =>
-        ask(state, site, plan),
-      );
+      return followed(state, plan, from.deadlineMs);
     },
   },
 });
@@ -123,23 +121,21 @@ async function ask(state: State, site: Site, plan: KeyedPlan): Promise<unknown> 
   }
 }
 
-/** Asks the site that serves the cohort, following `moved`, waiting out a block, until the caller's deadline. */
-async function followed(
-  state: State,
-  cohort: CohortId,
-  deadlineMs: number,
-  attempt: (site: Site) => Promise<unknown>,
-): Promise<unknown> {
+/** Asks the site that serves the key, following `moved`, waiting out a block, until the caller's deadline. */
+async function followed(state: State, plan: KeyedPlan, deadlineMs: number): Promise<unknown> {
+  const cohort = state.cohortOf(state.backend.name, plan.key);
+  const isRead = plan.type === "get" || plan.type === "scan";
   for (;;) {
     try {
-      return await attempt(state.served.get(cohort)?.site ?? state.options.sites[0]);
+      return await ask(state, state.served.get(cohort)?.site ?? state.options.sites[0], plan);
     } catch (error) {
       if (!(error instanceof NanoError)) throw error;
       const now = state.self.clock.now();
       const late = deadlineMs > 0 && now + dataLimits.retryPauseMs > deadlineMs;
       if (late) throw error;
       if (hasCode(error, "moved") && learn(state, cohort, error)) continue;
-      if (hasCode(error, "moved") || nothingDone(error)) {
+      // A read changes nothing, however it ended: the shard's next life answers it.
+      if (hasCode(error, "moved") || nothingDone(error) || (isRead && hasCode(error, "crashed"))) {
         await state.self.sleep(dataLimits.blockedPauseMs);
       } else throw error;
     }

@@ -13,8 +13,7 @@ import { db_dirty_keys } from "./db_dirty_keys.ts";
 import { db_dirty_log } from "./db_dirty_log.ts";
 import { dataLimits } from "./limits.ts";
 import { ShardRecords } from "./log_records.ts";
-import type { RowKey, Version } from "./records.ts";
-import { splitRowKey } from "./records.ts";
+import { type RowKey, splitRowKey, type Version, versionZero } from "./records.ts";
 import { type ShardOptions, shardProcess } from "./shard_options.ts";
 
 export interface PerrorEntry {
@@ -42,11 +41,15 @@ export const db_perror = genServer(import.meta.url, "db_perror", {
     const log = self.ref(db_dirty_log, options.log);
     const ledger = self.ref(db_dirty_keys, shardProcess(options.site, options.shard, "db_dirty_keys"));
     const { perror, shardTerm } = await log.call.recover({ shard: options.shard });
-    const quarantined = new Set(await ledger.call.quarantined());
     const entries = new Map<RowKey, PerrorEntry>();
+    const now = self.clock.now();
+    // A mismatch is marked before its entry is logged: a crash between the two leaves a key that somebody must find.
+    for (const key of await ledger.call.quarantined()) {
+      entries.set(key, { key, version: versionZero, reason: "mismatch", attempts: 0, firstAtMs: now });
+    }
     // An entry whose mark has gone healed just before the crash.
     for (const { key, version, reason, attempts, firstAtMs } of perror) {
-      if (quarantined.has(key)) entries.set(key, { key, version, reason, attempts, firstAtMs });
+      if (entries.has(key)) entries.set(key, { key, version, reason, attempts, firstAtMs });
     }
     return { self, options, log, ledger, entries, records: new ShardRecords(options.shard, shardTerm) };
   },

@@ -47,17 +47,20 @@ export const db_queuer = genServer(import.meta.url, "db_queuer", {
     const named = (process: "db_dirty_keys" | "db_replay" | "db_perror") =>
       shardProcess(options.site, options.shard, process);
     const ledger = self.ref(db_dirty_keys, named("db_dirty_keys"));
+    const replay = self.ref(db_replay, named("db_replay"));
     await ledger.call.disown("queuer");
+    // The breaker tells its changes only; one that follows this answer is on its way here.
+    const { breaker } = await replay.call.statistics();
     return {
       self,
       options,
       ledger,
-      replay: self.ref(db_replay, named("db_replay")),
+      replay,
       perror: self.ref(db_perror, named("db_perror")),
       sender: new PeerSender(self, options),
       waiting: new Set(),
       inFlight: 0,
-      breakerOpen: false,
+      breakerOpen: breaker !== "closed",
       sent: 0,
       discarded: 0,
     };

@@ -16,6 +16,7 @@ import {
   type From,
   genServer,
   Heap,
+  hasCode,
   NanoError,
   noReply,
   type Piped,
@@ -25,7 +26,7 @@ import {
 } from "../src/index.ts";
 import { Breaker } from "./breaker.ts";
 import { db_dirty_keys, type TakenWithGrants } from "./db_dirty_keys.ts";
-import { db_perror } from "./db_perror.ts";
+import { db_perror, type PerrorEntry } from "./db_perror.ts";
 import type { Outcome, Taken } from "./ledger.ts";
 import { dataLimits } from "./limits.ts";
 import { PeerSender, type Sent } from "./peer_sender.ts";
@@ -43,6 +44,9 @@ export interface ReplayStatistics {
   readonly probes: number;
 }
 
+/** What goes to db_perror. */
+type Poison = Omit<PerrorEntry, "firstAtMs">;
+
 interface Backoff {
   attempts: number;
   rejections: number;
@@ -58,7 +62,7 @@ interface State {
   readonly repairs: TokenBucket;
   readonly crawl: TokenBucket;
   readonly backoffs: Map<RowKey, Backoff>;
-  /** Keys whose backoff runs, by when it ends. */
+  /** Keys whose backoff runs, by when it ends: monotonic ms, for a wall clock may jump. */
   readonly parked: Heap<RowKey>;
   wakeAtMs: number;
   asking: boolean;
@@ -161,7 +165,7 @@ export const db_replay = genServer(import.meta.url, "db_replay", {
     /** Some backoffs ended. */
     unpark: (state) => {
       state.wakeAtMs = Number.POSITIVE_INFINITY;
-      const now = state.self.clock.now();
+      const now = state.self.clock.monotonicMs();
       const due: RowKey[] = [];
       for (let at = state.parked.first; at !== undefined && at <= now; at = state.parked.first) {
         const key = state.parked.pop();
@@ -264,7 +268,7 @@ function tellBreaker(state: State, open: boolean): void {
 async function settle(state: State, sent: readonly Sent[]): Promise<void> {
   const results: { taken: Taken; outcome: Outcome }[] = [];
   const amend: RowKey[] = [];
-  const poison: { key: RowKey; version: Taken["version"]; reason: string; attempts: number }[] = [];
+  const poison: Poison[] = [];
   let unanswered = 0;
   for (const { taken, outcome } of sent) {
     switch (outcome.status) {
@@ -299,15 +303,29 @@ async function settle(state: State, sent: readonly Sent[]): Promise<void> {
     const renew: RenewMessage = { type: "renew", keys: amend };
     state.self.send(shardProcess(state.options.site, state.options.shard, "db_switch"), renew);
   }
-  if (poison.length > 0) {
-    for (const { key } of poison) state.backoffs.delete(key);
-    await state.perror.call.quarantine(poison);
+  if (poison.length > 0 && !(await hasQuarantined(state, poison))) {
+    const kept = new Set(poison.map(({ key }) => key));
+    for (const result of results) if (kept.has(result.taken.key)) result.outcome = "parked";
+    for (const key of kept) park(state, key, backOff(state, key));
   }
   const { cleared } = await state.ledger.call.release(results);
   const healed = cleared.filter((each) => each.healed).map(({ key }) => key);
   if (healed.length > 0) state.perror.cast.left(healed);
   state.inFlight--;
   pump(state);
+}
+
+/** False if db_perror is full: replay keeps the keys then, at the pace of their backoff. */
+async function hasQuarantined(state: State, poison: readonly Poison[]): Promise<boolean> {
+  try {
+    await state.perror.call.quarantine(poison);
+  } catch (error) {
+    if (!hasCode(error, "overloaded")) throw error;
+    state.self.log.error({ keys: poison.length }, (error as NanoError).message);
+    return false;
+  }
+  for (const { key } of poison) state.backoffs.delete(key);
+  return true;
 }
 
 function backOff(state: State, key: RowKey): Backoff {
@@ -325,7 +343,7 @@ function park(state: State, key: RowKey, { attempts }: Backoff): void {
   const { backoffMinMs, backoffMaxMs } = state.options.tuning;
   const ceiling = Math.min(backoffMaxMs, backoffMinMs * 2 ** Math.min(attempts, 30));
   const delayMs = Math.max(1, state.self.random.next("db_replay.backoff") * ceiling);
-  state.parked.push(state.self.clock.now() + delayMs, key);
+  state.parked.push(state.self.clock.monotonicMs() + delayMs, key);
   wakeForParked(state);
 }
 
@@ -333,7 +351,7 @@ function wakeForParked(state: State): void {
   const first = state.parked.first;
   if (first === undefined || first >= state.wakeAtMs) return;
   state.wakeAtMs = first;
-  state.self.castAfter(Math.max(0, first - state.self.clock.now()), "unpark");
+  state.self.castAfter(Math.max(0, first - state.self.clock.monotonicMs()), "unpark");
 }
 
 /** A ready key goes first. With none, only the crawler can find out that the peer is back. */

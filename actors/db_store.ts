@@ -88,12 +88,15 @@ export const db_store = genServer(import.meta.url, "db_store", {
     },
 
     /** Reads for a client whose request db_switch let pass; answers the client itself. */
-    readFor: (state, { keys, from }: { keys: readonly RowKey[]; from: From<(LiveRow | undefined)[]> }) => {
-      const now = state.self.clock.now();
+    readFor: (
+      state,
+      { keys, from, decidedAtMs }: Judged & { keys: readonly RowKey[]; from: From<(LiveRow | undefined)[]> },
+    ) => {
+      const now = Math.max(state.self.clock.now(), decidedAtMs);
       const shown = state.store.get(keys).then((rows) => rows.map((row) => liveRow(row, now)));
       answer(state, from, shown);
     },
-    scanFor: (state, { from, ...request }: RangeRequest & { readonly from: From<LiveRow[]> }) => {
+    scanFor: (state, { from, ...request }: Judged & RangeRequest & { readonly from: From<LiveRow[]> }) => {
       answer(state, from, liveRows(state, request));
     },
   },
@@ -110,6 +113,11 @@ interface RangeRequest {
   readonly limit: number;
 }
 
+/** What has expired is judged by the later of the own clock and this, ms since 1970: the side that left may be ahead. */
+interface Judged {
+  readonly decidedAtMs: number;
+}
+
 /** Answers when the store has: other requests go on meanwhile, in the store's order. */
 function answer<T>({ self }: State, from: From<T>, result: Promise<T>) {
   result.then(
@@ -120,8 +128,11 @@ function answer<T>({ self }: State, from: From<T>, result: Promise<T>) {
 }
 
 /** Up to `limit` rows that are shown, however many are not between them. */
-async function liveRows({ self, store }: State, { range, limit }: RangeRequest): Promise<LiveRow[]> {
-  const now = self.clock.now();
+async function liveRows(
+  { self, store }: State,
+  { range, limit, decidedAtMs }: RangeRequest & Judged,
+): Promise<LiveRow[]> {
+  const now = Math.max(self.clock.now(), decidedAtMs);
   const live: LiveRow[] = [];
   for (let from = range.from; ; ) {
     const rows = await store.scan({ from, to: range.to }, limit);

@@ -150,16 +150,16 @@ export const db_switch = genServer(import.meta.url, "db_switch", {
     },
 
     get: (state, { cohort, keys }: GetRequest, from: From<(LiveRow | undefined)[]>) => {
-      serving(state).reading(cohort);
+      const { decidedAtMs } = serving(state).reading(cohort);
       for (const key of keys) refuseHeld(state, key);
-      state.store.cast.readFor({ keys, from });
+      state.store.cast.readFor({ keys, from, decidedAtMs });
       return noReply;
     },
 
     scan: (state, { cohort, range, limit }: ScanRequest, from: From<LiveRow[]>) => {
-      serving(state).reading(cohort);
+      const { decidedAtMs } = serving(state).reading(cohort);
       refuseHeldIn(state, range);
-      state.store.cast.scanFor({ range, limit, from });
+      state.store.cast.scanFor({ range, limit, from, decidedAtMs });
       return noReply;
     },
 

@@ -1,6 +1,7 @@
 /**
  * The calls of one thread that wait for an answer: reference -> how to settle it. Deadlines lie in coarse buckets
- * behind a single timer, because a timer for each call costs three times the call (bench/runtime).
+ * behind a single timer, because a timer for each call costs three times the call (bench/runtime). A bucket is one of
+ * monotonic time: a wall clock that jumps back must not make anybody wait.
  */
 
 import { fromErrorData, NanoError } from "../base/errors.ts";
@@ -42,11 +43,11 @@ export class PendingCalls {
     return this.#calls.size;
   }
 
-  /** Remembers a call until `settle`, `fail` or `deadlineMs` (0: never). Returns its reference. */
+  /** Remembers a call until `settle`, `fail` or `deadlineMs` (wall-clock; 0: never). Returns its reference. */
   open(call: PendingCall, deadlineMs: number): number {
     const ref = this.#nextRef++;
     this.#calls.set(ref, call);
-    if (deadlineMs > 0) this.#schedule(ref, deadlineMs);
+    if (deadlineMs > 0) this.#schedule(ref, this.#clock.monotonicMs() + deadlineMs - this.#clock.now());
     return ref;
   }
 
@@ -94,8 +95,8 @@ export class PendingCalls {
     this.#buckets.clear();
   }
 
-  #schedule(ref: number, deadlineMs: number): void {
-    const bucket = Math.ceil(deadlineMs / coreLimits.deadlineBucketMs);
+  #schedule(ref: number, dueMs: number): void {
+    const bucket = Math.ceil(dueMs / coreLimits.deadlineBucketMs);
     const refs = this.#buckets.get(bucket);
     if (refs === undefined) this.#buckets.set(bucket, [ref]);
     else refs.push(ref);
@@ -105,14 +106,14 @@ export class PendingCalls {
   #arm(bucket: number): void {
     if (this.#timer !== undefined) this.#clock.clearTimer(this.#timer);
     this.#timerBucket = bucket;
-    const delayMs = Math.max(0, bucket * coreLimits.deadlineBucketMs - this.#clock.now());
+    const delayMs = Math.max(0, bucket * coreLimits.deadlineBucketMs - this.#clock.monotonicMs());
     this.#timer = this.#clock.setTimer(delayMs, () => this.#expire());
   }
 
   #expire(): void {
     this.#timer = undefined;
     this.#timerBucket = Number.POSITIVE_INFINITY;
-    const nowBucket = Math.floor(this.#clock.now() / coreLimits.deadlineBucketMs);
+    const nowBucket = Math.floor(this.#clock.monotonicMs() / coreLimits.deadlineBucketMs);
     let next = Number.POSITIVE_INFINITY;
     for (const [bucket, refs] of this.#buckets) {
       if (bucket > nowBucket) {

@@ -1,12 +1,15 @@
 /** Found by thinking about db_perror and what a swap carries over from it. */
 
+import { db_compare } from "../../../actors/db_compare.ts";
 import { db_perror } from "../../../actors/db_perror.ts";
+import { dataLimits } from "../../../actors/limits.ts";
 import type { TwoSites } from "../../../app/simulate/two_sites.ts";
 import { NanoError } from "../../../src/index.ts";
 import type { World } from "../../../src/simulation/index.ts";
 import { decisionBecomes, ending, isUp, within } from "./at_rest.ts";
-import { obedient_ledger, termless_ledger } from "./found_twins.ts";
+import { forgetful_perror, obedient_ledger, stubborn_replay, termless_ledger } from "./found_twins.ts";
 import { hazard, judge, rowOf } from "./hazard.ts";
+import { corrupt } from "./rogue.ts";
 
 const poison = "+4917201";
 const row = rowOf(poison);
@@ -85,3 +88,59 @@ hazard({
   },
   twin: { name: "a ledger that logs without a term", replaced: { db_dirty_keys: termless_ledger } },
 });
+
+hazard({
+  number: "N8",
+  title: "a mismatch that was marked when the node died is listed afterwards, and an operator can retry it",
+  play: async (sites, world) => {
+    await sites.copied();
+    await sites.write(poison, "v");
+    await sites.settled();
+    corrupt(sites, "B", poison, "damaged");
+    const { points } = sites;
+    points.arm("A log append", { count: 2 });
+    const compare = sites.node.system.ref(db_compare, sites.name("A", "db_compare"));
+    const compared = ending(sites.alive(compare.call.validate({})));
+    await sites.reached("A log append");
+    points.release("A log append");
+    await sites.reached("A log append");
+    const wrong = sites.ledger("A")?.owner(row) === "perror" ? [] : ["the mismatch is not marked"];
+    sites.crash();
+    points.drop("A log append");
+    await compared;
+    await sites.restart();
+    await isUp(sites, world, sites.name("A", "db_switch"));
+    if ((await sites.alive(quarantine(sites).call.retry([row]))) !== 1) wrong.push("nobody can retry it");
+    const healed = () => world.eventually("healed", () => sites.shown("B", poison) === "v", 10_000);
+    wrong.push(...(await within("the key is healed", healed)));
+    return judge(sites, [], wrong);
+  },
+  twin: { name: "a db_perror that knows what was logged only", replaced: { db_perror: forgetful_perror } },
+});
+
+hazard({
+  number: "N9",
+  title: "a full db_perror stops neither the shard nor the repair of what it has no room for",
+  play: async (sites, world) => {
+    await sites.copied();
+    const unaccounted = sites.watchUnaccounted();
+    const term = (): unknown => (sites.node.stateOf("A/0/db_switch") as { shardTerm: number }).shardTerm;
+    const before = term();
+    fill(sites);
+    sites.weather("A").rejected.add(row);
+    await sites.write(poison, "v");
+    await world.sleep(2_000);
+    const wrong: string[] = [];
+    if (!(await sites.write("+4917299", "neighbour"))) wrong.push("a neighbour is refused");
+    if (term() !== before) wrong.push("the shard has restarted");
+    sites.weather("A").rejected.clear();
+    return judge(sites, unaccounted, wrong);
+  },
+  twin: { name: "a db_replay that takes no refusal", replaced: { db_replay: stubborn_replay } },
+});
+
+/** A's db_perror has no room left. */
+function fill(sites: TwoSites): void {
+  const { entries } = sites.node.stateOf(sites.name("A", "db_perror")) as { entries: Map<string, unknown> };
+  for (let i = 0; i < dataLimits.perrorPerShardMax; i++) entries.set(`${i}`, undefined);
+}

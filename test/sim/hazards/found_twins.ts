@@ -4,14 +4,23 @@
  */
 
 import { type Admission, db_dirty_keys } from "../../../actors/db_dirty_keys.ts";
+import { db_dirty_log } from "../../../actors/db_dirty_log.ts";
+import { db_perror } from "../../../actors/db_perror.ts";
+import { db_queuer } from "../../../actors/db_queuer.ts";
+import { db_replay } from "../../../actors/db_replay.ts";
+import { db_store } from "../../../actors/db_store.ts";
 import type { Ledger } from "../../../actors/ledger.ts";
 import { ShardRecords } from "../../../actors/log_records.ts";
 import type { MarkOwner, RowKey } from "../../../actors/records.ts";
 import type { ShardOptions } from "../../../actors/shard_options.ts";
-import { type Definition, type From, genServer } from "../../../src/index.ts";
+import { type Definition, type From, genServer, type Ref } from "../../../src/index.ts";
 import type { Callbacks } from "./late_messages.ts";
 
 const ledger: Callbacks<typeof db_dirty_keys> = db_dirty_keys.callbacks;
+const perror: Callbacks<typeof db_perror> = db_perror.callbacks;
+const queuer: Callbacks<typeof db_queuer> = db_queuer.callbacks;
+const replay: Callbacks<typeof db_replay> = db_replay.callbacks;
+const store: Callbacks<typeof db_store> = db_store.callbacks;
 
 /** Watches only the admissions that make a mark. */
 export const unwatching_ledger: Definition<ShardOptions> = genServer(import.meta.url, "unwatching_ledger", {
@@ -77,4 +86,76 @@ export const termless_ledger: Definition<ShardOptions> = genServer(import.meta.u
     ...(await ledger.init(options, self)),
     records: new ShardRecords(options.shard, 0),
   }),
+});
+
+/** Knows no time of a decision: judges what has expired by its own clock only. */
+export const undecided_store: Definition<ShardOptions> = genServer(import.meta.url, "undecided_store", {
+  ...(store as Callbacks<Definition>),
+  cast: {
+    ...store.cast,
+    readFor: (state: never, request: object) =>
+      store.cast.readFor(state, { ...request, decidedAtMs: 0 } as never),
+  },
+});
+
+/** On its thread monotonic time is the wall clock's. */
+export const wall_clock_replay: Definition<ShardOptions> = genServer(import.meta.url, "wall_clock_replay", {
+  ...(replay as Callbacks<Definition>),
+  init: (options: ShardOptions, self) => {
+    const { clock } = self;
+    Object.assign(clock, { monotonicMs: () => clock.now() });
+    return replay.init(options, self);
+  },
+});
+
+/** Knows only the entries that were logged, whatever the ledger says is its. */
+export const forgetful_perror: Definition<ShardOptions> = genServer(import.meta.url, "forgetful_perror", {
+  ...(perror as Callbacks<Definition>),
+  init: async (options: ShardOptions, self) => {
+    const state: { readonly entries: Map<RowKey, unknown> } = await perror.init(options, self);
+    const log = self.ref(db_dirty_log, options.log);
+    const logged = (await log.call.recover({ shard: options.shard })).perror.map(({ key }) => key);
+    for (const key of state.entries.keys()) if (!logged.includes(key)) state.entries.delete(key);
+    return state;
+  },
+});
+
+/** Ends when db_perror does not take what it gives. */
+export const stubborn_replay: Definition<ShardOptions> = genServer(import.meta.url, "stubborn_replay", {
+  ...(replay as Callbacks<Definition>),
+  init: async (options: ShardOptions, self) => {
+    const state = await replay.init(options, self);
+    const { call, cast }: Ref<typeof db_perror> = state.perror;
+    const insist = async (entries: Parameters<typeof call.quarantine>[0]): Promise<void> => {
+      await call.quarantine(entries).catch((error: Error) => {
+        throw new Error(error.message);
+      });
+    };
+    return { ...state, perror: { call: { ...call, quarantine: insist }, cast } };
+  },
+});
+
+/** Thinks that the breaker is closed when it starts. */
+export const hopeful_queuer: Definition<ShardOptions> = genServer(import.meta.url, "hopeful_queuer", {
+  ...(queuer as Callbacks<Definition>),
+  init: async (options: ShardOptions, self) => ({
+    ...(await queuer.init(options, self)),
+    breakerOpen: false,
+  }),
+});
+
+/** Takes every suspect, however many there are. */
+export const boundless_ledger: Definition<ShardOptions> = genServer(import.meta.url, "boundless_ledger", {
+  ...(ledger as Callbacks<Definition>),
+  call: {
+    ...ledger.call,
+    suspect: async (state: { readonly ledger: Ledger }, request: never) => {
+      Object.assign(state.ledger, { fits: () => true });
+      try {
+        return await ledger.call.suspect(state as never, request);
+      } finally {
+        Reflect.deleteProperty(state.ledger, "fits");
+      }
+    },
+  },
 });
