@@ -40,6 +40,13 @@ export class RingBuffer<T> {
     return this.#length === 0 ? undefined : this.#slots?.[this.#head];
   }
 
+  /** The element at a place, from 0, the oldest. */
+  at(place: number): T | undefined {
+    const slots = this.#slots;
+    if (slots === undefined || place >= this.#length) return undefined;
+    return slots[(this.#head + place) & (slots.length - 1)];
+  }
+
   /** Removes the first element for which `matches` holds and returns it; linear. */
   remove(matches: (value: T) => boolean): T | undefined {
     let found: T | undefined;

@@ -17,6 +17,7 @@ export class RunQueue {
   readonly #chooses: boolean;
   readonly #clock: Clock;
   readonly #ready = new RingBuffer<Process>();
+  readonly #idAt = (place: number): number => this.#ready.at(place)?.pid.id ?? -1;
   #running = false;
   #runSinceYield = 0;
   #nowMs: number;
@@ -71,7 +72,7 @@ export class RunQueue {
 
   /** For an executor that chooses: one message of one process. */
   #runOne(): void {
-    let place = this.#executor.choose?.(this.#ready.length) ?? 0;
+    let place = this.#executor.choose?.(this.#ready.length, this.#idAt) ?? 0;
     const process = this.#ready.remove(() => place-- === 0);
     assert(process !== undefined, "an executor chooses among the ready processes");
     process.queued = false;

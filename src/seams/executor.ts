@@ -5,8 +5,8 @@ export interface Executor {
   /** Runs `task` after pending I/O and timers had their turn. */
   later(task: () => void): void;
   /**
-   * Simulated only: which of `count` ready processes has the next turn, from 0. The host then lets it take one
-   * message and asks again by `soon`, so that anything may come between two turns.
+   * Simulated only: which of `count` ready processes has the next turn, from 0; `idAt` tells who is at a place. The
+   * host then lets it take one message and asks again by `soon`, so that anything may come between two turns.
    */
-  choose?(count: number): number;
+  choose?(count: number, idAt: (place: number) => number): number;
 }

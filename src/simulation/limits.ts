@@ -20,6 +20,14 @@ export const simulationLimits = {
   diskSectorBytes: 64,
   /** A dead thread is back after this, ms: what production takes to start one. */
   threadRestartMs: 50,
+  /** Seeds of `simulate`, unless told. A small scenario takes a few ms for each. */
+  seeds: 100,
+  /** Of these, how many are played twice. */
+  twiceShare: 0.05,
+  /** Priority-based order: most bugs need at most so many of a run's steps in a certain order (Burckhardt, 2010). */
+  pctDepthMax: 4,
+  /** Choices between ready processes after which priorities are drawn anew, at least and at most. */
+  pctWindow: [8, 1_024] as readonly [number, number],
   /** Steps of the model that one search for a linearization tries: a hundred times what an ordinary history needs. */
   linearizationStepsMax: 200_000,
 } as const;

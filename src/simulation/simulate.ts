@@ -5,6 +5,7 @@
  * the world runs; it must not await anything else, for that takes real time, and the world runs on meanwhile.
  */
 
+import { assert } from "../base/assert.ts";
 import { SeededStreams } from "../base/seeded_streams.ts";
 import { type LogRecord, RecordingLog } from "./log.ts";
 import { SimulatedNetwork } from "./network.ts";
@@ -17,6 +18,8 @@ export interface SimulationOptions {
   /**
    * `fifo`: events of one instant happen in the order in which they were scheduled, and processes take their turns as
    * in production. `random`: chance picks the next event of an instant and the next process, for one message each.
+   * `pct`: as `random`, but processes have random priorities (priorities.ts): it finds what needs one of them to stand
+   * still while others do much.
    */
   readonly order?: Order;
   /** The world's wall clock at the beginning, ms since 1970. Default: the first of January 2020. */
@@ -41,25 +44,46 @@ export async function simulateSeed<T>(
   options: SimulationOptions,
   scenario: (world: World) => Promise<T>,
 ): Promise<SimulationReport<T>> {
-  const world = new World(options);
-  let outcome:
-    | { readonly ok: true; readonly value: T }
-    | { readonly ok: false; readonly error: unknown }
-    | undefined;
-  scenario(world).then(
-    (value) => {
-      outcome = { ok: true, value };
-    },
-    (error: unknown) => {
-      outcome = { ok: false, error };
-    },
-  );
-  await world.timeline.run(() => outcome !== undefined);
-  world.end();
-  if (outcome === undefined) throw new Error("the loop ends with its scenario");
+  const { world, outcome } = await playSeed(options, scenario);
   if (!outcome.ok) throw outcome.error;
   const { trace, events, nowMs } = world.timeline;
   return { result: outcome.value, hash: trace.hash(), events, virtualMs: nowMs };
+}
+
+type Outcome<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: unknown };
+
+/** How a play ended, and the world as it left it. */
+export interface Played<T> {
+  readonly seed: number;
+  readonly world: World;
+  readonly outcome: Outcome<T>;
+}
+
+/** As `simulateSeed`, but never rejects. */
+export async function playSeed<T>(
+  options: SimulationOptions,
+  scenario: (world: World) => Promise<T>,
+): Promise<Played<T>> {
+  const world = new World(options);
+  let ended: Outcome<T> | undefined;
+  scenario(world).then(
+    (value) => {
+      ended = { ok: true, value };
+    },
+    (error: unknown) => {
+      ended = { ok: false, error };
+    },
+  );
+  let failed: Outcome<T> | undefined;
+  try {
+    await world.timeline.run(() => ended !== undefined);
+  } catch (error) {
+    failed = { ok: false, error };
+  }
+  world.end();
+  const outcome = failed ?? ended;
+  assert(outcome !== undefined, "the loop ends with its scenario");
+  return { seed: options.seed, world, outcome };
 }
 
 export class World {

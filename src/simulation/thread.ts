@@ -9,6 +9,7 @@ import type { Clock, TimerHandle } from "../seams/clock.ts";
 import type { Executor } from "../seams/executor.ts";
 import type { Random } from "../seams/random.ts";
 import type { ScheduledEvent } from "./event_queue.ts";
+import { Priorities } from "./priorities.ts";
 import type { Timeline } from "./timeline.ts";
 
 /** What a thread's clock shows beside the virtual time; shared by the threads of a node. */
@@ -123,6 +124,10 @@ export class SimulatedThread {
     };
     if (this.#timeline.order === "fifo") return executor;
     const site = `${this.node}.${this.thread} simulation.choose`;
-    return { ...executor, choose: (count) => Math.floor(chance.next(site) * count) };
+    const draw = (): number => chance.next(site);
+    if (this.#timeline.order === "random")
+      return { ...executor, choose: (count) => Math.floor(draw() * count) };
+    const priorities = new Priorities(draw);
+    return { ...executor, choose: (count, idAt) => priorities.choose(count, idAt) };
   }
 }

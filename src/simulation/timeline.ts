@@ -12,8 +12,11 @@ import { simulationLimits } from "./limits.ts";
 import { Macrotask } from "./macrotask.ts";
 import { Trace } from "./trace.ts";
 
-/** Which of several events of one instant comes first: the one scheduled first, or whichever chance picks. */
-export type Order = "fifo" | "random";
+/**
+ * Which of several events of one instant comes first: the one scheduled first, or whichever chance picks; and which of
+ * several ready processes: the first, whichever chance picks, or (`pct`) the one of the highest random priority.
+ */
+export type Order = "fifo" | "random" | "pct";
 
 /** The simulation can't go on: it waits for nothing, or never ends. Its message ends with the last events. */
 export class SimulationError extends Error {
@@ -59,7 +62,7 @@ export class Timeline {
 
   schedule(delayMs: number, label: string, run: ScheduledEvent["run"]): ScheduledEvent {
     assert(delayMs >= 0, "nothing happens before now");
-    const tie = this.#order === "random" ? this.#chance.next("simulation.order") : 0;
+    const tie = this.#order !== "fifo" ? this.#chance.next("simulation.order") : 0;
     const atMs = rounded(this.#nowMs + delayMs);
     const event = { atMs, tie, sequence: this.#sequence++, label, run, canceled: false };
     this.#queue.push(event);

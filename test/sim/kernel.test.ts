@@ -50,15 +50,18 @@ describe("the simulation kernel", () => {
     expect(result).toEqual([0, 0]);
   });
 
-  it.each(["fifo", "random"] as const)("gives equal hashes for equal seeds, %s order", async (order) => {
-    const [first, second, other] = [
-      await simulateSeed({ seed: 7, order }, busy),
-      await simulateSeed({ seed: 7, order }, busy),
-      await simulateSeed({ seed: 8, order }, busy),
-    ];
-    expect(second).toEqual(first);
-    expect(other.hash).not.toBe(first.hash);
-  });
+  it.each(["fifo", "random", "pct"] as const)(
+    "gives equal hashes for equal seeds, %s order",
+    async (order) => {
+      const [first, second, other] = [
+        await simulateSeed({ seed: 7, order }, busy),
+        await simulateSeed({ seed: 7, order }, busy),
+        await simulateSeed({ seed: 8, order }, busy),
+      ];
+      expect(second).toEqual(first);
+      expect(other.hash).not.toBe(first.hash);
+    },
+  );
 
   it("a call times out at its deadline in virtual time", async () => {
     await simulateSeed({ seed: 1 }, async (world) => {
