@@ -64,8 +64,8 @@ export class Accounting {
     this.#shards[this.#world.shardOf(key)]?.touched.add(key);
   }
 
-  /** After each event. */
-  check(): void {
+  /** After each event; only looks. */
+  check(): false {
     const changes = this.#world.controlChanges();
     const all = changes !== this.#controlChanges;
     this.#controlChanges = changes;
@@ -79,6 +79,7 @@ export class Accounting {
       for (const key of suspects) if (shard.differing.has(key)) this.#look(shard, index, key);
       shard.touched.clear();
     });
+    return false;
   }
 
   /** True if one of the shard's ledgers took something back since the last check, or is another one. */

@@ -28,3 +28,4 @@ export { canonicalJson, type Plan, type ShrinkOptions, type Shrunk, shrink } fro
 export { type SimulationOptions, type SimulationReport, simulateSeed, World } from "./simulate.ts";
 export type { SimulatedThread, WallClock } from "./thread.ts";
 export { type Order, SimulationError } from "./timeline.ts";
+export { RealWorldError } from "./world_guard.ts";

@@ -2,6 +2,8 @@
 export const simulationLimits = {
   /** A run that needs more is a loop, or wants to be several runs: at 300,000 events/s this is half a minute. */
   eventsMax: 10_000_000,
+  /** Events between two turns of the real event loop: about 50 ms, so that whoever runs the simulation may stop it. */
+  eventsPerTurn: 10_000,
   /** Events without time moving on: production would starve its timers and I/O. */
   eventsPerInstantMax: 1_000_000,
   /** Virtual time: whoever waits longer waits for something that can't come. */

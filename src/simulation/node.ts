@@ -186,14 +186,14 @@ export class SimulatedNode {
 function load(life: SimulatedThread, name: DefinitionName): Promise<Definition> {
   const key = `${name.module}#${name.name}`;
   return new Promise((resolve, reject) => {
-    life.defer(0, `load ${name.name}`, async () => {
-      try {
-        const definition = loaded.get(key) ?? (await importDefinition(name));
-        loaded.set(key, definition);
-        resolve(definition);
-      } catch (error) {
-        reject(error);
-      }
+    life.defer(0, `load ${name.name}`, () => {
+      const definition = loaded.get(key);
+      if (definition !== undefined) return resolve(definition);
+      const read = life.outside(() => importDefinition(name));
+      return read.then((found) => {
+        loaded.set(key, found);
+        resolve(found);
+      }, reject);
     });
   });
 }

@@ -10,7 +10,8 @@ import { SeededStreams } from "../base/seeded_streams.ts";
 import { type LogRecord, RecordingLog } from "./log.ts";
 import { SimulatedNetwork } from "./network.ts";
 import { type NodeOptions, SimulatedNode } from "./node.ts";
-import { type Order, Timeline } from "./timeline.ts";
+import { type Order, Timeline, type Watch } from "./timeline.ts";
+import { WorldGuard } from "./world_guard.ts";
 
 export interface SimulationOptions {
   /** An integer. Everything that chance decides follows from it. */
@@ -24,6 +25,11 @@ export interface SimulationOptions {
   readonly order?: Order;
   /** The world's wall clock at the beginning, ms since 1970. Default: the first of January 2020. */
   readonly startMs?: number;
+  /**
+   * False: actors and scenario may use real clocks, timers and chance, and the seed does not tell all any more.
+   * Default: true, what does so fails the simulation with `RealWorldError`.
+   */
+  readonly guard?: boolean;
 }
 
 export interface SimulationReport<T> {
@@ -66,19 +72,24 @@ export async function playSeed<T>(
 ): Promise<Played<T>> {
   const world = new World(options);
   let ended: Outcome<T> | undefined;
-  scenario(world).then(
-    (value) => {
-      ended = { ok: true, value };
-    },
-    (error: unknown) => {
-      ended = { ok: false, error };
-    },
-  );
+  const begin = (): void => {
+    scenario(world).then(
+      (value) => {
+        ended = { ok: true, value };
+      },
+      (error: unknown) => {
+        ended = { ok: false, error };
+      },
+    );
+  };
   let failed: Outcome<T> | undefined;
+  world.timeline.guard?.begin();
   try {
-    await world.timeline.run(() => ended !== undefined);
+    await world.timeline.run(begin, () => ended !== undefined);
   } catch (error) {
     failed = { ok: false, error };
+  } finally {
+    world.timeline.guard?.end();
   }
   world.end();
   const outcome = failed ?? ended;
@@ -95,9 +106,9 @@ export class World {
   readonly #startMs: number;
   readonly #nodes: SimulatedNode[] = [];
 
-  constructor({ seed, order = "fifo", startMs = startOf2020 }: SimulationOptions) {
+  constructor({ seed, order = "fifo", startMs = startOf2020, guard = true }: SimulationOptions) {
     this.#chance = new SeededStreams(seed);
-    this.timeline = new Timeline(this.#chance, order);
+    this.timeline = new Timeline(this.#chance, order, guard ? new WorldGuard() : undefined);
     this.network = new SimulatedNetwork(this.timeline);
     this.#log = new RecordingLog(() => this.timeline.nowMs);
     this.#startMs = startMs;
@@ -168,16 +179,20 @@ export class World {
         reject(this.timeline.error(`after ${withinMs} ms still not: ${what}`));
       });
       const unwatch = this.timeline.watch(() => {
-        if (!holds()) return;
+        if (!holds()) return false;
         unwatch();
         this.timeline.cancel(late);
         resolve();
+        return true;
       });
     });
   }
 
-  /** `check` runs after each event, when all that followed from it has run. Returns how to end that. */
-  afterEachEvent(check: () => void): () => void {
+  /**
+   * `check` runs after each event, when all that followed from it has run; false: it only looked. Returns how to end
+   * that.
+   */
+  afterEachEvent(check: Watch): () => void {
     return this.timeline.watch(check);
   }
 

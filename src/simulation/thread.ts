@@ -78,6 +78,12 @@ export class SimulatedThread {
     return new Promise((resolve) => this.defer(delayMs, label, resolve));
   }
 
+  /** Work that must meet the real world. */
+  outside<T>(work: () => Promise<T>): Promise<T> {
+    const { guard } = this.#timeline;
+    return guard === undefined ? work() : guard.outside(work);
+  }
+
   /** A delay between two bounds, drawn at this site. */
   delayMs(site: string, [least, most]: readonly [number, number]): number {
     return least + this.random.next(site) * (most - least);

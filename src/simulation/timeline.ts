@@ -9,8 +9,9 @@ import { assert } from "../base/assert.ts";
 import type { SeededStreams } from "../base/seeded_streams.ts";
 import { EventQueue, type ScheduledEvent } from "./event_queue.ts";
 import { simulationLimits } from "./limits.ts";
-import { Macrotask } from "./macrotask.ts";
+import { drainMicrotasks, inEventLoop } from "./microtasks.ts";
 import { Trace } from "./trace.ts";
+import type { WorldGuard } from "./world_guard.ts";
 
 /**
  * Which of several events of one instant comes first: the one scheduled first, or whichever chance picks; and which of
@@ -23,6 +24,10 @@ export class SimulationError extends Error {
   override readonly name = "SimulationError";
 }
 
+export type Watch = () => unknown;
+
+const nothing = (): void => undefined;
+
 /** Virtual times are kept to the microsecond: sums of random delays stay readable and equal on every machine. */
 function rounded(ms: number): number {
   return Math.round(ms * 1_000) / 1_000;
@@ -33,7 +38,7 @@ export class Timeline {
   readonly #queue = new EventQueue();
   readonly #chance: SeededStreams;
   readonly #order: Order;
-  readonly #watchers = new Set<() => void>();
+  readonly #watchers = new Set<Watch>();
   #nowMs = 0;
   #sequence = 0;
   #events = 0;
@@ -41,7 +46,11 @@ export class Timeline {
   /** Who waits until nothing is left to happen. */
   #idle: (() => void)[] = [];
 
-  constructor(chance: SeededStreams, order: Order) {
+  /** Of what the simulation's code does; undefined if it may reach the real world. */
+  readonly guard: WorldGuard | undefined;
+
+  constructor(chance: SeededStreams, order: Order, guard?: WorldGuard) {
+    this.guard = guard;
     this.#chance = chance;
     this.#order = order;
   }
@@ -73,8 +82,11 @@ export class Timeline {
     this.#queue.cancel(event);
   }
 
-  /** `watch` runs after each event, when all that followed from it has run. Returns how to end that. */
-  watch(watch: () => void): () => void {
+  /**
+   * `watch` runs after each event, when all that followed from it has run; false: it only looked, and nothing follows
+   * from that. Returns how to end that.
+   */
+  watch(watch: Watch): () => void {
     this.#watchers.add(watch);
     return () => this.#watchers.delete(watch);
   }
@@ -84,33 +96,57 @@ export class Timeline {
     return new Promise((resolve) => this.#idle.push(resolve));
   }
 
-  /** Runs events until `ended`. Errors: `SimulationError`; what an event or a watcher throws. */
-  async run(ended: () => boolean): Promise<void> {
-    const macrotask = new Macrotask();
-    try {
-      for (;;) {
-        await macrotask.turn();
-        // What a watcher set off has to run, too, before the next event; the last one may end itself by that.
-        const isWatched = this.#watchers.size > 0;
-        for (const watch of this.#watchers) watch();
-        if (isWatched) await macrotask.turn();
-        if (ended()) return;
-        const event = this.#queue.pop();
-        if (event === undefined) this.#rest();
-        else await this.#happen(event);
-      }
-    } finally {
-      macrotask.close();
+  /**
+   * Runs `begin`, then events until `ended`. Errors: `SimulationError`; `RealWorldError`; what an event or a watcher
+   * throws.
+   */
+  run(begin: () => void, ended: () => boolean): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const turn = (first: () => void): void => {
+        this.guard?.enter();
+        try {
+          first();
+          const outside = this.#play(ended);
+          if (outside === undefined) resolve();
+          // Only what comes from outside takes real time (a module that is loaded): the world stands still meanwhile.
+          else outside.then(() => inEventLoop(() => turn(nothing)), reject);
+        } catch (error) {
+          reject(error);
+        } finally {
+          this.guard?.leave();
+        }
+      };
+      inEventLoop(() => turn(begin));
+    });
+  }
+
+  /** Until the end, or until something takes real time: then it is returned. */
+  #play(ended: () => boolean): Promise<void> | undefined {
+    for (let events = 0; ; events++) {
+      drainMicrotasks();
+      // What a watcher sets off has to run, too, before the next event.
+      if (this.#watch()) drainMicrotasks();
+      this.guard?.check();
+      if (ended()) return undefined;
+      if (events === simulationLimits.eventsPerTurn) return Promise.resolve();
+      const event = this.#queue.pop();
+      const running = event === undefined ? this.#rest() : this.#happen(event);
+      if (running instanceof Promise) return running;
     }
   }
 
-  async #happen(event: ScheduledEvent): Promise<void> {
+  /** True if there is somebody who may have set something off. */
+  #watch(): boolean {
+    let mayFollow = false;
+    for (const watch of this.#watchers) if (watch() !== false) mayFollow = true;
+    return mayFollow;
+  }
+
+  #happen(event: ScheduledEvent): void | Promise<void> {
     this.#count(event);
     this.#nowMs = event.atMs;
     this.trace.event(event.atMs, event.label);
-    const running = event.run();
-    // Only what comes from outside takes real time (a module that is loaded): the world stands still meanwhile.
-    if (running instanceof Promise) await running;
+    return event.run();
   }
 
   #rest(): void {

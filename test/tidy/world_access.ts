@@ -26,6 +26,17 @@ const forbiddenGlobals = new Set([
   "process",
   "crypto",
   "fetch",
+  "WebSocket",
+  "EventSource",
+  "MessageChannel",
+  "BroadcastChannel",
+  "Worker",
+  "scheduler",
+  "navigator",
+  "Temporal",
+  // What they show depends on when the garbage collector came by.
+  "WeakRef",
+  "FinalizationRegistry",
   "console",
   "require",
   "module",
@@ -42,6 +53,9 @@ const mayMakeDates = /^src\/wire\//;
 const impureMembers: Readonly<Record<string, readonly string[]>> = {
   Math: ["random"],
   AbortSignal: ["timeout"],
+  Atomics: ["wait", "waitAsync", "notify"],
+  // Without an argument its methods format the present moment.
+  Intl: ["DateTimeFormat"],
 };
 
 export function findWorldAccess(sources: readonly Source[]): Find[] {
