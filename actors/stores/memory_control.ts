@@ -1,4 +1,7 @@
-/** The control store in memory: for tests and the simulator. Share one object between everything that uses it. */
+/**
+ * The control store in memory: for tests and the simulator. Share one object between everything that uses it. What it
+ * hands out is frozen: nobody changes a record but by writing it.
+ */
 
 import type { ControlRecord, ControlStore } from "../control_store.ts";
 import { compareKeys } from "../records.ts";
@@ -8,14 +11,14 @@ export class MemoryControl implements ControlStore {
   #term = 0;
 
   async get(key: string): Promise<ControlRecord | undefined> {
-    return structuredClone(this.#records.get(key));
+    return this.getNow(key);
   }
 
   async list(prefix: string): Promise<ControlRecord[]> {
-    return structuredClone(this.listNow(prefix));
+    return this.listNow(prefix);
   }
 
-  /** The same at this instant, not to be changed: for oracles. */
+  /** The same at this instant: for oracles. */
   listNow(prefix: string): ControlRecord[] {
     const found = [...this.#records.values()].filter(({ key }) => key.startsWith(prefix));
     return found.sort((a, b) => compareKeys(a.key, b.key));
@@ -28,7 +31,7 @@ export class MemoryControl implements ControlStore {
   async compareAndSet(key: string, expected: number, value: unknown): Promise<number | undefined> {
     const revision = this.#records.get(key)?.revision ?? 0;
     if (revision !== expected) return undefined;
-    this.#records.set(key, { key, value: structuredClone(value), revision: revision + 1 });
+    this.#records.set(key, { key, value: frozen(structuredClone(value)), revision: revision + 1 });
     return revision + 1;
   }
 
@@ -37,4 +40,12 @@ export class MemoryControl implements ControlStore {
   }
 
   async close(): Promise<void> {}
+}
+
+function frozen<T>(value: T): T {
+  if (typeof value === "object" && value !== null && !Object.isFrozen(value)) {
+    Object.freeze(value);
+    for (const part of Object.values(value)) frozen(part);
+  }
+  return value;
 }

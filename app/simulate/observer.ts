@@ -35,7 +35,7 @@ export const sometimes = [
 export type Sometimes = (typeof sometimes)[number];
 
 /** Between two looks at what is not told, ms. */
-const sampleMs = 5;
+const sampleMs = 20;
 
 /** The actors' own bound, and what a coordinator needs to come back and end a decision. */
 const readOnlyMsMax = 20_000;

@@ -82,9 +82,16 @@ export function controlOver(way: ControlWay, control: ControlStore, thread: Simu
     if (way.cut || chance < way.failShare) return unreachable();
     return result;
   };
+  /** What changes nothing may be lost on either way: it makes no difference. */
+  const readOver = async <T>(call: () => Promise<T>): Promise<T> => {
+    await half();
+    if (way.cut || (way.failShare > 0 && thread.random.next("sim_control.fail") < way.failShare))
+      return unreachable();
+    return call();
+  };
   return {
-    get: (key) => over(() => control.get(key)),
-    list: (prefix) => over(() => control.list(prefix)),
+    get: (key) => readOver(() => control.get(key)),
+    list: (prefix) => readOver(() => control.list(prefix)),
     compareAndSet: (key, expected, value) => over(() => control.compareAndSet(key, expected, value)),
     nextTerm: () => over(() => control.nextTerm()),
     close: () => control.close(),

@@ -52,6 +52,11 @@ export async function openSimStore(
     await half();
     return result;
   };
+  /** What changes nothing is done when it is answered. */
+  const later = async <T>(work: () => Promise<T>): Promise<T> => {
+    await half();
+    return work();
+  };
   /** What the driver says of a transaction that failed is not always true. */
   const mayFail = async <T>(work: () => Promise<T>): Promise<T> => {
     const chance = mood.failShare > 0 ? thread.random.next("sim_store.fail") : 1;
@@ -79,7 +84,7 @@ export async function openSimStore(
   return {
     capabilities: store.capabilities,
     identity: () => store.identity(),
-    get: (keys) => passing("get", "got", keys, () => slow(() => store.get(keys))),
+    get: (keys) => passing("get", "got", keys, () => later(() => store.get(keys))),
     apply: async (groups) => {
       const rows: Row[] = groups.flatMap((group) => group.rows);
       await points.pass(`${site} store apply`, { groups, rows });
@@ -99,9 +104,9 @@ export async function openSimStore(
       passing("fence", "fenced", { scope, term }, () => serially(() => store.fence(scope, term))),
     fences: (scopes) => store.fences(scopes),
     collect: (key, version) => serially(() => store.collect(key, version)),
-    scan: (range, limit) => passing("scan", "scanned", range, () => slow(() => store.scan(range, limit))),
-    peek: (range, limit) => passing("scan", "scanned", range, () => slow(() => store.peek(range, limit))),
-    lookup: (backend, sub, limit) => slow(() => store.lookup(backend, sub, limit)),
+    scan: (range, limit) => passing("scan", "scanned", range, () => later(() => store.scan(range, limit))),
+    peek: (range, limit) => passing("scan", "scanned", range, () => later(() => store.peek(range, limit))),
+    lookup: (backend, sub, limit) => later(() => store.lookup(backend, sub, limit)),
     rebuildIndex: () => store.rebuildIndex(),
     sync: () => store.sync(),
     close: () => store.close(),

@@ -59,6 +59,10 @@ export class TwoSites implements Surroundings {
   readonly #moods = new Map<string, StoreMood>();
   readonly #cohortOf;
   readonly #acknowledged = new Acknowledged();
+  /** By site and shard: asked after each event, so the names are made once. */
+  readonly #ledgerPlaces: Readonly<
+    Record<Site, readonly { readonly node: SiteNode; readonly name: string }[]>
+  >;
   #authorities = new Map<string, Authority>();
   #authoritiesAt = -1;
 
@@ -84,6 +88,12 @@ export class TwoSites implements Surroundings {
       controlChanges: () => this.control.changes,
     });
     this.nodes = this.#nodeNames().map((name) => new SiteNode(name, this, options));
+    const ledgersOf = (site: Site) =>
+      Array.from({ length: this.shards }, (_, shard) => ({
+        node: this.#hosting(site, shard),
+        name: this.name(site, "db_dirty_keys", shard),
+      }));
+    this.#ledgerPlaces = { A: ledgersOf("A"), B: ledgersOf("B") };
   }
 
   /** Both sites serve, nothing is migrated yet. */
@@ -394,7 +404,8 @@ export class TwoSites implements Surroundings {
   }
 
   #ledgerState(site: Site, shard: number): LedgerState | undefined {
-    return this.stateOf(site, "db_dirty_keys", shard) as LedgerState | undefined;
+    const place = this.#ledgerPlaces[site]?.[shard];
+    return place?.node.simulated?.stateOf(place.name) as LedgerState | undefined;
   }
 }
 

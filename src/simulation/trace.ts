@@ -11,13 +11,13 @@ const prime = 0x01000193;
 export class Trace {
   #low = 0x811c9dc5;
   #high = 0x9747b28c;
-  readonly #lines: string[] = [];
+  readonly #last: { readonly atMs: number; readonly label: string }[] = [];
   #next = 0;
 
   event(atMs: number, label: string): void {
-    const line = `${atMs.toFixed(3)} ${label}`;
-    this.#mix(line);
-    this.#lines[this.#next] = line;
+    this.#mixNumber(Math.round(atMs * 1_000));
+    this.#mix(label);
+    this.#last[this.#next] = { atMs, label };
     this.#next = (this.#next + 1) % simulationLimits.traceLinesMax;
   }
 
@@ -33,7 +33,8 @@ export class Trace {
 
   /** The last events, oldest first. */
   lines(): string[] {
-    return [...this.#lines.slice(this.#next), ...this.#lines.slice(0, this.#next)];
+    const inOrder = [...this.#last.slice(this.#next), ...this.#last.slice(0, this.#next)];
+    return inOrder.map(({ atMs, label }) => `${atMs.toFixed(3)} ${label}`);
   }
 
   #mix(text: string): void {
