@@ -7,6 +7,7 @@ import { type ConfigOverrides, isConfigError, parseRouting, prepareData, readCon
 import { defaultReportDirectory, migrate } from "./migrate.ts";
 import { planText, refuseUnsafe } from "./plan.ts";
 import { summary, writeReport } from "./report.ts";
+import { addSimulateCommand } from "./simulate/command.ts";
 
 interface MigrateFlags {
   readonly users?: number;
@@ -65,6 +66,8 @@ program
     process.stdout.write(`${text}\n`);
     if (refused) process.exitCode = exitCodes.usage;
   });
+
+addSimulateCommand(program, exitCodes.notProven);
 
 async function runMigrate(flags: MigrateFlags): Promise<void> {
   const settings = prepareData(refuseUnsafe(readConfig(flags.config, overridesOf(flags))), flags.data);

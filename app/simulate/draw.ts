@@ -15,7 +15,7 @@ import {
   type FaultType,
   nodeNames,
   type Operation,
-  type Plan,
+  type SwarmPlan,
   type Topology,
   type WayChange,
 } from "./plan.ts";
@@ -27,11 +27,15 @@ export interface Size {
   readonly stormMs: number;
 }
 
-export const ordinarySize: Size = {
-  topology: { nodesPerSite: 2, shardsMax: 2 },
-  operations: 200,
-  stormMs: 1_200,
-};
+/** What can be played, by the name that --scenario takes. */
+export const scenarios = {
+  /** Two sites of two nodes: small enough for thousands of seeds a minute. */
+  ordinary: { topology: { nodesPerSite: 2, shardsMax: 2 }, operations: 200, stormMs: 1_200 },
+  /** Two sites of three nodes, up to six shards each, a longer storm: for the night. */
+  large: { topology: { nodesPerSite: 3, shardsMax: 6 }, operations: 800, stormMs: 5_000 },
+} as const satisfies Readonly<Record<string, Size>>;
+
+export type Scenario = keyof typeof scenarios;
 
 export const prefixes = ["+49", "+33"] as const;
 
@@ -65,7 +69,7 @@ const faultTypes: readonly FaultType[] = [
   "resize",
 ];
 
-export function drawPlan(seed: number, size: Size = ordinarySize): Plan {
+export function drawPlan(seed: number, size: Size = scenarios.ordinary): SwarmPlan {
   const chance = new Chance(seed);
   const { nodesPerSite, shardsMax } = size.topology;
   const topology: Topology = {
@@ -78,7 +82,7 @@ export function drawPlan(seed: number, size: Size = ordinarySize): Plan {
   const clients = drawClients(chance, nodes);
   return {
     seed,
-    order: chance.oneOf(["fifo", "random"], "order"),
+    order: chance.oneOf(["fifo", "random", "pct"], "order"),
     topology,
     settings: {
       tuning: {
@@ -97,8 +101,7 @@ export function drawPlan(seed: number, size: Size = ordinarySize): Plan {
       reversed: prefixes.filter(() => chance.share("reversed") < 0.3),
     },
     clients,
-    operations: drawOperations(chance, clients, size),
-    faults: drawFaults(chance, topology, clients, size),
+    decisions: [...drawFaults(chance, topology, clients, size), ...drawOperations(chance, clients, size)],
   };
 }
 

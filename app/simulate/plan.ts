@@ -103,15 +103,38 @@ export interface Client {
   readonly backend: "device_platform" | "blocklist" | "public_keys";
 }
 
-export interface Plan {
+/** Something that happens at a time. Taken out, it leaves the others as they are. */
+export type Decision = Operation | Fault;
+
+export interface SwarmPlan {
   /** Of what is drawn during the play. */
   readonly seed: number;
   readonly order: Order;
   readonly topology: Topology;
   readonly settings: Settings;
   readonly clients: readonly Client[];
-  readonly operations: readonly Operation[];
-  readonly faults: readonly Fault[];
+  readonly decisions: readonly Decision[];
+}
+
+const operationTypes: ReadonlySet<string> = new Set<Operation["type"]>([
+  "put",
+  "delete",
+  "get",
+  "list",
+  "count",
+  "add",
+  "remove",
+  "has",
+  "upload",
+  "take",
+]);
+
+export function operationsOf({ decisions }: SwarmPlan): Operation[] {
+  return decisions.filter((decision): decision is Operation => operationTypes.has(decision.type));
+}
+
+export function faultsOf({ decisions }: SwarmPlan): Fault[] {
+  return decisions.filter((decision): decision is Fault => !operationTypes.has(decision.type));
 }
 
 export function nodeNames({ nodesPerSite }: Topology): string[] {

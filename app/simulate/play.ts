@@ -9,7 +9,7 @@ import { publicKeys } from "../../actors/backends/public_keys.ts";
 import { rowKey } from "../../actors/records.ts";
 import type { SitesOptions } from "../../actors/sites.ts";
 import { encodeRow } from "../../actors/stores/row_codec.ts";
-import { consistentHash, stickyQueue } from "../../src/index.ts";
+import { consistentHash, NanoError, stickyQueue } from "../../src/index.ts";
 import {
   SimulationError,
   type SimulationReport,
@@ -20,7 +20,7 @@ import { type ClientCounts, Clients } from "./clients.ts";
 import { prefixes } from "./draw.ts";
 import { Histories } from "./histories.ts";
 import { Observer, type Sometimes } from "./observer.ts";
-import type { Plan } from "./plan.ts";
+import { faultsOf, operationsOf, type SwarmPlan } from "./plan.ts";
 import { Storm } from "./storm.ts";
 import { TwoSites } from "./two_sites.ts";
 
@@ -47,16 +47,30 @@ const operatorMs = 50;
 const backends = [devicePlatform, blocklist, publicKeys];
 
 /** Never rejects because of what the actors do: that is a finding. */
-export async function play(plan: Plan, broken: Broken = {}): Promise<SimulationReport<Findings>> {
-  return simulateSeed({ seed: plan.seed, order: plan.order }, (world) => new Play(world, plan).run(broken));
+export async function play(plan: SwarmPlan, broken: Broken = {}): Promise<SimulationReport<Findings>> {
+  const { seed, order } = plan;
+  return simulateSeed({ seed, order }, (world) => new Play(world, plan).run(broken));
+}
+
+/** Every event of a play, a line each. */
+export async function tracePlay(plan: SwarmPlan): Promise<readonly string[]> {
+  const { seed, order } = plan;
+  let lines: readonly string[] = [];
+  const options = { seed, order, traceLinesMax: Number.POSITIVE_INFINITY };
+  await simulateSeed(options, async (world) => {
+    const ended = new Play(world, plan).run({});
+    await ended.catch(() => undefined);
+    lines = world.timeline.trace.lines();
+  });
+  return lines;
 }
 
 class Play {
   readonly #world: World;
-  readonly #plan: Plan;
+  readonly #plan: SwarmPlan;
   #ended = false;
 
-  constructor(world: World, plan: Plan) {
+  constructor(world: World, plan: SwarmPlan) {
     this.#world = world;
     this.#plan = plan;
   }
@@ -85,9 +99,7 @@ class Play {
     await sites.restart();
     const unaccounted = sites.watchUnaccounted();
     const operated = this.#operate(sites);
-    await Promise.all([clients.run(this.#plan.operations), storm.run()]);
-    await storm.heal();
-    const unrest = await this.#rest(sites);
+    const unrest = await this.#storm(sites, clients, storm);
     this.#ended = true;
     observer.end();
     await operated;
@@ -116,20 +128,24 @@ class Play {
     }
   }
 
-  async #rest(sites: TwoSites): Promise<string[]> {
+  /** Returns why it did not come to rest afterwards, if it did not. */
+  async #storm(sites: TwoSites, clients: Clients, storm: Storm): Promise<string[]> {
     try {
+      await Promise.all([clients.run(operationsOf(this.#plan)), storm.run()]);
+      await storm.heal();
       await sites.phase("swapped", restMs);
       await sites.settled(restMs);
       return [];
     } catch (error) {
-      if (!(error instanceof SimulationError)) throw error;
+      if (!(error instanceof SimulationError || error instanceof NanoError)) throw error;
       return [`it did not come to rest: ${error.message.split("\n")[0]}`];
     }
   }
 
   /** How far a clock may be from the world's: what it is set to, and all its jumps. */
   #skewMs(): number {
-    const { settings, faults } = this.#plan;
+    const { settings } = this.#plan;
+    const faults = faultsOf(this.#plan);
     const skews = Object.entries(settings.skewMs).map(([node, skewMs]) => {
       const jumps = faults.filter((fault) => fault.type === "clock" && fault.node === node);
       return jumps.reduce(

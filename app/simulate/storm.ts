@@ -4,9 +4,10 @@
  */
 
 import { shardProcess } from "../../actors/shard_options.ts";
+import { NanoError } from "../../src/index.ts";
 import type { NetworkWay } from "../../src/simulation/index.ts";
 import type { Clients } from "./clients.ts";
-import { type Fault, nodeNames, type Plan } from "./plan.ts";
+import { type Fault, faultsOf, nodeNames, type SwarmPlan } from "./plan.ts";
 import type { SiteNode } from "./site_node.ts";
 import type { TwoSites } from "./two_sites.ts";
 
@@ -14,6 +15,9 @@ type FaultOf<Type extends Fault["type"]> = Extract<Fault, { readonly type: Type 
 
 /** Between two tries to start a node, ms. */
 const restartPauseMs = 30;
+
+/** By then every fault has ended, and a node starts unless something keeps it from that for good. */
+const startMsMax = 10_000;
 
 const healthyWay: Pick<NetworkWay, "lossShare" | "repeatShare" | "reorderShare"> = {
   lossShare: 0,
@@ -28,12 +32,12 @@ export class Storm {
   /** How often each fault changed what became of something. */
   readonly effects: Record<string, number> = {};
   readonly #sites: TwoSites;
-  readonly #plan: Plan;
+  readonly #plan: SwarmPlan;
   readonly #clients: Clients;
   /** Ends what lasts, by what it is about: a new one takes the place of the old. */
   readonly #lasting = new Map<string, () => void>();
 
-  constructor(sites: TwoSites, plan: Plan, clients: Clients) {
+  constructor(sites: TwoSites, plan: SwarmPlan, clients: Clients) {
     this.#sites = sites;
     this.#plan = plan;
     this.#clients = clients;
@@ -57,7 +61,7 @@ export class Storm {
     const { world } = this.#sites;
     const startMs = world.nowMs;
     await Promise.all(
-      this.#plan.faults.map(async (fault) => {
+      faultsOf(this.#plan).map(async (fault) => {
         await world.until(startMs + fault.atMs);
         await this.#make(fault);
       }),
@@ -213,13 +217,17 @@ export class Storm {
   }
 
   async #start(node: SiteNode): Promise<void> {
+    const { world } = this.#sites;
+    const untilMs = world.nowMs + startMsMax;
     while (!node.isUp) {
       try {
         await node.restart();
-      } catch {
+      } catch (error) {
         // Control is not reached, say: whoever runs the process starts it again.
         node.crash({ powerLoss: false });
-        await this.#sites.world.sleep(restartPauseMs);
+        if (world.nowMs > untilMs)
+          throw new NanoError("timeout", `${node.name} does not start: ${String(error)}`);
+        await world.sleep(restartPauseMs);
       }
     }
   }

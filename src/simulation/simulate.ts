@@ -25,6 +25,8 @@ export interface SimulationOptions {
   readonly order?: Order;
   /** The world's wall clock at the beginning, ms since 1970. Default: the first of January 2020. */
   readonly startMs?: number;
+  /** How many of the last events the trace tells, in errors and `world.timeline.trace`. Default: 60. */
+  readonly traceLinesMax?: number;
   /**
    * False: actors and scenario may use real clocks, timers and chance, and the seed does not tell all any more.
    * Default: true, what does so fails the simulation with `RealWorldError`.
@@ -106,9 +108,15 @@ export class World {
   readonly #startMs: number;
   readonly #nodes: SimulatedNode[] = [];
 
-  constructor({ seed, order = "fifo", startMs = startOf2020, guard = true }: SimulationOptions) {
+  constructor({
+    seed,
+    order = "fifo",
+    startMs = startOf2020,
+    guard = true,
+    traceLinesMax,
+  }: SimulationOptions) {
     this.#chance = new SeededStreams(seed);
-    this.timeline = new Timeline(this.#chance, order, guard ? new WorldGuard() : undefined);
+    this.timeline = new Timeline(this.#chance, order, guard ? new WorldGuard() : undefined, traceLinesMax);
     this.network = new SimulatedNetwork(this.timeline);
     this.#log = new RecordingLog(() => this.timeline.nowMs);
     this.#startMs = startMs;

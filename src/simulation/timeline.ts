@@ -34,7 +34,7 @@ function rounded(ms: number): number {
 }
 
 export class Timeline {
-  readonly trace = new Trace();
+  readonly trace: Trace;
   readonly #queue = new EventQueue();
   readonly #chance: SeededStreams;
   readonly #order: Order;
@@ -49,7 +49,8 @@ export class Timeline {
   /** Of what the simulation's code does; undefined if it may reach the real world. */
   readonly guard: WorldGuard | undefined;
 
-  constructor(chance: SeededStreams, order: Order, guard?: WorldGuard) {
+  constructor(chance: SeededStreams, order: Order, guard?: WorldGuard, traceLinesMax?: number) {
+    this.trace = new Trace(traceLinesMax);
     this.guard = guard;
     this.#chance = chance;
     this.#order = order;

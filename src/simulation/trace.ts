@@ -13,12 +13,18 @@ export class Trace {
   #high = 0x9747b28c;
   readonly #last: { readonly atMs: number; readonly label: string }[] = [];
   #next = 0;
+  readonly #linesMax: number;
+
+  /** `linesMax`: how many of the last events `lines` tells. */
+  constructor(linesMax: number = simulationLimits.traceLinesMax) {
+    this.#linesMax = linesMax;
+  }
 
   event(atMs: number, label: string): void {
     this.#mixNumber(Math.round(atMs * 1_000));
     this.#mix(label);
     this.#last[this.#next] = { atMs, label };
-    this.#next = (this.#next + 1) % simulationLimits.traceLinesMax;
+    this.#next = (this.#next + 1) % this.#linesMax;
   }
 
   bytes(bytes: Uint8Array): void {
