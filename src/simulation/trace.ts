@@ -40,7 +40,7 @@ export class Trace {
   /** The last events, oldest first. */
   lines(): string[] {
     const inOrder = [...this.#last.slice(this.#next), ...this.#last.slice(0, this.#next)];
-    return inOrder.map(({ atMs, label }) => `${atMs.toFixed(3)} ${label}`);
+    return inOrder.map(({ atMs, label }) => `${atMs.toFixed(3)} ${label}`.trimEnd());
   }
 
   #mix(text: string): void {

@@ -1,6 +1,6 @@
 /** The reference against the code: codes, fields, ranges and defaults, both ways. */
 
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
@@ -148,6 +148,49 @@ describe("log-format.md", () => {
     const types = [...source.matchAll(/readonly type: "(\w+)"/g)].map(([, type]) => type);
     expect(types.length).toBeGreaterThan(8);
     for (const type of types) expect(text).toContain(`\`${type}\``);
+  });
+});
+
+describe("simulation.md", () => {
+  const text = readFileSync(join(projectRoot, "docs", "reference", "simulation.md"), "utf8");
+  const sourceOf = (name: string): string =>
+    readFileSync(join(projectRoot, "src", "simulation", name), "utf8");
+
+  it("names tests that exist, one in each row of what is simulated and of what is not", () => {
+    const tests = [...text.matchAll(/`(test\/[\w/]+\.test\.ts)`/g)].map(([, path]) => path ?? "");
+    expect(tests.length).toBeGreaterThan(20);
+    expect(tests.filter((path) => !existsSync(join(projectRoot, path)))).toEqual([]);
+    for (const heading of ["## What is simulated", "## What is not simulated"]) {
+      const section = text.split(heading)[1]?.split("\n\n")[1] ?? "";
+      const rows = section.split("\n").slice(2);
+      expect(rows.length).toBeGreaterThan(5);
+      expect(rows.filter((row) => !/`(test\/|npm run |bench\/)/.test(row))).toEqual([]);
+    }
+  });
+
+  it("has every fault of the disk and of the network, and every order", () => {
+    const fields = /interface DiskFaults \{([\s\S]*?)\n\}/.exec(sourceOf("disk.ts"))?.[1] ?? "";
+    const disk = [...fields.matchAll(/^ {2}(?:readonly )?(\w+):/gm)].map(([, name]) => `\`${name}\``);
+    const union = (file: string, type: string): string[] => {
+      const members = new RegExp(`type ${type} = (.*);`).exec(sourceOf(file))?.[1] ?? "";
+      return members.split(" | ").map((member) => JSON.parse(member) as string);
+    };
+    const network = union("network.ts", "NetworkFault");
+    const orders = union("timeline.ts", "Order").map((order) => `\`${order}\``);
+    expect(Math.min(disk.length, network.length, orders.length)).toBeGreaterThanOrEqual(3);
+    expect([...disk, ...network, ...orders].filter((name) => !text.includes(name))).toEqual([]);
+  });
+
+  it("has everything that the guard refuses", () => {
+    const source = sourceOf("world_guard.ts");
+    const refused = [...source.matchAll(/"([\w ]+(?:\.\w+)*\(\))"/g)].map(([, what]) => what ?? "");
+    const timers = ["setTimeout()", "setInterval()", "setImmediate()"];
+    expect(refused.length).toBeGreaterThan(8);
+    // One with a property is named by its function.
+    const named = [...refused, ...timers].filter(
+      (what) => !["Date()", "process.hrtime.bigint()"].includes(what),
+    );
+    expect(named.filter((what) => !text.includes(`\`${what}\``))).toEqual([]);
   });
 });
 
