@@ -39,6 +39,7 @@ import {
   type Row,
   type RowKey,
   rowKey,
+  type Scope,
   shardScope,
   splitRowKey,
   type Version,
@@ -82,7 +83,7 @@ interface State {
   readonly ledger: Ref<typeof db_dirty_keys>;
   readonly queuer: Ref<typeof db_queuer>;
   readonly cohortOf: CohortFinder;
-  readonly authority: AuthorityTable;
+  authority: AuthorityTable;
   readonly shardTerm: number;
   /** Why nothing is served, or "". */
   lost: string;
@@ -229,16 +230,16 @@ async function applyControl(state: State): Promise<void> {
   await applyReading(state, await readControl(state.control, state.self.clock));
 }
 
+/** Serves by it only once the store is fenced and the ledger knows: a failure on the way leaves what was in force. */
 async function applyReading(state: State, reading: ControlReading): Promise<void> {
-  state.lease.takenOver(reading);
-  state.authority.update(reading.cohorts, reading.decisions);
-  await fenceOwnStore(state);
-  await state.ledger.call.sendUnder({
-    shardTerm: state.shardTerm,
-    cohorts: state.authority.ownTerms(),
-    finished: state.authority.allFinished,
-  });
+  const next = new AuthorityTable(state.options.site);
+  next.update(reading.cohorts, reading.decisions);
+  const cohorts = next.ownTerms();
+  await fenceOwnStore(state, cohorts);
+  await state.ledger.call.sendUnder({ shardTerm: state.shardTerm, cohorts, finished: next.allFinished });
   state.held = new Set(await state.ledger.call.held());
+  state.authority = next;
+  state.lease.takenOver(reading);
 }
 
 /** `passed` runs when nothing that was admitted before is in flight; ranges may be scanned then, if all is live. */
@@ -249,8 +250,8 @@ function raiseBarrier(state: State, passed: () => void): void {
   });
 }
 
-async function fenceOwnStore(state: State): Promise<void> {
-  const terms = Object.entries(state.authority.ownTerms());
+async function fenceOwnStore(state: State, cohorts: Readonly<Record<Scope, number>>): Promise<void> {
+  const terms = Object.entries(cohorts);
   const inForce = await state.store.call.fences(terms.map(([scope]) => scope));
   for (const [index, [scope, term]] of terms.entries()) {
     if ((inForce[index] ?? 0) < term) await state.store.call.fence({ scope, term });

@@ -27,7 +27,7 @@ export interface ClientCounts {
 export class Clients {
   readonly counts: ClientCounts = { done: 0, unknown: 0, failed: {} };
   /** Hears why an operation was refused. */
-  onRefused: ((code: string) => void) | undefined;
+  onRefused: ((error: NanoError) => void) | undefined;
   readonly #sites: TwoSites;
   readonly #clients: readonly Client[];
   readonly #histories: Histories;
@@ -73,13 +73,15 @@ export class Clients {
       this.counts.done++;
     } catch (error) {
       if (isUnknown(error)) this.counts.unknown++;
-      else this.#failed(error instanceof NanoError ? error.code : "error");
+      else if (error instanceof NanoError) {
+        this.onRefused?.(error);
+        this.#failed(error.code);
+      }
     }
   }
 
   #failed(code: string): void {
     this.counts.failed[code] = (this.counts.failed[code] ?? 0) + 1;
-    this.onRefused?.(code);
   }
 
   async #keyValue(node: SiteNode, operation: Operation): Promise<void> {

@@ -8,6 +8,7 @@ import type { DecisionRecord } from "../../actors/control_store.ts";
 import type { Ledger } from "../../actors/ledger.ts";
 import { defaultTuning } from "../../actors/shard_options.ts";
 import type { ApplyGroup } from "../../actors/store_messages.ts";
+import type { NanoError } from "../../src/index.ts";
 import type { Settings } from "./plan.ts";
 import { siteNames } from "./site_node.ts";
 import type { TwoSites } from "./two_sites.ts";
@@ -144,7 +145,13 @@ export class Observer {
   }
 
   /** What a client was told. */
-  refused(code: string): void {
+  refused({ code, details }: NanoError): void {
     if (code === "moved" || code === "blocked") this.reached.add("a write found its prefix moved or blocked");
+    if (code === "unavailable" && "leaseMs" in details) this.reached.add("an owner without a lease");
+  }
+
+  /** What stands in the end has expired. */
+  expired(): void {
+    this.reached.add("a value expired");
   }
 }

@@ -94,7 +94,7 @@ class Play {
     const clients = new Clients(sites, held, histories);
     const storm = new Storm(sites, this.#plan, clients);
     const observer = new Observer(sites, settings);
-    clients.onRefused = (code) => observer.refused(code);
+    clients.onRefused = (error) => observer.refused(error);
     preload(sites, histories);
     await sites.restart();
     const unaccounted = sites.watchUnaccounted();
@@ -103,7 +103,7 @@ class Play {
     this.#ended = true;
     observer.end();
     await operated;
-    clients.readFinally((register) => shownWhereServed(sites, register));
+    clients.readFinally((register) => shownWhereServed(sites, register, () => observer.expired()));
     const faults = [
       ...unrest,
       ...observer.faults,
@@ -176,11 +176,18 @@ function preload(sites: TwoSites, histories: Histories): void {
 }
 
 /** Undefined for a key that waits for an operator: its value is refused where it is served. */
-function shownWhereServed(sites: TwoSites, register: string): string | null | undefined {
+function shownWhereServed(
+  sites: TwoSites,
+  register: string,
+  onExpired: () => void,
+): string | null | undefined {
   const { site } = sites.authority(register);
   if (sites.accounting.account(sites.shardOf(register), register) === "held") return undefined;
   const row = sites.row(site, register);
   if (row === undefined || row.value === null) return null;
-  if (row.expiresAtMs > 0 && row.expiresAtMs <= sites.world.wallMs) return null;
+  if (row.expiresAtMs > 0 && row.expiresAtMs <= sites.world.wallMs) {
+    onExpired();
+    return null;
+  }
   return new TextDecoder().decode(row.value);
 }
