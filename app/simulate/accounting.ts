@@ -13,6 +13,8 @@ import type { Row, RowKey, Site } from "../../actors/records.ts";
 /** What the oracle sees of a key's place now. */
 export interface LedgerState {
   readonly ledger: Ledger;
+  /** False until it knows its shard's term, hence whether its log was lost: until then it says nothing. */
+  readonly termsKnown: boolean;
   readonly held: ReadonlyMap<RowKey, string>;
 }
 

@@ -70,8 +70,18 @@ export class Observer {
     this.#sampleLater();
   }
 
+  /** Everything is at rest: nothing may be in flight any more. */
   end(): void {
     this.#ended = true;
+    for (const site of siteNames) {
+      for (let shard = 0; shard < this.#sites.shards; shard++) {
+        const ledger = this.#sites.ledger(site, shard);
+        if (ledger === undefined) continue;
+        if (ledger.lanes > 0) this.faults.add(`${site}/${shard}: ${ledger.lanes} lanes are held for ever`);
+        const { pending } = ledger.counts();
+        if (pending > 0) this.faults.add(`${site}/${shard}: ${pending} versions are pending for ever`);
+      }
+    }
   }
 
   #sampleLater(): void {
@@ -93,7 +103,10 @@ export class Observer {
         if (queuer !== undefined && queuer.waiting.size > queueMax)
           this.faults.add(`${site}/${shard}: ${queuer.waiting.size} keys wait in a queue of ${queueMax}`);
         const ledger = sites.ledger(site, shard);
-        if (ledger !== undefined) this.#look(ledger);
+        if (ledger !== undefined) {
+          this.#look(ledger);
+          this.#bounded(`${site}/${shard}`, ledger);
+        }
         if (sites.held(site, shard) > 0) this.reached.add("a key held on the new side");
       }
     }
@@ -113,6 +126,13 @@ export class Observer {
       if (reason === "overflow") this.reached.add("a full ledger turned into a range");
       if (reason === "log_lost") this.reached.add("a log lost");
     }
+  }
+
+  /** db_perror's marks have a bound of their own, by count. */
+  #bounded(place: string, ledger: Ledger): void {
+    const { ledgerBytesMax = defaultTuning.ledgerBytesMax } = this.#settings.tuning;
+    if (ledger.bytes > ledgerBytesMax && ledger.counts().perror === 0)
+      this.faults.add(`${place}: a ledger of ${ledgerBytesMax} bytes has ${ledger.bytes}`);
   }
 
   #decided({ id, state, to }: DecisionRecord): void {

@@ -84,7 +84,10 @@ export class TwoSites implements Surroundings {
       row: (site, key) => this.row(site, key),
       shardOf: (key) => this.shardOf(key),
       servedAt: (key) => this.#servedAt(key),
-      ledger: (site, shard) => this.#ledgerState(site, shard),
+      ledger: (site, shard) => {
+        const state = this.#ledgerState(site, shard);
+        return state?.termsKnown === true ? state : undefined;
+      },
       controlChanges: () => this.control.changes,
     });
     this.nodes = this.#nodeNames().map((name) => new SiteNode(name, this, options));
