@@ -1,16 +1,20 @@
 /**
  * Calls and casts by name to processes of other nodes, over the cluster seam, and the answers to those of others.
  *
- * State: which of this thread's waiting calls went to which node.
+ * State: this thread's waiting calls and where they went; which calls of others are being answered here.
  *
- * Always true: a call is settled once: by its answer, its deadline, its signal, or the news that the node is down. No
- * absolute time crosses nodes, for their clocks differ: what is sent is how long the caller still waits.
+ * Always true: a call is settled once: by its answer, its deadline, its signal, or the news that nobody works on it: the
+ * node is down or silent, or knows nothing of the call because the request or its answer was lost. So a call may wait
+ * for hours, and a lost message is noticed within seconds. No absolute time crosses nodes, for their clocks differ: what
+ * is sent is how long the caller still waits.
  */
 
 import { fromErrorData, NanoError, toErrorData } from "../base/errors.ts";
+import type { TimerHandle } from "../seams/clock.ts";
 import type { Cluster, ClusterAddress } from "../seams/cluster.ts";
 import type { Outcome } from "./envelope.ts";
 import type { Host } from "./host.ts";
+import { coreLimits } from "./limits.ts";
 import type { Target } from "./pid.ts";
 
 export type ClusterMessage =
@@ -25,7 +29,20 @@ export type ClusterMessage =
       readonly timeoutMs: number;
     }
   | { readonly type: "cast"; readonly name: string; readonly method: string; readonly message: unknown }
+  /** Is anybody still working on these calls of mine? */
+  | { readonly type: "ping"; readonly from: ClusterAddress; readonly refs: readonly number[] }
+  | { readonly type: "pong"; readonly node: string; readonly unknown: readonly number[] }
   | { readonly type: "reply"; readonly ref: number; readonly outcome: Outcome };
+
+interface WaitingCall {
+  readonly node: string;
+  /** Monotonic ms. */
+  readonly sinceMs: number;
+}
+
+function callId({ node, thread, incarnation }: ClusterAddress, ref: number): string {
+  return `${node}.${thread}.${incarnation}.${ref}`;
+}
 
 /** No thread of this node: a waiting call that another node answers ends with no thread. */
 const elsewhere = -1;
@@ -33,7 +50,12 @@ const elsewhere = -1;
 export class ClusterCalls {
   readonly #host: Host;
   readonly #cluster: Cluster<ClusterMessage>;
-  readonly #waiting = new Map<number, string>();
+  readonly #waiting = new Map<number, WaitingCall>();
+  /** Calls of others, by who asks and reference. */
+  readonly #serving = new Set<string>();
+  /** When something was heard of a node last, monotonic ms. */
+  readonly #heardMs = new Map<string, number>();
+  #timer: TimerHandle | undefined;
 
   constructor(host: Host, cluster: Cluster<ClusterMessage>) {
     this.#host = host;
@@ -61,7 +83,8 @@ export class ClusterCalls {
     return new Promise((resolve, reject) => {
       const deadlineMs = waitsMs === 0 ? 0 : clock.now() + waitsMs;
       const ref = pending.open({ resolve, reject, thread: elsewhere, incarnation: 0, method }, deadlineMs);
-      this.#waiting.set(ref, node);
+      this.#waiting.set(ref, { node, sinceMs: clock.monotonicMs() });
+      this.#lookLater();
       const canceled = (): void =>
         void pending.fail(ref, new NanoError("canceled", `${method}: the caller gave up`));
       signal?.addEventListener("abort", canceled, { once: true });
@@ -87,14 +110,36 @@ export class ClusterCalls {
   }
 
   #take(message: ClusterMessage): void {
-    if (message.type === "call") this.#serve(message);
-    else if (message.type === "cast") this.#host.cast(message.name, message.method, message.message);
-    else this.#host.pending.settle(message.ref, message.outcome);
+    switch (message.type) {
+      case "call":
+        this.#serve(message);
+        break;
+      case "cast":
+        this.#host.cast(message.name, message.method, message.message);
+        break;
+      case "ping": {
+        const unknown = message.refs.filter((ref) => !this.#serving.has(callId(message.from, ref)));
+        this.#cluster.answer(message.from, { type: "pong", node: this.#host.node, unknown });
+        break;
+      }
+      case "pong":
+        this.#heard(message.node);
+        for (const ref of message.unknown) this.#lost(ref, "the request or its answer was lost");
+        break;
+      case "reply":
+        this.#heard(this.#waiting.get(message.ref)?.node);
+        this.#host.pending.settle(message.ref, message.outcome);
+    }
   }
 
   #serve({ from, ref, name, method, message, timeoutMs }: ClusterMessage & { type: "call" }): void {
     const deadlineMs = timeoutMs === 0 ? 0 : this.#host.clock.now() + timeoutMs;
-    const answer = (outcome: Outcome): void => this.#cluster.answer(from, { type: "reply", ref, outcome });
+    const id = callId(from, ref);
+    this.#serving.add(id);
+    const answer = (outcome: Outcome): void => {
+      this.#serving.delete(id);
+      this.#cluster.answer(from, { type: "reply", ref, outcome });
+    };
     const asked = this.#host.ask(this.#host.client, name, { kind: "call", method, message, deadlineMs });
     asked.then(
       (value) => answer({ ok: true, value }),
@@ -103,9 +148,38 @@ export class ClusterCalls {
   }
 
   #down(node: string): void {
-    for (const [ref, asked] of [...this.#waiting]) {
-      if (asked !== node) continue;
-      this.#host.pending.fail(ref, new NanoError("crashed", `node ${node} is down or was cut off`));
+    for (const [ref, asked] of [...this.#waiting])
+      if (asked.node === node) this.#lost(ref, `node ${node} is down or was cut off`);
+  }
+
+  #lost(ref: number, why: string): void {
+    this.#host.pending.fail(ref, new NanoError("crashed", why));
+  }
+
+  #heard(node: string | undefined): void {
+    if (node !== undefined) this.#heardMs.set(node, this.#host.clock.monotonicMs());
+  }
+
+  #lookLater(): void {
+    this.#timer ??= this.#host.clock.setTimer(coreLimits.clusterPingMs, () => {
+      this.#timer = undefined;
+      this.#look();
+      if (this.#waiting.size > 0) this.#lookLater();
+    });
+  }
+
+  /** Asks after calls that take long; gives up those to a node that does not even answer this. */
+  #look(): void {
+    const { clock, node: own, thread, incarnation } = this.#host;
+    const nowMs = clock.monotonicMs();
+    const long = new Map<string, number[]>();
+    for (const [ref, { node, sinceMs }] of [...this.#waiting]) {
+      if (nowMs - sinceMs < coreLimits.clusterPingMs) continue;
+      const silentMs = nowMs - Math.max(sinceMs, this.#heardMs.get(node) ?? 0);
+      if (silentMs > coreLimits.clusterSilentMs) this.#lost(ref, `node ${node} is silent for ${silentMs} ms`);
+      else if (long.get(node)?.push(ref) === undefined) long.set(node, [ref]);
     }
+    const from = { node: own, thread, incarnation };
+    for (const [node, refs] of long) this.#cluster.request(node, { type: "ping", from, refs });
   }
 }

@@ -15,6 +15,10 @@ export const coreLimits = {
   /** A dead thread is replaced in about 50 ms; one that opens large stores takes longer. */
   threadWaitMs: 15_000,
   threadPollMs: 5,
+  /** A call to another node that takes longer is asked after: a request that was lost is noticed within twice this. */
+  clusterPingMs: 500,
+  /** A node that answers nothing for so long is taken for cut off: four questions were lost. */
+  clusterSilentMs: 2_000,
   /** Between two tries of a restart that failed. */
   restartRetryMs: 50,
   /** Deferred calls remembered for their callers before those whose deadline passed are swept. */

@@ -256,7 +256,13 @@ class End implements Cluster<ClusterMessage> {
 }
 
 function described(message: ClusterMessage): string {
-  return message.type === "reply"
-    ? `reply ${message.ref}`
-    : `${message.type} ${message.name} ${message.method}`;
+  switch (message.type) {
+    case "call":
+    case "cast":
+      return `${message.type} ${message.name} ${message.method}`;
+    case "reply":
+      return `reply ${message.ref}`;
+    default:
+      return message.type;
+  }
 }

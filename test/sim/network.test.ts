@@ -66,6 +66,31 @@ describe("a call by name to another node", () => {
     });
   });
 
+  it("fails within seconds when its request was lost, however long its caller would wait", async () => {
+    await simulateSeed({ seed: 1 }, async (world) => {
+      const { ref } = await cluster(world);
+      world.network.way("a", "b").lossShare = 1;
+      const asked = ref.call.add(1, { timeoutMs: 3_600_000 });
+      const heard = expect(asked).rejects.toMatchObject({ code: "crashed" });
+      await world.sleep(20);
+      world.network.way("a", "b").lossShare = 0;
+      await heard;
+      expect(world.nowMs).toBeLessThan(2_000);
+    });
+  });
+
+  it("fails within seconds when its node is cut off, and waits for an hour while somebody works on it", async () => {
+    await simulateSeed({ seed: 1 }, async (world) => {
+      const { ref } = await cluster(world);
+      expect(await ref.call.addLater({ amount: 1, delayMs: 3_000_000 }, { timeoutMs: 3_600_000 })).toBe(1);
+      const asked = ref.call.never(undefined, { timeoutMs: 3_600_000 });
+      const heard = expect(asked).rejects.toMatchObject({ code: "crashed" });
+      world.network.way("b", "a").cut = "drop";
+      await heard;
+      expect(world.nowMs).toBeLessThan(3_010_000);
+    });
+  });
+
   it("arrives twice only if it may be repeated", async () => {
     await simulateSeed({ seed: 1 }, async (world) => {
       const { b, ref } = await cluster(world);
