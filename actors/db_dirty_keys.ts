@@ -28,7 +28,6 @@ import { type LogRecord, ShardRecords } from "./log_records.ts";
 import {
   type CohortId,
   type DirtyRange,
-  everyCohort,
   type MarkOwner,
   type RowKey,
   shardScope,
@@ -45,6 +44,8 @@ interface State {
   readonly log: Ref<typeof db_dirty_log>;
   readonly ledger: Ledger;
   readonly cohortOf: CohortFinder;
+  /** The range that stands for everything until the shard starts; "" from then on. */
+  provisional: string;
   /** Cohorts whose recovered marks did not all fit: the next start opens a range over each. */
   readonly unfit: Set<CohortId>;
   /** The highest term that the log knows for this shard; 0 if it knows nothing of it. */
@@ -72,13 +73,15 @@ export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
     const recovered = await log.call.recover({ shard: options.shard });
     const cohortOf = cohortFinder(options.prefixes);
     const { ledgerBytesMax: bytesMax } = options.tuning;
-    const { ledger, unfit } = recoveredLedger(recovered, { bytesMax, cohortOf, nowMs: self.clock.now() });
+    const nowMs = self.clock.now();
+    const { ledger, provisional, unfit } = recoveredLedger(recovered, { bytesMax, cohortOf, nowMs });
     return {
       self,
       options,
       log,
       ledger,
       cohortOf,
+      provisional,
       unfit,
       loggedTerm: recovered.shardTerm,
       terms: { shardTerm: 0, cohorts: {}, finished: false },
@@ -109,13 +112,8 @@ export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
       state.mayScan = false;
       state.changed.live(shardTerm);
       const records: LogRecord[] = [state.records.account()];
-      if (logLost)
-        state.ledger.openRange(state.terms.shardTerm, {
-          cohort: everyCohort,
-          from: "",
-          to: "",
-          reason: "log_lost",
-        });
+      if (!logLost) state.ledger.removeRange(state.provisional);
+      state.provisional = "";
       for (const cohort of state.unfit) rangeOver(state, cohort, []);
       state.unfit.clear();
       for (const mark of [...state.ledger.marks()]) {

@@ -3,7 +3,7 @@
 import type { CohortFinder } from "./cohorts.ts";
 import { Ledger } from "./ledger.ts";
 import type { RecoveredShard } from "./log_image.ts";
-import { type CohortId, splitRowKey } from "./records.ts";
+import { type CohortId, everyCohort, splitRowKey } from "./records.ts";
 
 interface RecoveryOptions {
   readonly bytesMax: number;
@@ -12,13 +12,14 @@ interface RecoveryOptions {
 }
 
 /**
- * What was the queuer's is replay's now. `unfit`: cohorts whose marks did not all fit, because they were fewer bytes
+ * What was the queuer's is replay's now. `provisional`: a range over everything, for nobody knows before the shard's
+ * start whether its log was lost; it is not logged, and goes if it was not. `unfit`: cohorts whose marks did not all fit, because they were fewer bytes
  * when they were made, or more were allowed: a range over each has to take their place.
  */
 export function recoveredLedger(
-  { marks, ranges }: Pick<RecoveredShard, "marks" | "ranges">,
+  { marks, ranges, shardTerm }: Pick<RecoveredShard, "marks" | "ranges" | "shardTerm">,
   { bytesMax, cohortOf, nowMs }: RecoveryOptions,
-): { readonly ledger: Ledger; readonly unfit: Set<CohortId> } {
+): { readonly ledger: Ledger; readonly provisional: string; readonly unfit: Set<CohortId> } {
   const ledger = new Ledger(bytesMax);
   const unfit = new Set<CohortId>();
   for (const { key, version, owner } of marks) {
@@ -29,5 +30,6 @@ export function recoveredLedger(
     else ledger.suspect(key, cohort, version, owner === "perror" ? "perror" : "replay", nowMs);
   }
   for (const range of ranges) ledger.setRange(range);
-  return { ledger, unfit };
+  const everything = { cohort: everyCohort, from: "", to: "", reason: "log_lost" } as const;
+  return { ledger, provisional: ledger.openRange(shardTerm, everything).id, unfit };
 }

@@ -12,7 +12,7 @@ import type { MirrorPlan } from "../../actors/site.ts";
 import { type Sites, type SitesOptions, startSites } from "../../actors/sites.ts";
 import type { ApplyGroup } from "../../actors/store_messages.ts";
 import type { MemoryFiles } from "../../actors/stores/memory.ts";
-import { child, NanoError } from "../../src/index.ts";
+import { child, NanoError, type System } from "../../src/index.ts";
 import {
   type PausePoints,
   SimulatedDisk,
@@ -61,6 +61,8 @@ export interface SiteNodeOptions {
   /** By site and node: `TwoSites.nodeOf` finds a mirror on another node whose name begins with `mirror@<node>/`. */
   readonly mirror?: (site: Site, node: string) => MirrorPlan | undefined;
   readonly logCompactionBytes?: number;
+  /** Starts what a node has beside the sites, before them. */
+  readonly beforeSites?: (system: System, node: string) => Promise<void>;
   /** Broken twins, by the name of what they stand for. */
   readonly replaced?: NonNullable<SitesOptions["replaced"]>;
   readonly replacedCoordinators?: NonNullable<SitesOptions["replacedCoordinators"]>;
@@ -150,6 +152,8 @@ export class SiteNode {
         ...(this.#isAlone ? {} : { nodeOf: (name) => this.#around.nodeOf(name) }),
       });
     } else await this.#node.restart();
+    const { beforeSites } = this.#options;
+    if (beforeSites !== undefined) await this.alive(beforeSites(this.#node.system, this.name));
     this.#sites = await this.alive(startSites(this.#node.system, this.#sitesOptions()));
   }
 
