@@ -81,3 +81,8 @@ function endOf(start: RowKey): RowKey {
   }
   return "";
 }
+
+export function cohortOfRow(cohortOf: CohortFinder, row: RowKey): CohortId {
+  const { backend, key } = splitRowKey(row);
+  return cohortOf(backend, key);
+}

@@ -12,7 +12,7 @@
 
 import { type From, genServer, NanoError, noReply, type Piped, type Ref, type Self } from "../src/index.ts";
 import { ChangedKeys, type PassStart } from "./changed_keys.ts";
-import { type CohortFinder, cohortFinder } from "./cohorts.ts";
+import { type CohortFinder, cohortFinder, cohortOfRow } from "./cohorts.ts";
 import { db_dirty_log } from "./db_dirty_log.ts";
 import type { Account, Ledger, Outcome, Released, Sender, Taken } from "./ledger.ts";
 import {
@@ -28,10 +28,10 @@ import { type LogRecord, ShardRecords } from "./log_records.ts";
 import {
   type CohortId,
   type DirtyRange,
+  everyCohort,
   type MarkOwner,
   type RowKey,
   shardScope,
-  splitRowKey,
   type Version,
 } from "./records.ts";
 import type { ShardOptions } from "./shard_options.ts";
@@ -210,7 +210,7 @@ export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
       const records: LogRecord[] = [];
       for (const key of keys) {
         if (!isServed(state, key) || state.held.has(key)) continue;
-        const cohort = cohortOfRow(state, key);
+        const cohort = cohortOfRow(state.cohortOf, key);
         if (owner !== "perror" && !state.ledger.fits(key)) {
           rangeOver(state, cohort, records);
           marked.push(key);
@@ -263,7 +263,7 @@ export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
         const version = state.ledger.version(key);
         if (version === undefined || !state.ledger.drop(key)) continue;
         state.held.delete(key);
-        state.changed.changed(cohortOfRow(state, key), key);
+        state.changed.changed(cohortOfRow(state.cohortOf, key), key);
         records.push(state.records.clear(key, version));
       }
       await state.log.call.append(records);
@@ -355,7 +355,7 @@ export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
     ): Promise<void> => {
       const records: LogRecord[] = [];
       for (const [key, holder] of state.held) {
-        if (!decisions.includes(holder) && !cohorts.includes(cohortOfRow(state, key))) continue;
+        if (!decisions.includes(holder) && !cohorts.includes(cohortOfRow(state.cohortOf, key))) continue;
         state.held.delete(key);
         records.push(state.records.held(key, ""));
       }
@@ -477,7 +477,7 @@ function knowTerms({ termsKnown }: State): void {
 }
 
 function isServed(state: State, key: RowKey): boolean {
-  return state.terms.cohorts[cohortOfRow(state, key)] !== undefined;
+  return state.terms.cohorts[cohortOfRow(state.cohortOf, key)] !== undefined;
 }
 
 /**
@@ -495,10 +495,5 @@ function dropForeign(state: State, keys?: ReadonlySet<RowKey>): void {
 }
 
 function unmarked(state: State, key: RowKey): Taken {
-  return { key, cohort: cohortOfRow(state, key), version: [0, 0, 0], pending: 0 };
-}
-
-function cohortOfRow(state: State, row: RowKey): CohortId {
-  const { backend, key } = splitRowKey(row);
-  return state.cohortOf(backend, key);
+  return { key, cohort: cohortOfRow(state.cohortOf, key), version: [0, 0, 0], pending: 0 };
 }

@@ -1,9 +1,9 @@
 /** A shard's ledger as its log has it. Pure. */
 
-import type { CohortFinder } from "./cohorts.ts";
+import { type CohortFinder, cohortOfRow } from "./cohorts.ts";
 import { Ledger } from "./ledger.ts";
 import type { RecoveredShard } from "./log_image.ts";
-import { type CohortId, everyCohort, splitRowKey } from "./records.ts";
+import { type CohortId, everyCohort } from "./records.ts";
 
 interface RecoveryOptions {
   readonly bytesMax: number;
@@ -23,8 +23,7 @@ export function recoveredLedger(
   const ledger = new Ledger(bytesMax);
   const unfit = new Set<CohortId>();
   for (const { key, version, owner } of marks) {
-    const { backend, key: plain } = splitRowKey(key);
-    const cohort = cohortOf(backend, plain);
+    const cohort = cohortOfRow(cohortOf, key);
     // db_perror's are few, and no range remembers them.
     if (owner !== "perror" && !ledger.fits(key)) unfit.add(cohort);
     else ledger.suspect(key, cohort, version, owner === "perror" ? "perror" : "replay", nowMs);
