@@ -9,7 +9,7 @@
  * nothing of that epoch is taken any more, so the log has to begin again.
  */
 
-import { type Disk, genServer, NanoError, type Self } from "../src/index.ts";
+import { type Disk, genServer, hasCode, NanoError, type Self } from "../src/index.ts";
 import { LogImage, type RecoveredShard } from "./log_image.ts";
 import type { LogRecord } from "./log_records.ts";
 import { readFolder, SegmentWriter } from "./log_segments.ts";
@@ -31,13 +31,17 @@ interface State {
 }
 
 export const db_log_mirror = genServer(import.meta.url, "db_log_mirror", {
-  init: (options: LogMirrorServerOptions, self): State => ({
-    self,
-    options,
-    epoch: 0,
-    writer: undefined,
-    read: undefined,
-  }),
+  /** Errors: `config` for a mirror of another format: it is not written over. */
+  init: async (options: LogMirrorServerOptions, self): Promise<State> => {
+    const state: State = { self, options, epoch: 0, writer: undefined, read: undefined };
+    try {
+      state.read = await readAll(state);
+    } catch (error) {
+      if (hasCode(error, "config")) throw error;
+      self.log.warn({ folder: options.folder, error: String(error) }, "the mirror can't be read");
+    }
+    return state;
+  },
 
   call: {
     /** A log, or a new life of it, is about to send everything. Errors: `fenced` for an old one, `unavailable`. */

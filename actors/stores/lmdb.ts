@@ -15,6 +15,7 @@ import { compareKeys, type Row, type RowKey, type Scope, splitRowKey, type Versi
 import type { ApplyGroup, ApplyResult, Identity, ScanRange } from "../store_messages.ts";
 import { decideRow, fencedBy, isTooLong } from "./apply_row.ts";
 import type { Capabilities, Store, StoreOptions } from "./contract.ts";
+import { checkFormat, storeFormat } from "./format.ts";
 import { decodeRow, encodeRow } from "./row_codec.ts";
 
 /** Address space, not memory: an environment can't grow past it while others have it open. */
@@ -29,9 +30,18 @@ const firstKey = separator;
 /** LMDB's own limit for keys in pages of 4 KiB is 1,978. */
 const keyBytesMax = 1_978;
 
-/** Opens the environment for writing and raises its incarnation. Errors: `unavailable` when it can't be opened. */
+/**
+ * Opens the environment for writing and raises its incarnation. Errors: `unavailable` when it can't be opened, `config`
+ * for another format; then nothing is changed.
+ */
 export async function openLmdbStore(options: StoreOptions): Promise<Store> {
-  return new LmdbStore(openEnvironment(options.path, options.durability === "os"), options);
+  const environment = openEnvironment(options.path, options.durability === "os");
+  try {
+    return new LmdbStore(environment, options);
+  } catch (error) {
+    await environment.root.close();
+    throw error;
+  }
 }
 
 /** Keys are UTF-8, written straight into LMDB's buffers: a Buffer for each would cost as much as the read. */
@@ -108,7 +118,7 @@ class LmdbStore implements Store {
   /** The last call in line, settled or not. */
   #last: Promise<unknown> = Promise.resolve();
 
-  constructor(environment: Environment, { durability, indexedBackends, newStoreId }: StoreOptions) {
+  constructor(environment: Environment, { path, durability, indexedBackends, newStoreId }: StoreOptions) {
     this.#environment = environment;
     this.#indexed = new Set(indexedBackends);
     this.capabilities = {
@@ -120,9 +130,11 @@ class LmdbStore implements Store {
       durability: durability === "os" ? "os" : "sync",
     };
     const { root, meta, fences } = environment;
+    checkFormat(`the store ${path}`, meta.get("format"), storeFormat);
     this.#identity = root.transactionSync(() => {
       const storeId = String(meta.get("storeId") ?? newStoreId);
       const incarnation = Number(meta.get("incarnation") ?? 0) + 1;
+      meta.putSync("format", storeFormat);
       meta.putSync("storeId", storeId);
       meta.putSync("incarnation", incarnation);
       return { storeId, incarnation };

@@ -5,8 +5,9 @@
 
 import { mkdirSync } from "node:fs";
 import { type Database, open, type RootDatabase } from "lmdb";
-import { NanoError } from "../../src/index.ts";
+import { hasCode, NanoError } from "../../src/index.ts";
 import type { ControlRecord, ControlStore } from "../control_store.ts";
+import { checkFormat, controlFormat } from "./format.ts";
 
 interface Stored {
   readonly value: unknown;
@@ -16,15 +17,16 @@ interface Stored {
 /** A few thousand small records. */
 const mapBytes = 256 * 1024 ** 2;
 
-/** Errors: `unavailable`. */
+/** Errors: `unavailable`; `config` for another format, and then nothing is changed. */
 export function openLmdbControl(path: string, options: { readonly readOnly?: boolean } = {}): ControlStore {
   try {
     if (options.readOnly !== true) mkdirSync(path, { recursive: true });
     const readOnly = options.readOnly === true;
     // Without overlapping syncs a transaction is on the disk when it returns.
     const root = open({ path, mapSize: mapBytes, maxDbs: 4, readOnly, overlappingSync: false });
-    return new LmdbControl(root, readOnly);
+    return new LmdbControl(root, path, readOnly);
   } catch (error) {
+    if (hasCode(error, "config")) throw error;
     throw unavailable(path, error, { path });
   }
 }
@@ -36,11 +38,12 @@ class LmdbControl implements ControlStore {
 
   readonly #readOnly: boolean;
 
-  constructor(root: RootDatabase, readOnly: boolean) {
+  constructor(root: RootDatabase, path: string, readOnly: boolean) {
     this.#root = root;
     this.#readOnly = readOnly;
     this.#records = root.openDB<Stored, string>({ name: "records", encoding: "msgpack" });
     this.#counters = root.openDB<number, string>({ name: "counters", encoding: "msgpack" });
+    this.#checkFormat(path);
   }
 
   get(key: string): Promise<ControlRecord | undefined> {
@@ -82,6 +85,19 @@ class LmdbControl implements ControlStore {
 
   async close(): Promise<void> {
     await this.#root.close();
+  }
+
+  #checkFormat(path: string): void {
+    const found = this.#counters.get("format");
+    try {
+      checkFormat(`the control store ${path}`, found, controlFormat);
+    } catch (error) {
+      // Nothing of it is under way yet.
+      void this.#root.close();
+      throw error;
+    }
+    if (found !== undefined || this.#readOnly) return;
+    this.#root.transactionSync(() => this.#counters.putSync("format", controlFormat));
   }
 
   #changed<T>(change: () => T): Promise<T> {

@@ -57,7 +57,7 @@ function isReadable(bytes: Uint8Array): boolean {
 }
 
 function unreadable(bytes: Uint8Array, name: string): NanoError {
-  const text = `a row (${name}) has format ${bytes[0]}; this version reads ${format}`;
+  const text = `a row (${name}) has format ${bytes[0]}; this version reads ${format}: start the version that wrote it`;
   return new NanoError("unavailable", text);
 }
 
