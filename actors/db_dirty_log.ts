@@ -83,7 +83,7 @@ export const db_dirty_log = genServer(import.meta.url, "db_dirty_log", {
     const mirror = options.mirror === undefined ? undefined : new LogMirror(self, options.mirror);
     const loaded = (await mirror?.load(image)) ?? [];
     if (loaded.length > 0)
-      self.log.warn({ shards: loaded }, "the log of these shards was lost: its mirror is used");
+      self.log.warn({ shards: loaded }, "marks of these shards were lost here: their mirror has them");
     const state: State = {
       ...fresh,
       self,

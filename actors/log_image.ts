@@ -121,6 +121,26 @@ export class LogImage {
     this.apply({ type: "start", ...of });
   }
 
+  /** Adds what a mirror has of the same account and this log has lost. Returns how much it was. */
+  complete(shard: number, { shardTerm, marks, ranges, perror, held }: RecoveredShard): number {
+    const image = this.#imageOf(shard);
+    const of = { shard, shardTerm };
+    const missing: LogRecord[] = [
+      ...marks
+        .filter(({ key }) => !image.marks.has(key))
+        .map((mark) => ({ type: "mark", ...of, ...mark }) as const),
+      ...ranges
+        .filter(({ id }) => !image.ranges.has(id))
+        .map((range) => ({ type: "range", ...of, range }) as const),
+      ...perror.filter(({ key }) => !image.perror.has(key)).map((entry) => ({ ...entry, ...of })),
+      ...held
+        .filter(({ key }) => !image.held.has(key))
+        .map((hold) => ({ type: "held", ...of, ...hold }) as const),
+    ];
+    for (const record of missing) this.apply(record);
+    return missing.length;
+  }
+
   /**
    * Everything that is live and this log's, as records: what a compacted log begins with. A shard's start comes last,
    * and not at all for a suspect one: then the compacted log does not know its term either.

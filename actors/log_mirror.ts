@@ -94,8 +94,8 @@ export class LogMirror {
   }
 
   /**
-   * Shards of which control knows a newer term than the log: their log was lost, or is damaged. The account that a
-   * current mirror has takes its place. Returns the shards that were loaded.
+   * Shards of which control knows a newer term than the log have lost it, or it is damaged: the account of a current
+   * mirror takes its place. To others it adds what the log has lost at its end. Returns the shards that it changed.
    */
   async load(image: LogImage): Promise<number[]> {
     const { site, shards } = this.options;
@@ -104,20 +104,24 @@ export class LogMirror {
     for (const shard of shards) {
       const record = await this.#control.get(controlKeys.shard(site, shard));
       const term = (record?.value as ShardRecord | undefined)?.term ?? 0;
-      if (term <= image.recover(shard).shardTerm || stale.has(shard)) continue;
-      const found = await this.#newestOf(shard);
-      if (found === undefined || found.shardTerm < term) continue;
-      image.replace(shard, found);
-      loaded.push(shard);
+      if (term === 0 || stale.has(shard)) continue;
+      const own = image.recover(shard).shardTerm;
+      const isLost = own < term;
+      const found = await this.#newestOf(shard, isLost);
+      if (found === undefined || found.shardTerm < Math.max(term, own)) continue;
+      if (isLost) image.replace(shard, found);
+      if (isLost || image.complete(shard, found) > 0) loaded.push(shard);
     }
     return loaded;
   }
 
-  async #newestOf(shard: number): Promise<RecoveredShard | undefined> {
+  /** For a shard whose log is lost every mirror is worth waiting for. */
+  async #newestOf(shard: number, isLost: boolean): Promise<RecoveredShard | undefined> {
+    const timeoutMs = isLost ? dataLimits.mirrorLoadTimeoutMs : dataLimits.mirrorTimeoutMs;
+    const { process, processes } = this.options;
     let newest: RecoveredShard | undefined;
-    for (const name of new Set([this.options.process, ...this.options.processes])) {
+    for (const name of new Set(isLost ? [process, ...processes] : [process])) {
       const { call } = this.#self.ref(db_log_mirror, name);
-      const timeoutMs = dataLimits.mirrorLoadTimeoutMs;
       const found = await call.recover({ shard }, { timeoutMs }).catch(() => undefined);
       if (found !== undefined && found.shardTerm > (newest?.shardTerm ?? 0)) newest = found;
     }

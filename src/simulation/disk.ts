@@ -100,6 +100,11 @@ export class SimulatedDisk {
     for (const path of this.#files.keys()) if (path.startsWith(prefix)) this.#files.delete(path);
   }
 
+  /** It had lied: what it acknowledged of the file behind `size` was never written. */
+  lie(path: string, size: number): void {
+    this.#existing(path).truncate(size);
+  }
+
   /** A bit of a file turns over, on the disk too. Default: any bit of the synced bytes of any file of `under`. */
   rot(
     under: string,

@@ -7,7 +7,7 @@ import type { TwoSites } from "../../../app/simulate/two_sites.ts";
 import type { World } from "../../../src/simulation/index.ts";
 import { type Findings, hazard, judge } from "./hazard.ts";
 import { copiedAndCutOff, lastPlaceOf, rangesOf } from "./log_files.ts";
-import { trusting_log, unsynced_log } from "./log_twins.ts";
+import { forgetful_log, trusting_log, unsynced_log } from "./log_twins.ts";
 
 const keys = Array.from({ length: 8 }, (_, i) => `+491701${i}`);
 
@@ -66,4 +66,30 @@ hazard({
   title: "the last synced record is no torn tail, if it can't be read",
   play: (sites) => bitRots(sites, keys.at(-1) ?? ""),
   twin: { name: "a log that skips what it can't read", replaced: { db_dirty_log: trusting_log } },
+});
+
+/** What was acknowledged last is gone as if it had never been written; the mirror has it. */
+async function tailVanishes(sites: TwoSites): Promise<Findings> {
+  await copiedAndCutOff(sites);
+  const unaccounted = sites.watchUnaccounted();
+  for (const each of keys.slice(0, 4)) await sites.write(each, "acknowledged");
+  const { path } = lastPlaceOf(sites, keys[3] ?? "");
+  const size = sites.disk.read(path).byteLength;
+  for (const each of keys.slice(4)) await sites.write(each, "acknowledged");
+  sites.crash();
+  sites.disk.lie(path, size);
+  await sites.restart();
+  const wrong = rangesOf(sites).length > 0 ? ["compared as a whole"] : [];
+  sites.weather("A").down = false;
+  return judge(sites, unaccounted, wrong);
+}
+
+hazard({
+  number: 14,
+  title: "a synced tail that vanishes whole is found in the mirror",
+  options: {
+    mirror: (site) => ({ type: "local", policy: "required", folder: (thread) => `mirror/${site}-${thread}` }),
+  },
+  play: tailVanishes,
+  twin: { name: "a log that tells its mirror nothing", replaced: { db_dirty_log: forgetful_log } },
 });
