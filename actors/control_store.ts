@@ -5,7 +5,7 @@
  */
 
 import type { Coverage } from "./coverage.ts";
-import type { CohortId, Site } from "./records.ts";
+import type { CohortId, RowKey, Site } from "./records.ts";
 
 export interface ControlRecord<T = unknown> {
   readonly key: string;
@@ -83,6 +83,12 @@ export interface DecisionRecord {
   readonly endedAtMs: number;
 }
 
+/** `held/<decision id>`: the rows that the decision's move carried over, for a site whose log is lost later. */
+export interface HeldRecord {
+  readonly decision: string;
+  readonly keys: readonly RowKey[];
+}
+
 export interface Authority {
   readonly site: Site;
   readonly term: number;
@@ -118,6 +124,7 @@ export const controlKeys = {
   shard: (site: Site, shard: number): string => `shard/${site}/${shard}`,
   mirror: (site: Site, shard: number): string => `mirror/${site}/${shard}`,
   cohort: (cohort: CohortId): string => `cohort/${cohort}`,
+  held: (decision: string): string => `held/${decision}`,
   decision: (id: string): string => `decision/${id}`,
   coverage: (shard: number): string => `coverage/${shard}`,
 } as const;

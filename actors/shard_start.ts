@@ -8,6 +8,7 @@ import { type ControlStore, controlKeys, type ShardRecord } from "./control_stor
 import type { db_dirty_keys } from "./db_dirty_keys.ts";
 import type { db_perror } from "./db_perror.ts";
 import type { db_store } from "./db_store.ts";
+import { rememberedHeld } from "./held_keys.ts";
 import { shardScope } from "./records.ts";
 import type { ShardOptions } from "./shard_options.ts";
 
@@ -22,16 +23,19 @@ interface Neighbours {
  * Errors: `fenced` when a newer owner has it.
  */
 export async function takeShard(
-  { site, shard }: ShardOptions,
+  options: ShardOptions,
   shardTerm: number,
   control: ControlStore,
   { store, ledger, perror }: Neighbours,
 ): Promise<string> {
+  const { site, shard } = options;
   const key = controlKeys.shard(site, shard);
   const record = await control.get(key);
   const before = record?.value as ShardRecord | undefined;
   const logLost = before !== undefined && before.term > (await ledger.call.loggedTerm());
   await perror.call.start({ shardTerm });
+  // Logged with the account, so that no later start finds the log whole without them.
+  if (logLost) for (const held of await rememberedHeld(control, options)) await ledger.call.hold(held);
   await ledger.call.start({ shardTerm, logLost });
   const { storeId, incarnation } = await store.call.identity();
   const known = before === undefined || (before.storeId === storeId && before.incarnation <= incarnation);

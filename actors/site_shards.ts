@@ -19,6 +19,7 @@ import { db_crawler } from "./db_crawler.ts";
 import { db_dirty_keys } from "./db_dirty_keys.ts";
 import { db_perror, type PerrorEntry } from "./db_perror.ts";
 import { db_switch } from "./db_switch.ts";
+import { rememberHeld } from "./held_keys.ts";
 import { dataLimits } from "./limits.ts";
 import { type CohortId, everyCohort, type RowKey, type Site, splitRowKey } from "./records.ts";
 import { type ShardProcess, shardProcess } from "./shard_options.ts";
@@ -214,12 +215,14 @@ export class SiteShards {
 
   /** The keys of `from`'s db_perror are neither read nor written at `to` once it serves. Returns how many. */
   async carryHeld(from: Site, to: Site, cohorts: readonly CohortId[], decision: string): Promise<number> {
-    const held = await this.#each(async (shard) => {
-      const keys = await this.#quarantined(from, shard, cohorts);
+    const held = await this.#each((shard) => this.#quarantined(from, shard, cohorts));
+    const count = held.flat().length;
+    if (count > 0) await rememberHeld(this.#self.resource<ControlStore>("control"), decision, held.flat());
+    await this.#each(async (shard) => {
+      const keys = held[shard] ?? [];
       if (keys.length > 0) await this.#ledger(to, shard).call.hold({ keys, decision }, patience);
-      return keys.length;
     });
-    return held.reduce((sum, count) => sum + count, 0);
+    return count;
   }
 
   /** After a swap away from a site: what it held for these cohorts is the new side's own again. */
