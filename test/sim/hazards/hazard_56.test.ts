@@ -1,6 +1,7 @@
 /** The mirror is down, and the disk with the log is lost afterwards, when the mirror is back: under both policies. */
 
 import type { MirrorPolicy } from "../../../actors/log_mirror.ts";
+import type { ControlCall } from "../../../app/simulate/sim_control.ts";
 import type { TwoSites, WorldOptions } from "../../../app/simulate/two_sites.ts";
 import type { World } from "../../../src/simulation/index.ts";
 import { gate } from "./gate.ts";
@@ -57,12 +58,24 @@ hazard({
 
 // --- degrade -----------------------------------------------------------------------------------------------------
 
-async function degraded(sites: TwoSites): Promise<Findings> {
+async function degraded(sites: TwoSites, world: World): Promise<Findings> {
   await copiedAndCutOff(sites);
   const unaccounted = sites.watchUnaccounted();
   const wrong: string[] = [];
   mirrorDies(sites);
-  if (!(await sites.write("+4917056", "not mirrored"))) wrong.push("a write was refused");
+  // Control remembers first: while it does not, nothing is acknowledged.
+  const matches = (call: unknown): boolean => (call as ControlCall).key.startsWith("mirror/A");
+  sites.points.arm("control compareAndSet", { matches });
+  let acknowledged = false;
+  const written = sites.write("+4917056", "not mirrored").then((answer) => {
+    acknowledged = answer;
+  });
+  await world.sleep(1_000);
+  if (acknowledged) wrong.push("acknowledged before control knew");
+  sites.points.disarm("control compareAndSet");
+  sites.points.release("control compareAndSet");
+  await written;
+  if (!acknowledged) wrong.push("a write was refused");
   const words = await gate(sites);
   if (!/the mirror of A's shards 0 is stale/.test(words)) wrong.push(`the gate says: ${words}`);
   await diskLost(sites);
