@@ -13,8 +13,8 @@ interface RecoveryOptions {
 
 /**
  * What was the queuer's is replay's now. `provisional`: a range over everything, for nobody knows before the shard's
- * start whether its log was lost; it is not logged, and goes if it was not. `unfit`: cohorts whose marks did not all fit, because they were fewer bytes
- * when they were made, or more were allowed: a range over each has to take their place.
+ * start whether its log was lost; it is not logged, and goes if it was not. `unfit`: cohorts whose marks did not all
+ * fit, because more bytes were allowed when they were made: a range over each has to take their place.
  */
 export function recoveredLedger(
   { marks, ranges, shardTerm }: Pick<RecoveredShard, "marks" | "ranges" | "shardTerm">,
