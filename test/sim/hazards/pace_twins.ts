@@ -21,28 +21,31 @@ export const resting_replay: Definition<ShardOptions> = genServer(import.meta.ur
   cast: { ...replay.cast, pump: () => undefined, resume: () => undefined, probe: () => undefined },
 });
 
+const noBreaker = { state: "closed", failed: () => false, answered: () => false, halfOpen: () => undefined };
+
+const noRate = {
+  setRate: () => undefined,
+  available: (wanted: number) => wanted,
+  take: () => undefined,
+  delayMs: () => 0,
+};
+
+/** db_replay with something else in its place. */
+function replayWith(name: string, change: Readonly<Record<string, unknown>>): Definition<ShardOptions> {
+  return genServer(import.meta.url, name, {
+    ...(replay as Callbacks<Definition>),
+    init: async (options: ShardOptions, self) => ({ ...(await replay.init(options, self)), ...change }),
+  });
+}
+
 /** No breaker: goes on however often the peer has failed. */
-export const tireless_replay: Definition<ShardOptions> = genServer(import.meta.url, "tireless_replay", {
-  ...(replay as Callbacks<Definition>),
-  init: async (options: ShardOptions, self) => ({
-    ...(await replay.init(options, self)),
-    breaker: { state: "closed", failed: () => false, answered: () => false, halfOpen: () => undefined },
-  }),
-});
+export const tireless_replay = replayWith("tireless_replay", { breaker: noBreaker });
 
 /** No rate: repairs as fast as it can. */
-export const rateless_replay: Definition<ShardOptions> = genServer(import.meta.url, "rateless_replay", {
-  ...(replay as Callbacks<Definition>),
-  init: async (options: ShardOptions, self) => ({
-    ...(await replay.init(options, self)),
-    repairs: {
-      setRate: () => undefined,
-      available: (wanted: number) => wanted,
-      take: () => undefined,
-      delayMs: () => 0,
-    },
-  }),
-});
+export const rateless_replay = replayWith("rateless_replay", { repairs: noRate });
+
+/** Neither. */
+export const budgetless_replay = replayWith("budgetless_replay", { breaker: noBreaker, repairs: noRate });
 
 /** No lanes for the queuer: a key is handed out again while it is under way. */
 export const laneless_ledger: Definition<ShardOptions> = genServer(import.meta.url, "laneless_ledger", {
