@@ -138,9 +138,12 @@ async function heal(sites: TwoSites, world: World, key: string): Promise<string[
   const wrong: string[] = [];
   const row = rowOf(key);
   if (sites.ledger("A")?.owner(row) !== "perror") wrong.push(`${key} is not in db_perror`);
-  const entries = await ending(sites.sites.perror("A"));
-  if (!Array.isArray(entries) || !entries.some((entry) => entry.key === row))
-    wrong.push(`${key} is not listed`);
+  let entries = await ending(sites.sites.perror("A"));
+  while (!Array.isArray(entries)) {
+    await world.sleep(20);
+    entries = await ending(sites.sites.perror("A"));
+  }
+  if (!entries.some((entry) => entry.key === row)) wrong.push(`${key} is not listed`);
   sites.weather("A").rejected.clear();
   await written(sites, world, key, "healed");
   const healed = (): boolean =>
