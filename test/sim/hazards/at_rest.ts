@@ -120,7 +120,8 @@ export function watchAuthority(sites: TwoSites, world: World, cohorts: readonly 
 
 /** Whether a site's db_switch would let a client's write of the cohort in now. */
 export function admits(sites: TwoSites, site: Site, cohort: CohortId): boolean {
-  const state = sites.node.stateOf(sites.name(site, "db_switch")) as
+  const { node } = sites.siteNode(sites.placeOf(site, 0));
+  const state = node.stateOf(sites.name(site, "db_switch")) as
     | { readonly lost: string; readonly authority: AuthorityTable }
     | undefined;
   if (state === undefined || state.lost !== "") return false;
