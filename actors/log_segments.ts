@@ -24,7 +24,8 @@ export interface ReadFolder {
 
 /**
  * Feeds every record of a folder's segments to the image. `own`: a torn tail is cut, so that it is not taken for damage
- * once another segment follows. Errors: `config` for another format.
+ * once another segment follows. Another thread's log may be compacted meanwhile: then it is read again. Errors: `config`
+ * for another format.
  */
 export async function readFolder(
   disk: Disk,
@@ -33,9 +34,35 @@ export async function readFolder(
   { own }: { readonly own: boolean },
 ): Promise<ReadFolder> {
   const source: LogSource = own ? image.own : { own, gaps: 0 };
+  for (let attempt = 1; ; attempt++) {
+    try {
+      const { found, ...read } = await readSegments(disk, folder, own);
+      for (const each of found) {
+        if (each === gap) source.gaps++;
+        else image.apply(each, source);
+      }
+      return read;
+    } catch (error) {
+      if (own || attempt === readAttemptsMax || errnoOf(error) !== "ENOENT") throw error;
+    }
+  }
+}
+
+/** A log is compacted once in 64 MiB: that it happens during two readings in a row is rare. */
+const readAttemptsMax = 10;
+
+/** Stands between the records for a place that can't be read. */
+const gap = Symbol("gap");
+
+interface ReadSegments extends ReadFolder {
+  readonly found: readonly (LogRecord | typeof gap)[];
+}
+
+async function readSegments(disk: Disk, folder: string, own: boolean): Promise<ReadSegments> {
+  const found: (LogRecord | typeof gap)[] = [];
   const damage: string[] = [];
   const damaged = (path: string, offset: number, what: string): void => {
-    source.gaps++;
+    found.push(gap);
     damage.push(`${path} at ${offset}: ${what}`);
   };
   let total = 0;
@@ -51,7 +78,7 @@ export async function readFolder(
     }
     total += bytes.byteLength;
     const end = scan(bytes, path, {
-      record: (record) => image.apply(record, source),
+      record: (record) => found.push(record),
       gap: (offset) => damaged(path, offset, "not what was written"),
     });
     if (end === bytes.byteLength) continue;
@@ -59,10 +86,10 @@ export async function readFolder(
     if (index < names.length - 1) damaged(path, end, "the rest of it is missing");
     else if (own) await disk.truncate(path, end).catch(() => undefined);
   }
-  return { damage, bytes: total };
+  return { found, damage, bytes: total };
 }
 
-/** The bytes, or why they can't be read. A file that has gone was compacted away meanwhile: that is an error. */
+/** The bytes, or why they can't be read. Errors: a file that has gone was compacted away meanwhile. */
 async function readSegment(disk: Disk, path: string): Promise<Uint8Array | string> {
   try {
     return await disk.read(path);
