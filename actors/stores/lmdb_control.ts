@@ -3,11 +3,11 @@
  * Every change is one synced transaction, so a term is never drawn twice, whatever dies.
  */
 
-import { mkdirSync } from "node:fs";
 import { type Database, open, type RootDatabase } from "lmdb";
 import { hasCode, NanoError } from "../../src/index.ts";
 import type { ControlRecord, ControlStore } from "../control_store.ts";
 import { checkFormat, controlFormat } from "./format.ts";
+import { makeEnvironment } from "./lmdb_file.ts";
 
 interface Stored {
   readonly value: unknown;
@@ -17,13 +17,15 @@ interface Stored {
 /** A few thousand small records. */
 const mapBytes = 256 * 1024 ** 2;
 
+const databases = 4;
+
 /** Errors: `unavailable`; `config` for another format, and then nothing is changed. */
 export function openLmdbControl(path: string, options: { readonly readOnly?: boolean } = {}): ControlStore {
   try {
-    if (options.readOnly !== true) mkdirSync(path, { recursive: true });
     const readOnly = options.readOnly === true;
+    if (!readOnly) makeEnvironment(path, { mapSize: mapBytes, maxDbs: databases });
     // Without overlapping syncs a transaction is on the disk when it returns.
-    const root = open({ path, mapSize: mapBytes, maxDbs: 4, readOnly, overlappingSync: false });
+    const root = open({ path, mapSize: mapBytes, maxDbs: databases, readOnly, overlappingSync: false });
     return new LmdbControl(root, path, readOnly);
   } catch (error) {
     if (hasCode(error, "config")) throw error;
