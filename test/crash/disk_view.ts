@@ -178,17 +178,19 @@ class LogSeen {
     };
   }
 
+  /** Format 2: 12 bytes of header; frames of length, checksum, checksum of both, payload. */
   #readSegment(bytes: Buffer): void {
-    // NANOLOG, the format, a checksum; each frame with 12 bytes before its payload: docs/reference/log-format.md.
-    if (bytes.byteLength >= 12 && bytes[7] !== 2) throw new Error(`a log has format ${bytes[7]}`);
     let offset = 12;
     while (offset + 12 <= bytes.byteLength) {
-      const length = bytes.readUInt32BE(offset);
-      const end = offset + 12 + length;
-      if (length === 0 || end > bytes.byteLength) break;
+      const end = offset + 12 + bytes.readUInt32BE(offset);
+      const header = bytes.subarray(offset, offset + 12);
+      if (header.every((byte) => byte === 0) || end > bytes.byteLength) break;
       const payload = bytes.subarray(offset + 12, end);
-      if (crc32c(payload) !== bytes.readUInt32BE(offset + 4)) {
-        if (end < bytes.byteLength) this.#damaged++;
+      if (
+        crc32c(header.subarray(0, 8)) !== header.readUInt32BE(8) ||
+        crc32c(payload) !== header.readUInt32BE(4)
+      ) {
+        this.#damaged++;
         break;
       }
       for (const record of unpack(payload) as unknown[]) this.#apply(lineOf(record));
@@ -201,32 +203,32 @@ class LogSeen {
     const shard = this.#shardOf(line.shard);
     if (line.shardTerm < shard.term) return;
     const term = line.shardTerm;
-    const key = String(line["key"]);
-    switch (line["type"]) {
+    const key = String(line.key);
+    switch (line.type) {
       case "start":
         startTerm(shard, term);
         break;
       case "mark":
-        shard.marks.set(key, { term, version: String(line["version"]), owner: Number(line["owner"]) });
+        shard.marks.set(key, { term, version: String(line.version), owner: Number(line.owner) });
         break;
       case "clear":
-        if (shard.marks.get(key)?.version === String(line["version"])) shard.marks.delete(key);
+        if (shard.marks.get(key)?.version === String(line.version)) shard.marks.delete(key);
         break;
       case "range": {
-        const range = line["range"] as RangeSeen & { readonly id: string };
+        const range = line.range as RangeSeen & { readonly id: string };
         shard.ranges.set(range.id, { term, range: { ...range, shard: line.shard } });
         break;
       }
       case "range_removed":
-        shard.ranges.delete(String(line["id"]));
+        shard.ranges.delete(String(line.id));
         break;
       case "cursor": {
-        const known = shard.ranges.get(String(line["id"]));
-        if (known !== undefined) known.range = { ...known.range, cursor: String(line["cursor"]) };
+        const known = shard.ranges.get(String(line.id));
+        if (known !== undefined) known.range = { ...known.range, cursor: String(line.cursor) };
         break;
       }
       case "held":
-        if (line["decision"] === "") shard.held.delete(key);
+        if (line.decision === "") shard.held.delete(key);
         else shard.held.set(key, term);
     }
   }

@@ -81,14 +81,22 @@ export interface JudgedBackend {
   readonly prefixes: readonly string[];
 }
 
-/** `settled`: nothing was under way and nothing dirty, so that nothing may differ but what is in quarantine. */
+/**
+ * `settled`: nothing was under way and nothing dirty, so that nothing may differ but what is in quarantine. `powerLost`:
+ * a log's last frame may be torn so that it can't be told from one that was acknowledged: its shards are then suspect.
+ */
+export interface Judged {
+  readonly settled: boolean;
+  readonly powerLost: boolean;
+}
+
 export function judge(
   seen: DirectorySeen,
   journal: Journal,
   { backend, prefixes }: JudgedBackend,
-  settled: boolean,
+  { settled, powerLost }: Judged,
 ): Verdict {
-  const faults = termFaults(seen);
+  const faults = termFaults(seen, powerLost);
   const found = new Map<string, RowSeen | undefined>();
   let differing = 0;
   for (const key of journal.keys()) {
@@ -112,6 +120,7 @@ export function judge(
     differing++;
     if (quarantined) continue;
     if (settled) faults.push(`${key} differs though nothing is dirty`);
+    else if (powerLost && isSuspect(seen, site)) continue;
     else if (!isAccounted(seen, site, row))
       faults.push(`${key} differs and has neither mark nor range at ${site}`);
   }
@@ -139,6 +148,10 @@ function differs({ sites }: DirectorySeen, row: string): boolean {
   return Buffer.compare(one, other) !== 0;
 }
 
+function isSuspect({ sites }: DirectorySeen, site: string): boolean {
+  return (sites[site]?.damaged ?? 0) > 0;
+}
+
 function isAccounted({ sites }: DirectorySeen, site: string, row: string): boolean {
   const { marks, ranges } = sites[site] ?? { marks: new Map<string, number>(), ranges: [] };
   if (marks.has(row)) return true;
@@ -146,13 +159,13 @@ function isAccounted({ sites }: DirectorySeen, site: string, row: string): boole
   return ranges.some(({ cursor, to }) => row >= cursor && (to === "" || row < to));
 }
 
-function termFaults({ control, sites }: DirectorySeen): string[] {
+function termFaults({ control, sites }: DirectorySeen, powerLost: boolean): string[] {
   const faults: string[] = [];
   const check = (what: string, term: number): void => {
     if (term > control.term) faults.push(`${what} is of term ${term}, and the counter is at ${control.term}`);
   };
   for (const [site, { rows, fences, shardTerms, damaged }] of Object.entries(sites)) {
-    if (damaged > 0) faults.push(`${site}: ${damaged} damaged frames in its logs`);
+    if (damaged > 0 && !powerLost) faults.push(`${site}: ${damaged} damaged frames in its logs`);
     for (const [key, { version }] of rows) check(`${site}: ${key}`, Math.max(version[0], version[1]));
     for (const [scope, term] of fences) check(`${site}: the fence ${scope}`, term);
     for (const [shard, term] of shardTerms) {
@@ -166,5 +179,6 @@ function termFaults({ control, sites }: DirectorySeen): string[] {
 
 function shown(row: RowSeen | undefined): string {
   if (row === undefined) return "nothing";
-  return row.value === null ? `a tombstone ${row.version}` : `${operationOf(row.value)} ${row.version}`;
+  const version = row.version.join(",");
+  return row.value === null ? `a tombstone ${version}` : `${operationOf(row.value)} ${version}`;
 }
