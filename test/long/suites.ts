@@ -35,6 +35,10 @@ function sabotage(options: string, exitCode = 0): LongCommand {
   return command("test/sabotage/run.js", options, exitCode);
 }
 
+function killSteps(options: string): LongCommand {
+  return command("test/long/kill_steps.js", options);
+}
+
 export const longSuites: Readonly<Record<string, LongSuite>> = {
   "main-job": {
     proves: "five live backends move between two sites under faults, and nothing is lost",
@@ -59,5 +63,21 @@ export const longSuites: Readonly<Record<string, LongSuite>> = {
     proves: "a migration whose system is killed again and again goes on and loses nothing",
     full: [command("test/long/kill_rounds.js", "--rounds 20")],
     tenth: [command("test/long/kill_rounds.js", "--rounds 2 --users 1000 --seconds 12")],
+  },
+  "kill-steps": {
+    proves: "a process killed at each step of a write, a compaction and a failover loses nothing; twins do",
+    full: [
+      killSteps("--cycles 200"),
+      killSteps("--cycles 60 --twin ack-before-apply"),
+      killSteps("--cycles 60 --twin unmarked"),
+      killSteps("--cycles 60 --twin undrained"),
+    ],
+    tenth: [killSteps("--cycles 20"), killSteps("--cycles 20 --twin unmarked")],
+  },
+  "crash-images": {
+    proves:
+      "whatever a loss of power leaves of a traced run, nothing acknowledged is missing; without syncs it is",
+    full: [command("test/long/crash_images.js", "--images 1000")],
+    tenth: [command("test/long/crash_images.js", "--images 100")],
   },
 };
