@@ -10,7 +10,16 @@
  * read again; more than `deletesPerRangeMax` peer-only rows stop the range and ask an operator.
  */
 
-import { type From, genServer, NanoError, noReply, type Piped, type Ref, type Self } from "../src/index.ts";
+import {
+  type From,
+  genServer,
+  NanoError,
+  noReply,
+  type Piped,
+  type Ref,
+  type Self,
+  type TimerRef,
+} from "../src/index.ts";
 import { compareRows } from "./compare.ts";
 import { db_dirty_keys } from "./db_dirty_keys.ts";
 import { db_queuer } from "./db_queuer.ts";
@@ -41,6 +50,8 @@ interface State {
   readonly reader: RangeReader;
   busy: boolean;
   paused: boolean;
+  /** The next look, if one is due; there is one at most. */
+  timer: TimerRef | undefined;
   failures: number;
   rows: number;
   sent: number;
@@ -67,6 +78,7 @@ export const db_crawler = genServer(import.meta.url, "db_crawler", {
       reader: new RangeReader(self, options),
       busy: false,
       paused: false,
+      timer: undefined,
       failures: 0,
       rows: 0,
       sent: 0,
@@ -83,9 +95,10 @@ export const db_crawler = genServer(import.meta.url, "db_crawler", {
       return { working: busy, rows, sent, peerOnly, stopped };
     },
 
-    /** Answered when no stretch is in work. */
+    /** No stretch begins any more. One in work ends by itself: what it sends is checked against the fences. */
     pause: (state) => {
       state.paused = true;
+      lookAgain(state, undefined);
     },
 
     /** An operator accepts that the peer's extra rows of this range are deleted. */
@@ -127,17 +140,20 @@ export const db_crawler = genServer(import.meta.url, "db_crawler", {
       state.busy = false;
       if (result.ok) state.failures = 0;
       else state.failures++;
+      if (state.paused) return;
       const { backoffMinMs, backoffMaxMs } = state.options.tuning;
       if (result.ok && result.value === "more") state.self.castSelf("work");
-      else if (result.ok) state.self.castAfter(backoffMinMs * 4, "work");
-      else
-        state.self.castAfter(
-          Math.min(backoffMaxMs, backoffMinMs * 2 ** Math.min(state.failures, 16)),
-          "work",
-        );
+      else if (result.ok) lookAgain(state, backoffMinMs * 4);
+      else lookAgain(state, Math.min(backoffMaxMs, backoffMinMs * 2 ** Math.min(state.failures, 16)));
     },
   },
 });
+
+/** After this delay, and not when it was due before; undefined: not at all. */
+function lookAgain(state: State, delayMs: number | undefined): void {
+  if (state.timer !== undefined) state.self.cancelTimer(state.timer);
+  state.timer = delayMs === undefined ? undefined : state.self.castAfter(delayMs, "work");
+}
 
 async function collectTombstones({ self, options }: State): Promise<number> {
   const store = self.ref(db_store, shardProcess(options.site, options.shard, "db_store"));
