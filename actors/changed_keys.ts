@@ -10,7 +10,7 @@
  */
 
 import { dataLimits } from "./limits.ts";
-import type { CohortId, RowKey } from "./records.ts";
+import { type CohortId, everyCohort, type RowKey } from "./records.ts";
 
 /** How many keys; `unknown`: the cohort was never compared, so every key may differ; `overflow`: too many to name. */
 export type Changes = number | "unknown" | "overflow";
@@ -80,8 +80,8 @@ export class ChangedKeys {
     return this.#epoch;
   }
 
-  changes(cohorts: readonly CohortId[]): { epoch: number; changes: Changes[] } {
-    return { epoch: this.#epoch, changes: cohorts.map((cohort) => this.of(cohort)) };
+  changes(cohorts: readonly CohortId[], nowMs: number): { epoch: number; changes: Changes[]; nowMs: number } {
+    return { epoch: this.#epoch, changes: cohorts.map((cohort) => this.of(cohort)), nowMs };
   }
 
   changed(cohort: CohortId, key: RowKey): void {
@@ -97,9 +97,9 @@ export class ChangedKeys {
     }
   }
 
-  /** Nobody can name the keys: a range stands, or stood, for them. undefined: of every cohort. */
-  overflow(cohort?: CohortId): void {
-    const all = cohort === undefined ? this.#cohorts.values() : [this.#cohorts.get(cohort)];
+  /** Nobody can name the keys: a range over the cohort, or over everyCohort, stands or stood for them. */
+  overflow(cohort: CohortId): void {
+    const all = cohort === everyCohort ? this.#cohorts.values() : [this.#cohorts.get(cohort)];
     for (const tracked of all) if (tracked !== undefined) this.#overflow(tracked);
   }
 

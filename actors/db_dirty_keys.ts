@@ -112,7 +112,8 @@ export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
       state.mayScan = false;
       state.changed.live(shardTerm);
       const records: LogRecord[] = [state.records.account()];
-      if (!logLost) state.ledger.removeRange(state.provisional);
+      if (logLost) state.changed.overflow(everyCohort);
+      else state.ledger.removeRange(state.provisional);
       state.provisional = "";
       for (const cohort of state.unfit) rangeOver(state, cohort, []);
       state.unfit.clear();
@@ -276,7 +277,7 @@ export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
       state,
       asked: Pick<DirtyRange, "cohort" | "from" | "to" | "reason">,
     ): Promise<string> => {
-      const range = state.ledger.openRange(state.terms.shardTerm, asked);
+      const range = openRange(state, asked);
       await state.log.call.append([state.records.range(range)]);
       return range.id;
     },
@@ -337,10 +338,7 @@ export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
 
     adoptPass: (state, cohorts: readonly CohortId[]) => state.changed.adoptPass(cohorts),
 
-    changes: (state, cohorts: readonly CohortId[]) => ({
-      ...state.changed.changes(cohorts),
-      nowMs: state.self.clock.now(),
-    }),
+    changes: ({ changed, self }, cohorts: readonly CohortId[]) => changed.changes(cohorts, self.clock.now()),
 
     /** Keys that may be neither read nor written here: the other side's quarantine at the swap. */
     hold: async (state, { keys, decision }: { keys: readonly RowKey[]; decision: string }): Promise<void> => {
@@ -433,21 +431,22 @@ function rangeOver(state: State, cohort: CohortId, records: LogRecord[]): DirtyR
   const standing = state.ledger.collecting(cohort);
   if (standing !== undefined) return standing;
   const asked = { cohort, ...state.cohortOf.bounds(cohort), reason: "overflow" } as const;
-  const made = state.ledger.openRange(state.terms.shardTerm, asked);
+  const made = openRange(state, asked);
   records.push(state.records.range(made));
   return made;
 }
 
-function removeRange(state: State, id: string): void {
-  const range = state.ledger.range(id);
-  if (range !== undefined) rangeChanged(state, range);
-  state.ledger.removeRange(id);
-  state.log.cast.note([state.records.rangeRemoved(id)]);
+/** What stands, or stood, in a range is not named key by key as changed. */
+function openRange({ ledger, changed, terms }: State, asked: Parameters<Ledger["openRange"]>[1]): DirtyRange {
+  changed.overflow(asked.cohort);
+  return ledger.openRange(terms.shardTerm, asked);
 }
 
-/** What a range's repair changes is not named key by key. */
-function rangeChanged({ changed }: State, { cohort }: DirtyRange): void {
-  changed.overflow(cohort === everyCohort ? undefined : cohort);
+function removeRange(state: State, id: string): void {
+  const range = state.ledger.range(id);
+  if (range !== undefined) state.changed.overflow(range.cohort);
+  state.ledger.removeRange(id);
+  state.log.cast.note([state.records.rangeRemoved(id)]);
 }
 
 function answerWaiting(state: State): void {

@@ -5,7 +5,7 @@ export const dataLimits = {
   logRecordsPerFrame: 4_096,
   /** Bytes after which a log is compacted: live marks (200,000 of 60 bytes) are written once for five times that. */
   logCompactionBytes: 64 * 1024 * 1024,
-  /** Keys remembered as changed since a comparison, of one cohort and shard; beyond it the whole cohort is read again. */
+  /** Keys remembered as changed since a comparison, of one cohort and shard; beyond it all of the cohort is read. */
   changedKeysPerCohortMax: 50_000,
   /** The same for all cohorts of a shard: 20 MB of keys, as much as half a million rows in doubt are worth. */
   changedKeysPerShardMax: 200_000,

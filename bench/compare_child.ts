@@ -1,4 +1,4 @@
-/** The processes of bench compare: one loads both stores, one scans them bare, one compares them as the product does. */
+/** The processes of bench compare: one loads both stores, one scans them bare, one compares them as in operation. */
 
 import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";

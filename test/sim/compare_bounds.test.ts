@@ -34,7 +34,7 @@ function suspects(sites: TwoSites): number {
   return (state as { readonly suspects: { readonly size: number } } | undefined)?.suspects.size ?? 0;
 }
 
-it("a pass over sides that differ everywhere holds no more suspects than it may, and ends in a dirty range", async () => {
+it("a pass over sides that differ everywhere holds no more than it may, and ends in a dirty range", async () => {
   await simulateSeed({ seed: 1 }, async (world) => {
     const sites = await corruptedAll(world);
     let most = 0;

@@ -192,7 +192,7 @@ it("a move says what its swap rested on, and the new side goes on from there", a
   });
 });
 
-it("a key that changed during the move is verified under its block, and a difference is repaired before the swap", async () => {
+it("a key that changed during the move is verified under its block, and repaired before the swap", async () => {
   await played(async (sites, world) => {
     await sites.write(keys[0] ?? "", "v");
     await sites.copied();
@@ -215,7 +215,7 @@ it("a key that changed during the move is verified under its block, and a differ
   });
 });
 
-it("a ledger that dies between the comparison and the block makes the move refuse: nobody knows what changed", async () => {
+it("a ledger that dies between the comparison and the block ends the move: what changed is not known", async () => {
   await played(async (sites, world) => {
     await sites.write(keys[0] ?? "", "v");
     await sites.copied();

@@ -96,7 +96,7 @@ it("a key in db_perror differs and is known to: it is not reported again", async
   });
 });
 
-it("a difference does not say which side is right: a repair copies the authority's row, corrupted or not", async () => {
+it("a difference does not say which side is right: a repair copies the row of the authority", async () => {
   await played(async (sites, world) => {
     tamper(sites, "A", withValue("rogue"));
     expect(await mismatches(sites)).toBe(1);
@@ -112,7 +112,7 @@ it("the same wrong bytes on both sides are equal", async () => {
   });
 });
 
-it("a comparison of what changed does not see a rogue write to a key that nobody wrote; one of every row does", async () => {
+it("a comparison of what changed does not see a rogue write, one of every row does", async () => {
   await played(async (sites) => {
     tamper(sites, "B", withValue("rogue"));
     expect(await mismatches(sites, true)).toBe(0);
@@ -120,7 +120,7 @@ it("a comparison of what changed does not see a rogue write to a key that nobody
   });
 });
 
-it("a rogue write between a move's comparison and its swap is not seen by it: its report says how long that was", async () => {
+it("a move does not see a rogue write after its comparison: its report says how long ago that was", async () => {
   await played(async (sites, world) => {
     sites.points.arm("control compareAndSet", {
       matches: (call) => (call as { value?: { state?: string } }).value?.state === "blocking",

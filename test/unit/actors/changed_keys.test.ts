@@ -4,6 +4,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { ChangedKeys } from "../../../actors/changed_keys.ts";
 import { dataLimits } from "../../../actors/limits.ts";
+import { everyCohort } from "../../../actors/records.ts";
 
 const cohorts = ["b/+49", "b/+33"];
 
@@ -21,19 +22,23 @@ function compared(): ChangedKeys {
   return changed;
 }
 
+function changesOf(changed: ChangedKeys, of: readonly string[]) {
+  return changed.changes(of, 0).changes;
+}
+
 const [first = "", second = ""] = cohorts;
 
 describe("changed keys", () => {
   it("before its first comparison a cohort is unknown, whatever changed, and no memory is spent on it", () => {
     const changed = serving();
     changed.changed(first, "k");
-    expect(changed.changes(cohorts)).toEqual({ epoch: 7, changes: ["unknown", "unknown"] });
+    expect(changed.changes(cohorts, 5)).toEqual({ epoch: 7, changes: ["unknown", "unknown"], nowMs: 5 });
     const begun = changed.beginPass();
     expect(begun.cohorts.map(({ changes }) => changes)).toEqual(["unknown", "unknown"]);
     expect(changed.keys(first)).toBeUndefined();
     changed.changed(first, "k");
     changed.endPass(begun.cohorts);
-    expect(changed.changes(cohorts).changes).toEqual([1, 0]);
+    expect(changesOf(changed, cohorts)).toEqual([1, 0]);
   });
 
   it("no key that changed after a pass began is missing from the next, in whatever order passes begin and end", () => {
@@ -66,7 +71,7 @@ describe("changed keys", () => {
             if (pass !== undefined && changed.endPass(pass.begun).length > 0) comparedAt = pass.at;
           }
           const left = [...changes.values()].filter((changedAt) => changedAt > comparedAt).length;
-          const of = changed.changes([first]).changes[0];
+          const of = changesOf(changed, [first])[0];
           // A key that changed before and after the pass in work began counts for both.
           expect(of).toBeGreaterThanOrEqual(left);
           expect(of).toBeLessThanOrEqual(left * 2);
@@ -84,20 +89,20 @@ describe("changed keys", () => {
     expect(changed.endPass(older.cohorts)).toEqual([]);
     expect(changed.keys(first)).toEqual(["a", "b"]);
     expect(changed.endPass(newer.cohorts)).toEqual([first]);
-    expect(changed.changes([first]).changes).toEqual([0]);
+    expect(changesOf(changed, [first])).toEqual([0]);
   });
 
   it("one key more than a cohort may name is an overflow, until the cohort's whole range was compared", () => {
     const changed = compared();
     for (let i = 0; i < dataLimits.changedKeysPerCohortMax; i++) changed.changed(first, `k${i}`);
-    expect(changed.changes([first]).changes).toEqual([dataLimits.changedKeysPerCohortMax]);
+    expect(changesOf(changed, [first])).toEqual([dataLimits.changedKeysPerCohortMax]);
     changed.changed(first, "one more");
     changed.changed(first, "and more");
-    expect(changed.changes(cohorts).changes).toEqual(["overflow", 0]);
+    expect(changesOf(changed, cohorts)).toEqual(["overflow", 0]);
     const begun = changed.beginPass([first]);
     expect(changed.keys(first)).toBeUndefined();
     changed.endPass(begun.cohorts);
-    expect(changed.changes([first]).changes).toEqual([0]);
+    expect(changesOf(changed, [first])).toEqual([0]);
   });
 
   it("all cohorts of a shard share one bound, and what a comparison ended is free again", () => {
@@ -112,18 +117,18 @@ describe("changed keys", () => {
     fill();
     const full = Math.floor(dataLimits.changedKeysPerShardMax / perCohort);
     const expected = many.map((_, i) => (i < full ? perCohort : "overflow"));
-    expect(changed.changes(many).changes).toEqual(expected);
+    expect(changesOf(changed, many)).toEqual(expected);
     changed.endPass(changed.beginPass().cohorts);
     fill();
-    expect(changed.changes(many).changes).toEqual(expected);
+    expect(changesOf(changed, many)).toEqual(expected);
   });
 
   it("a range is an overflow of its cohort, or of all", () => {
     const changed = compared();
     changed.overflow(second);
-    expect(changed.changes(cohorts).changes).toEqual([0, "overflow"]);
-    changed.overflow();
-    expect(changed.changes(cohorts).changes).toEqual(["overflow", "overflow"]);
+    expect(changesOf(changed, cohorts)).toEqual([0, "overflow"]);
+    changed.overflow(everyCohort);
+    expect(changesOf(changed, cohorts)).toEqual(["overflow", "overflow"]);
   });
 
   it("a range that opens while a pass runs outlives it", () => {
@@ -131,14 +136,14 @@ describe("changed keys", () => {
     const begun = changed.beginPass();
     changed.overflow(first);
     changed.endPass(begun.cohorts);
-    expect(changed.changes(cohorts).changes).toEqual(["overflow", 0]);
+    expect(changesOf(changed, cohorts)).toEqual(["overflow", 0]);
   });
 
   it("a cohort that the other site serves is forgotten, and unknown when it comes back", () => {
     const changed = compared();
     changed.serve([first]);
     changed.serve(cohorts);
-    expect(changed.changes(cohorts).changes).toEqual([0, "unknown"]);
+    expect(changesOf(changed, cohorts)).toEqual([0, "unknown"]);
     expect(changed.beginPass([second, "b/none"]).cohorts.map(({ cohort }) => cohort)).toEqual([second]);
   });
 
@@ -146,6 +151,6 @@ describe("changed keys", () => {
     const changed = serving();
     expect(changed.adoptPass([first])).toBe(7);
     changed.changed(first, "k");
-    expect(changed.changes(cohorts).changes).toEqual([1, "unknown"]);
+    expect(changesOf(changed, cohorts)).toEqual([1, "unknown"]);
   });
 });
