@@ -44,6 +44,10 @@ export function stoodStill(before: Stamp, after: Stamp): boolean {
   });
 }
 
+interface Keyed {
+  readonly key: RowKey;
+}
+
 export interface Pair {
   readonly key: RowKey;
   readonly local: Row | undefined;
@@ -51,10 +55,10 @@ export interface Pair {
 }
 
 /** Visits every key of either list once, in key order; both lists are in it. */
-export function walkPairs(
-  local: readonly Row[],
-  peer: readonly Row[],
-  visit: (key: RowKey, local: Row | undefined, peer: Row | undefined) => void,
+export function walkPairs<R extends Keyed>(
+  local: readonly R[],
+  peer: readonly R[],
+  visit: (key: RowKey, local: R | undefined, peer: R | undefined) => void,
 ): void {
   let i = 0;
   let j = 0;
@@ -77,7 +81,7 @@ export function mergeRows(local: readonly Row[], peer: readonly Row[]): Pair[] {
 }
 
 /** Nearly all keys stand on both sides: equal texts are found out natively. */
-function orderOf(mine: Row | undefined, theirs: Row | undefined): number {
+function orderOf(mine: Keyed | undefined, theirs: Keyed | undefined): number {
   if (mine === undefined) return 1;
   if (theirs === undefined) return -1;
   return mine.key === theirs.key ? 0 : compareKeys(mine.key, theirs.key);

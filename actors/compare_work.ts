@@ -14,6 +14,7 @@ import type { db_dirty_keys } from "./db_dirty_keys.ts";
 import { dataLimits } from "./limits.ts";
 import type { RangeReader, Rows } from "./range_reader.ts";
 import { type CohortId, compareKeys, type Row, type RowKey, type Site } from "./records.ts";
+import { decodeRow, sameButVersion } from "./stores/row_codec.ts";
 
 export type Work =
   /** `cohort` undefined: of every cohort that is served here. */
@@ -104,7 +105,7 @@ export class Tally {
     return this.#rows.get(cohort) ?? 0;
   }
 
-  /** Each key of the portion that the pass has to compare. Returns how many there were. */
+  /** Each key of the portion that is not plainly equal. Returns how many there were to compare, those included. */
   each(work: Work, { rows, pairs }: Portion, visit: Visit): number {
     if (this.#work?.cohort !== work.cohort) this.#run = undefined;
     this.#work = work;
@@ -134,7 +135,9 @@ export class Tally {
         within = last !== undefined && isBefore(last, this.#run);
       }
       inRun++;
-      if (this.#wanted) visit(key, mine, theirs);
+      if (!this.#wanted) return;
+      if (mine !== undefined && theirs !== undefined && sameButVersion(mine.value, theirs.value)) return;
+      visit(key, mine && decodeRow(key, mine.value), theirs && decodeRow(key, theirs.value));
     });
     endRun();
     return counted;
@@ -160,9 +163,10 @@ function laterKey(a: RowKey | undefined, b: RowKey | undefined): RowKey | undefi
 
 /** How many rows the next portion may have, by the size of those of the last one. */
 export function nextLimit({ rows, pairs }: Portion, limitMax: number): number {
-  const read = rows === undefined ? pairs.map(({ local }) => local) : rows.local;
+  const read = rows?.local ?? pairs.map(({ local }) => local);
   if (read.length === 0) return limitMax;
-  const bytes = read.reduce((sum, row) => sum + (row?.value?.byteLength ?? 0), 0);
+  let bytes = 0;
+  for (const row of read) bytes += row?.value?.byteLength ?? 0;
   const meanBytes = Math.max(1, bytes / read.length);
   return Math.max(1, Math.min(limitMax, Math.floor(dataLimits.stretchBytesMax / meanBytes)));
 }

@@ -216,7 +216,14 @@ export const db_compare = genServer(import.meta.url, "db_compare", {
         fail(state, pass, result.error);
         return;
       }
-      comparePortion(state, pass, work, result.value);
+      try {
+        comparePortion(state, pass, work, result.value);
+      } catch (error) {
+        // A row that can't be read is not equal, and nobody can say how it differs.
+        if (!(error instanceof NanoError)) throw error;
+        fail(state, pass, error);
+        return;
+      }
       pass.limit = nextLimit(result.value, state.options.tuning.crawlBatchMax);
       if (result.value.rest !== undefined) pass.work.unshift(result.value.rest);
       // Live traffic first: the pass takes its share of the time at most.

@@ -12,8 +12,9 @@ import { type From, genServer, noReply, type Piped, type Self, toErrorData } fro
 import type { Row, RowKey, Scope, Version } from "./records.ts";
 import type { LiveRow } from "./shard_messages.ts";
 import type { ShardOptions } from "./shard_options.ts";
-import type { ApplyGroup, ApplyResult, Identity, ScanRange } from "./store_messages.ts";
+import type { ApplyGroup, ApplyResult, EncodedRow, Identity, ScanRange } from "./store_messages.ts";
 import type { Store } from "./stores/contract.ts";
+import { encodeRow } from "./stores/row_codec.ts";
 
 /** The resource named `stores`: opens the store of a shard. */
 export interface StoreOpener {
@@ -49,6 +50,8 @@ export const db_store = genServer(import.meta.url, "db_store", {
       answer(state, from, state.store.scan(range, limit)),
     peek: (state, { range, limit }: RangeRequest, from: From<Row[]>) =>
       answer(state, from, state.store.peek(range, limit)),
+    peekEncoded: (state, { range, limit }: RangeRequest, from: From<EncodedRow[]>) =>
+      answer(state, from, peekEncoded(state.store, range, limit)),
     lookup: (
       state,
       { backend, sub, limit }: { backend: string; sub: string; limit: number },
@@ -125,6 +128,12 @@ function answer<T>({ self }: State, from: From<T>, result: Promise<T>) {
     (error) => self.replyError(from, toErrorData(error)),
   );
   return noReply;
+}
+
+async function peekEncoded(store: Store, range: ScanRange, limit: number): Promise<EncodedRow[]> {
+  if (store.peekEncoded !== undefined) return store.peekEncoded(range, limit);
+  const rows = await store.peek(range, limit);
+  return rows.map((row) => ({ key: row.key, value: encodeRow(row) }));
 }
 
 /** Up to `limit` rows that are shown, however many are not between them. */

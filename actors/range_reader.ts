@@ -5,12 +5,13 @@ import { mergeRows, type Pair } from "./compare.ts";
 import { db_store } from "./db_store.ts";
 import { compareKeys, type Row, type RowKey } from "./records.ts";
 import { type ShardOptions, shardProcess } from "./shard_options.ts";
-import type { ScanRange } from "./store_messages.ts";
+import type { EncodedRow, ScanRange } from "./store_messages.ts";
+import { decodeRow } from "./stores/row_codec.ts";
 
-/** Both sides' rows up to the same key. */
+/** Both sides' rows up to the same key, as their stores have them. */
 export interface Rows {
-  readonly local: readonly Row[];
-  readonly peer: readonly Row[];
+  readonly local: readonly EncodedRow[];
+  readonly peer: readonly EncodedRow[];
   readonly next: RowKey | undefined;
 }
 
@@ -34,14 +35,15 @@ export class RangeReader {
   /** At most `limit` rows of each side. Errors: those of the peer's store. */
   async read(range: ScanRange, limit: number): Promise<Stretch> {
     const { local, peer, next } = await this.rows(range, limit);
-    return { pairs: mergeRows(local, peer), next };
+    const rowOf = ({ key, value }: EncodedRow): Row => decodeRow(key, value);
+    return { pairs: mergeRows(local.map(rowOf), peer.map(rowOf)), next };
   }
 
-  /** The same, not merged. */
+  /** The same, neither read nor merged. */
   async rows(range: ScanRange, limit: number): Promise<Rows> {
     const [local, peer] = await Promise.all([
-      this.#local.call.peek({ range, limit }),
-      this.#peer.call.peek({ range, limit }, { timeoutMs: this.#timeoutMs }),
+      this.#local.call.peekEncoded({ range, limit }),
+      this.#peer.call.peekEncoded({ range, limit }, { timeoutMs: this.#timeoutMs }),
     ]);
     const bound = lower(lastIfCut(local, limit), lastIfCut(peer, limit));
     if (bound === undefined) return { local, peer, next: undefined };
@@ -59,11 +61,11 @@ export class RangeReader {
 }
 
 /** The last key of a side that may have more rows: beyond it that side is not known yet. */
-function lastIfCut(rows: readonly Row[], limit: number): RowKey | undefined {
+function lastIfCut(rows: readonly EncodedRow[], limit: number): RowKey | undefined {
   return rows.length < limit ? undefined : rows.at(-1)?.key;
 }
 
-function upTo(rows: readonly Row[], bound: RowKey): readonly Row[] {
+function upTo(rows: readonly EncodedRow[], bound: RowKey): readonly EncodedRow[] {
   const last = rows.at(-1);
   if (last === undefined || last.key === bound) return rows;
   return rows.filter(({ key }) => compareKeys(key, bound) <= 0);

@@ -26,3 +26,9 @@ export interface Identity {
   readonly storeId: string;
   readonly incarnation: number;
 }
+
+/** A row whose bytes nobody has read yet: most of what is compared never is. */
+export interface EncodedRow {
+  readonly key: RowKey;
+  readonly value: Uint8Array;
+}

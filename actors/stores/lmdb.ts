@@ -11,7 +11,7 @@
 import { type Database, open, type RootDatabase } from "lmdb";
 import { NanoError } from "../../src/index.ts";
 import { compareKeys, type Row, type RowKey, type Scope, splitRowKey, type Version } from "../records.ts";
-import type { ApplyGroup, ApplyResult, Identity, ScanRange } from "../store_messages.ts";
+import type { ApplyGroup, ApplyResult, EncodedRow, Identity, ScanRange } from "../store_messages.ts";
 import { decideRow, fencedBy, isTooLong } from "./apply_row.ts";
 import type { Capabilities, Store, StoreOptions } from "./contract.ts";
 import { checkFormat, storeFormat } from "./format.ts";
@@ -196,6 +196,11 @@ class LmdbStore implements Store {
     return this.#serially(() => scanRows(this.#environment.rows, range, limit));
   }
 
+  async peekEncoded(range: ScanRange, limit: number): Promise<EncodedRow[]> {
+    this.#check();
+    return scanEncoded(this.#environment.rows, range, limit);
+  }
+
   async peek(range: ScanRange, limit: number): Promise<Row[]> {
     this.#check();
     return scanRows(this.#environment.rows, range, limit);
@@ -366,11 +371,15 @@ function readRow(rows: Database<Buffer, string>, key: RowKey): Row | undefined {
   return bytes === undefined ? undefined : decodeRow(key, bytes);
 }
 
-function scanRows(rows: Database<Buffer, string>, { from, to }: ScanRange, limit: number): Row[] {
-  const found: Row[] = [];
-  for (const { key, value } of rows.getRange({ start: from === "" ? firstKey : from, limit })) {
-    if (to !== "" && compareKeys(key, to) >= 0) break;
-    found.push(decodeRow(key, value));
+function scanRows(rows: Database<Buffer, string>, range: ScanRange, limit: number): Row[] {
+  return scanEncoded(rows, range, limit).map(({ key, value }) => decodeRow(key, value));
+}
+
+function scanEncoded(rows: Database<Buffer, string>, { from, to }: ScanRange, limit: number): EncodedRow[] {
+  const found: EncodedRow[] = [];
+  for (const entry of rows.getRange({ start: from === "" ? firstKey : from, limit })) {
+    if (to !== "" && compareKeys(entry.key, to) >= 0) break;
+    found.push(entry);
   }
   return found;
 }

@@ -8,6 +8,7 @@ import type { Row, RowKey, Version } from "../records.ts";
 
 const format = 1;
 const tombstoneFlag = 1;
+const versionEnd = 18;
 const headerBytes = 26;
 
 export function encodeRow({ version, value, expiresAtMs }: Omit<Row, "key">): Uint8Array {
@@ -43,6 +44,18 @@ function valuePart(bytes: Uint8Array): Uint8Array {
 export function decodeVersion(bytes: Uint8Array): Version {
   if (!isReadable(bytes)) throw unreadable(bytes, "to be replaced");
   return readVersion(bytes);
+}
+
+/**
+ * True if two rows' bytes say the same but for their versions: then both show the same, whatever the time. Rows that
+ * show the same may have other bytes (a tombstone and an expired row), so false says nothing.
+ */
+export function sameButVersion(a: Uint8Array, b: Uint8Array): boolean {
+  const length = a.byteLength;
+  if (length !== b.byteLength || length < headerBytes || a[0] !== format || b[0] !== format) return false;
+  if (a[1] !== b[1]) return false;
+  for (let i = versionEnd; i < length; i++) if (a[i] !== b[i]) return false;
+  return true;
 }
 
 /** True if the stored bytes are exactly this row's. */

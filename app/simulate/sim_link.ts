@@ -7,7 +7,13 @@
 
 import { db_store } from "../../actors/db_store.ts";
 import type { Row, RowKey, Scope, Site, Version } from "../../actors/records.ts";
-import type { ApplyGroup, ApplyResult, Identity, ScanRange } from "../../actors/store_messages.ts";
+import type {
+  ApplyGroup,
+  ApplyResult,
+  EncodedRow,
+  Identity,
+  ScanRange,
+} from "../../actors/store_messages.ts";
 import {
   type From,
   genServer,
@@ -81,6 +87,8 @@ export const sim_link = genServer(import.meta.url, "sim_link", {
       forward(state, from, "get", { keys }, () => state.peer.call.get(keys, forEver)),
     peek: (state, request: { range: ScanRange; limit: number }, from: From<Row[]>) =>
       forward(state, from, "scan", request, () => state.peer.call.peek(request, forEver)),
+    peekEncoded: (state, request: { range: ScanRange; limit: number }, from: From<EncodedRow[]>) =>
+      forward(state, from, "scan", request, () => state.peer.call.peekEncoded(request, forEver)),
     fence: (state, request: { scope: Scope; term: number }, from: From<number>) =>
       forward(state, from, "fence", request, () => state.peer.call.fence(request, forEver)),
     fences: (state, scopes: readonly Scope[], from: From<number[]>) =>

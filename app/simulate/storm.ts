@@ -26,7 +26,15 @@ const healthyWay: Pick<NetworkWay, "lossShare" | "repeatShare" | "reorderShare">
 };
 
 /** Requests of the store contract: versions make each of them safe to take twice. */
-const repeatable: ReadonlySet<string> = new Set(["apply", "get", "peek", "fence", "fences", "identity"]);
+const repeatable: ReadonlySet<string> = new Set([
+  "apply",
+  "get",
+  "peek",
+  "peekEncoded",
+  "fence",
+  "fences",
+  "identity",
+]);
 
 export class Storm {
   /** How often each fault changed what became of something. */

@@ -7,7 +7,13 @@
 
 import { db_store } from "../../actors/db_store.ts";
 import type { Row, RowKey, Scope, Version } from "../../actors/records.ts";
-import type { ApplyGroup, ApplyResult, Identity, ScanRange } from "../../actors/store_messages.ts";
+import type {
+  ApplyGroup,
+  ApplyResult,
+  EncodedRow,
+  Identity,
+  ScanRange,
+} from "../../actors/store_messages.ts";
 import {
   type From,
   genServer,
@@ -61,6 +67,8 @@ export const fault_link = genServer(import.meta.url, "fault_link", {
       forward(state, from, () => state.peer.call.get(keys, patience)),
     peek: (state, request: { range: ScanRange; limit: number }, from: From<Row[]>) =>
       forward(state, from, () => state.peer.call.peek(request, patience)),
+    peekEncoded: (state, request: { range: ScanRange; limit: number }, from: From<EncodedRow[]>) =>
+      forward(state, from, () => state.peer.call.peekEncoded(request, patience)),
     lookup: (state, request: { backend: string; sub: string; limit: number }, from: From<string[]>) =>
       forward(state, from, () => state.peer.call.lookup(request, patience)),
     fence: (state, request: { scope: Scope; term: number }, from: From<number>) =>

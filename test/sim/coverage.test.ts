@@ -4,6 +4,7 @@ import { expect, it } from "vitest";
 import type { DecisionRecord } from "../../actors/control_store.ts";
 import type { Coverage, SitesCoverage } from "../../actors/coverage.ts";
 import { changeCoverage } from "../../actors/coverage.ts";
+import { db_dirty_keys } from "../../actors/db_dirty_keys.ts";
 import { type RowKey, rowKey } from "../../actors/records.ts";
 import { encodeRow } from "../../actors/stores/row_codec.ts";
 import { TwoSites, type WorldOptions } from "../../app/simulate/two_sites.ts";
@@ -149,6 +150,22 @@ it("a death of db_switch or of db_compare alone forgets nothing", async () => {
       expect(await coverage(sites)).toMatchObject({ compared: 15, forgotten: 0, changed: 1 });
     }
     expect(await compare(sites, true)).toEqual({ rows: 1, mismatches: 0 });
+  });
+});
+
+it("a range that an operator opens is in doubt from then on, whatever was compared before", async () => {
+  await played(async (sites) => {
+    await sites.write(keys[0] ?? "", "v");
+    await sites.copied();
+    const ledger = sites.node.system.ref(db_dirty_keys, sites.name("A", "db_dirty_keys"));
+    sites.weather("A").down = true;
+    const cohort = "device_platform/+49";
+    await sites.alive(ledger.call.openRange({ cohort, from: "device", to: "devicf", reason: "operator" }));
+    expect(await coverage(sites)).toMatchObject({ compared: 14, forgotten: 1 });
+    sites.weather("A").down = false;
+    await sites.settled();
+    expect(await coverage(sites)).toMatchObject({ compared: 14, forgotten: 1 });
+    expect((await compare(sites, true)).rows).toBe(1);
   });
 });
 

@@ -138,7 +138,7 @@ it("a move does not see a rogue write after its comparison: its report says how 
   });
 });
 
-it("a version that was raised at the peer is not seen; the next write meets it and is quarantined, not lost", async () => {
+it("a version that was raised at the peer is not seen; the next write meets it and is quarantined", async () => {
   await played(async (sites, world) => {
     tamper(sites, "B", (stored) => ({
       ...stored,

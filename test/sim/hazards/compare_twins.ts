@@ -3,7 +3,7 @@
  * otherwise. They are planted by name through `WorldOptions.replaced`.
  */
 
-import type { Pair } from "../../../actors/compare.ts";
+import { mergeRows, type Pair } from "../../../actors/compare.ts";
 import type { Validation, ValidationRequest } from "../../../actors/compare_messages.ts";
 import { db_compare } from "../../../actors/db_compare.ts";
 import { db_crawler } from "../../../actors/db_crawler.ts";
@@ -12,12 +12,18 @@ import type { PeerSender, Sent } from "../../../actors/peer_sender.ts";
 import type { RangeReader } from "../../../actors/range_reader.ts";
 import { compareVersions, type Row, type RowKey } from "../../../actors/records.ts";
 import type { ShardOptions } from "../../../actors/shard_options.ts";
+import type { EncodedRow } from "../../../actors/store_messages.ts";
+import { decodeRow, encodeRow } from "../../../actors/stores/row_codec.ts";
 import { type Definition, type From, genServer } from "../../../src/index.ts";
 import type { Callbacks } from "./late_messages.ts";
 
 const compare: Callbacks<typeof db_compare> = db_compare.callbacks;
 const crawler: Callbacks<typeof db_crawler> = db_crawler.callbacks;
 const replay: Callbacks<typeof db_replay> = db_replay.callbacks;
+
+function rowOf({ key, value }: EncodedRow): Row {
+  return decodeRow(key, value);
+}
 
 type Reader = Pick<RangeReader, "get" | "read" | "rows">;
 
@@ -72,11 +78,7 @@ export const hasty_compare: Definition<ShardOptions> = genServer(import.meta.url
       read: (range, limit) => state.reader.read(range, limit),
       rows: async (range, limit) => {
         const rows = await state.reader.rows(range, limit);
-        const peers = new Map(rows.peer.map((row) => [row.key, row]));
-        for (const local of rows.local) {
-          const { key } = local;
-          seen.set(key, { key, local, peer: peers.get(key) });
-        }
+        for (const pair of mergeRows(rows.local.map(rowOf), rows.peer.map(rowOf))) seen.set(pair.key, pair);
         return rows;
       },
       get: async (keys) => {
@@ -119,9 +121,11 @@ export const lenient_compare: Definition<ShardOptions> = genServer(import.meta.u
   },
 });
 
-function asText(row: Row): Row {
-  if (row.value === null) return row;
-  return { ...row, value: new TextEncoder().encode(new TextDecoder().decode(row.value).normalize("NFC")) };
+function asText(encoded: EncodedRow): EncodedRow {
+  const row = rowOf(encoded);
+  if (row.value === null) return encoded;
+  const value = new TextEncoder().encode(new TextDecoder().decode(row.value).normalize("NFC"));
+  return { key: row.key, value: encodeRow({ ...row, value }) };
 }
 
 // --- A: amend ----------------------------------------------------------------------------------------------------
