@@ -6,6 +6,7 @@
 import { expect } from "vitest";
 import { type Grants, type Row, type RowKey, rowKey } from "../../actors/records.ts";
 import type { ApplyGroup, ApplyResult } from "../../actors/store_messages.ts";
+import { decodeRow } from "../../actors/stores/row_codec.ts";
 import { rowChecks } from "./store_row_checks.ts";
 import {
   a,
@@ -221,6 +222,27 @@ const scans: Readonly<Record<string, Check>> = {
     expect(await keysIn(store, b, a)).toEqual([]);
     expect(await keysIn(store, a, a)).toEqual([]);
     expect(await keysIn(store, "", "", 0)).toEqual([]);
+  },
+
+  "a peek gives what a scan does, and the same rows' bytes where it does not read them": async (place) => {
+    const store = await place.open();
+    const keys = ["a", "b", "c", "d"].map(keyOf);
+    await put(store, ...keys.map((key, i) => row(key, [1, 1, i], i === 1 ? null : "x".repeat(i * 60))));
+    const [from = "", , , to = ""] = keys;
+    const ranges = [
+      { from: "", to: "" },
+      { from, to },
+      { from: `${from}\u0000`, to: "" },
+    ];
+    for (const range of ranges) {
+      for (const limit of [2, 100]) {
+        const scanned = await store.scan(range, limit);
+        expect(await store.peek(range, limit)).toEqual(scanned);
+        const encoded = await store.peekEncoded?.(range, limit);
+        if (encoded !== undefined)
+          expect(encoded.map(({ key, value }) => decodeRow(key, value))).toEqual(scanned);
+      }
+    }
   },
 
   "a scan sees rows that came and went since the last one": async (place) => {

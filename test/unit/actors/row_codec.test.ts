@@ -2,9 +2,16 @@
 
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { compareRows } from "../../../actors/compare.ts";
 import { rowKey, type Version } from "../../../actors/records.ts";
 import { decideRow } from "../../../actors/stores/apply_row.ts";
-import { decodeRow, decodeVersion, encodeRow, sameRow } from "../../../actors/stores/row_codec.ts";
+import {
+  decodeRow,
+  decodeVersion,
+  encodeRow,
+  sameButVersion,
+  sameRow,
+} from "../../../actors/stores/row_codec.ts";
 
 const u32 = fc.nat(2 ** 32 - 1);
 const row = fc.record({
@@ -45,6 +52,30 @@ describe("a row's bytes", () => {
     );
     const row0 = { version: [0, 0, 0] as const, value: new Uint8Array(0), expiresAtMs: 0 };
     expect(sameRow(encodeRow(row0), encodeRow({ ...row0, value: null }))).toBe(false);
+  });
+
+  it("say the same but for the version exactly if value and expiry are the same; then both show the same at any time", () => {
+    const some = row.map((each) => ({
+      ...each,
+      value: each.value?.slice(0, 1) ?? null,
+      expiresAtMs: each.expiresAtMs % 3,
+    }));
+    fc.assert(
+      fc.property(some, some, fc.nat(4), (a, b, nowMs) => {
+        const same = sameButVersion(encodeRow(a), encodeRow(b));
+        const said = ({ value, expiresAtMs }: typeof a) => JSON.stringify([value, expiresAtMs]);
+        expect(same).toBe(said(a) === said(b));
+        if (same) expect(compareRows(a, b, nowMs)).toBe("equal");
+        expect(sameButVersion(encodeRow(a), encodeRow({ ...a, version: b.version }))).toBe(true);
+      }),
+    );
+  });
+
+  it("that can't be read say nothing, not even about themselves", () => {
+    const newer = encodeRow({ version: [1, 1, 1], value: Uint8Array.of(1), expiresAtMs: 0 });
+    newer[0] = 2;
+    expect(sameButVersion(newer, newer)).toBe(false);
+    expect(sameButVersion(newer.subarray(0, 9), newer.subarray(0, 9))).toBe(false);
   });
 
   it("of a newer format are refused, not guessed, and never overwritten", () => {
