@@ -1,7 +1,7 @@
 /** Found by thinking about a move: what it can't see because nothing marks it, or because it comes late. */
 
 import { decisionBecomes, ending } from "./at_rest.ts";
-import { untidy_ledger, unwatching_ledger } from "./found_twins.ts";
+import { forgetful_ledger, untidy_ledger } from "./found_twins.ts";
 import { carrying, hazard, judge, rowOf } from "./hazard.ts";
 import { corrupt } from "./rogue.ts";
 
@@ -20,7 +20,10 @@ hazard({
     await move;
     return judge(sites, [], wrong);
   },
-  twin: { name: "a ledger that watches only what it marks", replaced: { db_dirty_keys: unwatching_ledger } },
+  twin: {
+    name: "a ledger that remembers as changed only what it marks",
+    replaced: { db_dirty_keys: forgetful_ledger },
+  },
 });
 
 hazard({

@@ -3,6 +3,7 @@
  * product's own otherwise. They are planted by name through `WorldOptions.replaced`.
  */
 
+import type { ChangedKeys } from "../../../actors/changed_keys.ts";
 import { type Admission, db_dirty_keys } from "../../../actors/db_dirty_keys.ts";
 import { db_dirty_log } from "../../../actors/db_dirty_log.ts";
 import { db_perror } from "../../../actors/db_perror.ts";
@@ -22,23 +23,24 @@ const queuer: Callbacks<typeof db_queuer> = db_queuer.callbacks;
 const replay: Callbacks<typeof db_replay> = db_replay.callbacks;
 const store: Callbacks<typeof db_store> = db_store.callbacks;
 
-/** Watches only the admissions that make a mark. */
-export const unwatching_ledger: Definition<ShardOptions> = genServer(import.meta.url, "unwatching_ledger", {
+/** Remembers as changed only what it marks. */
+export const forgetful_ledger: Definition<ShardOptions> = genServer(import.meta.url, "forgetful_ledger", {
   ...(ledger as Callbacks<Definition>),
   call: {
     ...ledger.call,
     admit: (
-      state: { watched: { admitted(cohort: string, key: RowKey): void } },
+      state: { changed: Pick<ChangedKeys, "changed" | "overflow"> },
       admissions: readonly Admission[],
       from: From,
     ) => {
-      const { watched } = state;
+      const { changed } = state;
       const unmarked = new Set(admissions.filter(({ live }) => !live).map(({ key }) => key));
-      state.watched = {
-        admitted: (cohort, key) => (unmarked.has(key) ? undefined : watched.admitted(cohort, key)),
+      state.changed = {
+        changed: (cohort, key) => (unmarked.has(key) ? undefined : changed.changed(cohort, key)),
+        overflow: (cohort) => changed.overflow(cohort),
       };
       const answer: unknown = ledger.call.admit(state as never, admissions, from);
-      state.watched = watched;
+      state.changed = changed;
       return answer;
     },
   },
