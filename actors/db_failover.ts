@@ -10,7 +10,15 @@
  * coordinator left open is ended by the next one.
  */
 
-import { type From, genServer, NanoError, noReply, type Piped, type Self } from "../src/index.ts";
+import {
+  type From,
+  genServer,
+  NanoError,
+  noReply,
+  type Piped,
+  type Self,
+  toErrorData,
+} from "../src/index.ts";
 import {
   authorityOf,
   type CohortRecord,
@@ -371,9 +379,21 @@ class MoveInWork {
     await this.#shards.letGo(to);
     const report = this.#report("swapped", "");
     await this.#shards.retried(() => this.#shards.releaseHeld(from, cohorts));
-    await this.#shards.retried(() => this.#shards.recordAdopted(to, this.#epochs, this.#parts));
     await this.#shards.retried(() => this.#shards.resumeCrawlers());
+    await this.#recordAdopted();
     return report;
+  }
+
+  /** Without it the new side's coverage is forgotten, until its next comparison: no reason to fail a move. */
+  async #recordAdopted(): Promise<void> {
+    try {
+      await this.#shards.retried(() => this.#shards.recordAdopted(this.#move.to, this.#epochs, this.#parts));
+    } catch (error) {
+      this.#self.log.warn(
+        { prefix: this.#move.prefix, ...toErrorData(error) },
+        "coverage is not handed over",
+      );
+    }
   }
 
   async #abort(reason: string): Promise<MoveReport> {

@@ -7,6 +7,7 @@ import { mergeRows, type Pair } from "../../../actors/compare.ts";
 import type { Validation, ValidationRequest } from "../../../actors/compare_messages.ts";
 import { db_compare } from "../../../actors/db_compare.ts";
 import { db_crawler } from "../../../actors/db_crawler.ts";
+import { db_dirty_keys } from "../../../actors/db_dirty_keys.ts";
 import { db_replay } from "../../../actors/db_replay.ts";
 import type { PeerSender, Sent } from "../../../actors/peer_sender.ts";
 import type { RangeReader } from "../../../actors/range_reader.ts";
@@ -19,6 +20,7 @@ import type { Callbacks } from "./late_messages.ts";
 
 const compare: Callbacks<typeof db_compare> = db_compare.callbacks;
 const crawler: Callbacks<typeof db_crawler> = db_crawler.callbacks;
+const ledger: Callbacks<typeof db_dirty_keys> = db_dirty_keys.callbacks;
 const replay: Callbacks<typeof db_replay> = db_replay.callbacks;
 
 function rowOf({ key, value }: EncodedRow): Row {
@@ -100,6 +102,12 @@ export const trusting_compare: Definition<ShardOptions> = genServer(import.meta.
     validate: (state: never, request: ValidationRequest, from: From<Validation>) =>
       compare.call.validate(state, { ...request, changedOnly: true }, from),
   },
+});
+
+/** Knows that something changed, and does not tell what. */
+export const silent_ledger: Definition<ShardOptions> = genServer(import.meta.url, "silent_ledger", {
+  ...(ledger as Callbacks<Definition>),
+  call: { ...ledger.call, changedKeys: (): RowKey[] => [] },
 });
 
 // --- one canonical encoding --------------------------------------------------------------------------------------

@@ -54,7 +54,7 @@ describe("a row's bytes", () => {
     expect(sameRow(encodeRow(row0), encodeRow({ ...row0, value: null }))).toBe(false);
   });
 
-  it("say the same but for the version exactly if value and expiry are the same; then both show the same at any time", () => {
+  it("say the same but for the version exactly if value and expiry do; then both show the same", () => {
     const some = row.map((each) => ({
       ...each,
       value: each.value?.slice(0, 1) ?? null,
