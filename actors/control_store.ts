@@ -37,6 +37,8 @@ export interface ShardRecord {
   /** The store that the owner of this term opened. */
   readonly storeId: string;
   readonly incarnation: number;
+  /** The shard's term that this store is known to be fenced at. */
+  readonly fencedTerm: number;
 }
 
 /** `mirror/<site>/<shard>`: whether the mirror of a shard's marks may be trusted. None: it may. */

@@ -84,7 +84,7 @@ export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
       provisional,
       unfit,
       loggedTerm: recovered.shardTerm,
-      terms: { shardTerm: 0, cohorts: {}, finished: false },
+      terms: { shardTerm: 0, cohorts: {}, lost: "", finished: false },
       // Until a new term begins: what is logged under an older one than the log's own is void.
       records: new ShardRecords(options.shard, recovered.shardTerm),
       termsKnown: false,
@@ -106,7 +106,7 @@ export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
      * every key suspect, in the same append.
      */
     start: async (state, { shardTerm, logLost }: { shardTerm: number; logLost: boolean }): Promise<void> => {
-      state.terms = { shardTerm, cohorts: {}, finished: false };
+      state.terms = { shardTerm, cohorts: {}, lost: "", finished: false };
       state.records = new ShardRecords(state.options.shard, shardTerm);
       state.termsKnown = false;
       state.mayScan = false;
@@ -312,7 +312,9 @@ export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
 
     // --- what others want to know ------------------------------------------------------------------------------
 
+    /** Errors: `lost`: what such a store lacks is not counted, so nothing may rest on the count. */
     counts: (state, cohorts?: readonly CohortId[]): LedgerCounts => {
+      if (state.terms.lost !== "") throw new NanoError("lost", state.terms.lost);
       const oldest = state.ledger.oldestMs();
       return {
         ...state.ledger.counts(cohorts),

@@ -236,7 +236,8 @@ async function applyReading(state: State, reading: ControlReading): Promise<void
   next.update(reading.cohorts, reading.decisions);
   const cohorts = next.ownTerms();
   await fenceOwnStore(state, cohorts);
-  await state.ledger.call.sendUnder({ shardTerm: state.shardTerm, cohorts, finished: next.allFinished });
+  const { shardTerm, lost } = state;
+  await state.ledger.call.sendUnder({ shardTerm, cohorts, lost, finished: next.allFinished });
   state.held = new Set(await state.ledger.call.held());
   state.authority = next;
   state.lease.takenOver(reading);

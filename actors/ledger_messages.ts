@@ -20,6 +20,8 @@ export const notLive = "off";
 export interface SendTerms {
   readonly shardTerm: number;
   readonly cohorts: Readonly<Record<CohortId, number>>;
+  /** Why the own store is no ground for anything, or "". */
+  readonly lost: string;
   /** The migration is: ranges that a crash brought back mean nothing any more. */
   readonly finished: boolean;
 }

@@ -37,15 +37,28 @@ export async function takeShard(
   // Logged with the account, so that no later start finds the log whole without them.
   if (logLost) for (const held of await rememberedHeld(control, options)) await ledger.call.hold(held);
   await ledger.call.start({ shardTerm, logLost });
+  const scope = shardScope(site, shard);
   const { storeId, incarnation } = await store.call.identity();
-  const known = before === undefined || (before.storeId === storeId && before.incarnation <= incarnation);
-  if (!known) return `store ${storeId} is not the one that control remembers (${before.storeId})`;
-  const next: ShardRecord = { site, shard, term: shardTerm, storeId, incarnation };
-  if ((await control.compareAndSet(key, record?.revision ?? 0, next)) === undefined) {
-    throw new NanoError("fenced", `${key} was taken by another owner meanwhile`);
+  const [fencedTerm = 0] = await store.call.fences([scope]);
+  const next: ShardRecord = { site, shard, term: shardTerm, storeId, incarnation, fencedTerm };
+  if (before !== undefined && isBelow(next, before)) {
+    return `store ${storeId} of ${key} is not the one that control remembers, or an older copy of it`;
   }
-  const inForce = await store.call.fence({ scope: shardScope(site, shard), term: shardTerm });
+  const revision = await control.compareAndSet(key, record?.revision ?? 0, next);
+  if (revision === undefined) throw new NanoError("fenced", `${key} was taken by another owner meanwhile`);
+  const inForce = await store.call.fence({ scope, term: shardTerm });
   if (inForce > shardTerm)
     throw new NanoError("fenced", `${key} is fenced at ${inForce}, above ${shardTerm}`);
+  // From here on a copy of the store from before this fence is known for what it is.
+  if ((await control.compareAndSet(key, revision, { ...next, fencedTerm: shardTerm })) === undefined) {
+    throw new NanoError("fenced", `${key} was taken by another owner meanwhile`);
+  }
   return "";
+}
+
+/** Another store than the one that is known, or one that lacks what that had. */
+function isBelow(found: ShardRecord, known: ShardRecord): boolean {
+  if (found.storeId !== known.storeId || found.incarnation < known.incarnation) return true;
+  // A copy opens under an incarnation that the original had, too.
+  return found.fencedTerm < known.fencedTerm;
 }
