@@ -4,15 +4,20 @@
  */
 
 import { db_crawler } from "../../../actors/db_crawler.ts";
+import { type Admission, db_dirty_keys } from "../../../actors/db_dirty_keys.ts";
 import { db_store } from "../../../actors/db_store.ts";
-import type { Row, RowKey } from "../../../actors/records.ts";
+import { db_switch } from "../../../actors/db_switch.ts";
+import type { Ledger } from "../../../actors/ledger.ts";
+import { type Row, type RowKey, splitRowKey } from "../../../actors/records.ts";
 import type { ShardOptions } from "../../../actors/shard_options.ts";
 import type { ApplyGroup } from "../../../actors/store_messages.ts";
 import type { Store } from "../../../actors/stores/contract.ts";
 import { type Definition, type From, genServer, noReply, type Self } from "../../../src/index.ts";
 import type { Callbacks } from "./late_messages.ts";
 
+const admission: Callbacks<typeof db_switch> = db_switch.callbacks;
 const crawler: Callbacks<typeof db_crawler> = db_crawler.callbacks;
+const ledger: Callbacks<typeof db_dirty_keys> = db_dirty_keys.callbacks;
 const store: Callbacks<typeof db_store> = db_store.callbacks;
 
 // --- N: identity -------------------------------------------------------------------------------------------------
@@ -20,12 +25,15 @@ const store: Callbacks<typeof db_store> = db_store.callbacks;
 const never = Number.MAX_SAFE_INTEGER;
 
 /** The product's own over another store. */
-function over(name: string, change: (store: Store) => Partial<Store>): Definition<ShardOptions> {
+function over(
+  name: string,
+  change: (store: Store, options: ShardOptions) => Partial<Store>,
+): Definition<ShardOptions> {
   return genServer(import.meta.url, name, {
     ...(store as Callbacks<Definition>),
     init: async (options: ShardOptions, self) => {
       const state: { readonly store: Store } = await store.init(options, self);
-      return { ...state, store: { ...state.store, ...change(state.store) } };
+      return { ...state, store: { ...state.store, ...change(state.store, options) } };
     },
   });
 }
@@ -83,4 +91,113 @@ export const relative_store: Definition<ShardOptions> = genServer(import.meta.ur
       return store.call.apply(state as never, timed, from);
     },
   },
+});
+
+// --- A: nothing pending ------------------------------------------------------------------------------------------
+
+/** A client's patience, ms. */
+const patienceMs = 500;
+
+/** What is not committed after a while is taken for settled, and repaired. */
+export const impatient_ledger: Definition<ShardOptions> = genServer(import.meta.url, "impatient_ledger", {
+  ...(ledger as Callbacks<Definition>),
+  call: {
+    ...ledger.call,
+    admit: (state: Timed, admissions: readonly Admission[], from: never) => {
+      state.self.castAfter(
+        patienceMs,
+        "lostPatience",
+        admissions.map((each) => each.key),
+      );
+      return ledger.call.admit(state as never, admissions, from);
+    },
+  },
+  cast: {
+    ...ledger.cast,
+    lostPatience: (state: Timed & { readonly ledger: Ledger }, keys: readonly RowKey[]) => {
+      for (const key of keys) {
+        if (state.ledger.settle(key) !== undefined) state.ledger.own(key, "replay");
+      }
+      ledger.cast.unpark(state as never, []);
+    },
+  },
+});
+
+// --- W: a range closes first -------------------------------------------------------------------------------------
+
+/** The ledger's own start, over a `Ledger` with other answers. */
+function withLedger(name: string, change: (own: Ledger) => Partial<Ledger>): Definition<ShardOptions> {
+  return genServer(import.meta.url, name, {
+    ...(ledger as Callbacks<Definition>),
+    init: async (options: ShardOptions, self) => {
+      const state: { readonly ledger: Ledger } = await ledger.init(options, self);
+      Object.assign(state.ledger, change(state.ledger));
+      return state;
+    },
+  });
+}
+
+/** Gives a range away whatever is pending in it. */
+export const impatient_range_ledger = withLedger("impatient_range_ledger", () => ({ rangePending: () => 0 }));
+
+/** Writes are absorbed by a range that is being scanned. */
+export const open_range_ledger = withLedger("open_range_ledger", (own) => ({
+  collecting: (cohort) => own.ranges().find((range) => range.cohort === cohort),
+}));
+
+// --- one-time keys -----------------------------------------------------------------------------------------------
+
+interface AmendRequestOf {
+  readonly message: { readonly requestId?: string };
+}
+
+/** Every take is another request. */
+export const forgetting_switch: Definition<ShardOptions> = genServer(import.meta.url, "forgetting_switch", {
+  ...(admission as Callbacks<Definition>),
+  call: {
+    ...admission.call,
+    amend: (state: Timed, request: AmendRequestOf, from: never) => {
+      const { requestId } = request.message;
+      const once = `${requestId} at ${state.self.clock.monotonicMs()}`;
+      const message = requestId === undefined ? request.message : { requestId: once };
+      return admission.call.amend(state as never, { ...request, message } as never, from);
+    },
+  },
+});
+
+/** Amends do not wait for what is admitted and not committed. */
+export const hasty_amends_switch: Definition<ShardOptions> = genServer(
+  import.meta.url,
+  "hasty_amends_switch",
+  {
+    ...(admission as Callbacks<Definition>),
+    init: async (options: ShardOptions, self) => {
+      const state: { readonly amends: object } = await admission.init(options, self);
+      Object.assign(state.amends, { admitted: () => undefined, settled: () => undefined });
+      return state;
+    },
+  },
+);
+
+// --- relations ---------------------------------------------------------------------------------------------------
+
+/** Its reverse index knows the rows that its own site admitted, not those that the peer sent. */
+export const own_index_store = over("own_index_store", (own, { site }) => {
+  const index = new Map<string, Set<string>>();
+  const note = ({ key: row, value }: Row): void => {
+    const { key, sub } = splitRowKey(row);
+    const keys = new Set(index.get(sub));
+    if (value === null) keys.delete(key);
+    else keys.add(key);
+    index.set(sub, keys);
+  };
+  return {
+    apply: (groups) => {
+      for (const { grants, rows } of groups) {
+        if (grants.some(({ scope }) => scope.startsWith(`${site}/`))) for (const row of rows) note(row);
+      }
+      return own.apply(groups);
+    },
+    lookup: async (_backend, sub) => [...(index.get(sub) ?? [])],
+  };
 });
