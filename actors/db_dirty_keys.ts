@@ -227,6 +227,18 @@ export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
       return marked;
     },
 
+    /** Marks of db_perror for keys that the other site serves and holds for this one. Durable when answered. */
+    adopt: async (state, keys: readonly RowKey[]): Promise<void> => {
+      const records: LogRecord[] = [];
+      for (const key of keys) {
+        const version: Version = [0, state.terms.shardTerm, state.serial++];
+        const now = state.self.clock.now();
+        if (!state.ledger.suspect(key, cohortOfRow(state, key), version, "perror", now)) continue;
+        records.push(state.records.mark(key, version, "perror"));
+      }
+      await state.log.call.append(records);
+    },
+
     /** db_perror's keys that the other site serves stay: nobody here may send them. Returns how many were others. */
     own: (state, { keys, owner }: { keys: readonly RowKey[]; owner: MarkOwner }): number => {
       const owned = keys.filter((key) => state.ledger.owner(key) !== "perror" || isServed(state, key));

@@ -21,6 +21,7 @@ import {
   type Piped,
   type Ref,
   type Self,
+  stop,
 } from "../src/index.ts";
 import { type AmendJob, AmendQueue } from "./amend_queue.ts";
 import { AuthorityTable, type CohortState } from "./authority.ts";
@@ -44,6 +45,7 @@ import {
   splitRowKey,
   type Version,
 } from "./records.ts";
+import { type Loss, mend } from "./shard_mending.ts";
 import {
   type AmendRequest,
   type GetRequest,
@@ -85,7 +87,9 @@ interface State {
   readonly cohortOf: CohortFinder;
   authority: AuthorityTable;
   readonly shardTerm: number;
-  /** Why nothing is served, or "". */
+  /** What the start found missing. */
+  readonly loss: Loss;
+  /** Why nothing is served, or "": until that is mended. */
   lost: string;
   n: number;
   held: Set<RowKey>;
@@ -105,7 +109,7 @@ export const db_switch = genServer(import.meta.url, "db_switch", {
     const ledger = self.ref(db_dirty_keys, named("db_dirty_keys"));
     const perror = self.ref(db_perror, named("db_perror"));
     const shardTerm = await control.nextTerm();
-    const lost = await takeShard(options, shardTerm, control, { store, ledger, perror });
+    const loss = await takeShard(options, shardTerm, control, { store, ledger, perror });
     const state: State = {
       self,
       options,
@@ -116,7 +120,8 @@ export const db_switch = genServer(import.meta.url, "db_switch", {
       cohortOf: cohortFinder(options.prefixes),
       authority: new AuthorityTable(options.site),
       shardTerm,
-      lost,
+      loss,
+      lost: loss.why,
       n: 0,
       held: new Set(),
       filling: [],
@@ -128,7 +133,8 @@ export const db_switch = genServer(import.meta.url, "db_switch", {
     };
     await applyControl(state);
     // Nothing of this term is in flight yet, and the fence keeps out what is older.
-    ledger.cast.mayScan(state.authority.allLive);
+    ledger.cast.mayScan(state.authority.allLive && state.lost === "");
+    if (state.lost !== "") self.castSelf("mend");
     if (options.tuning.leaseMs > 0) self.castAfter(state.lease.renewalMs, "renewLease");
     return state;
   },
@@ -179,6 +185,21 @@ export const db_switch = genServer(import.meta.url, "db_switch", {
   },
 
   cast: {
+    mend: ({ self, options, control, loss }) =>
+      self.pipe(mend(loss, self, { options, control }), "mended", 0),
+
+    mended: async (state, result: Piped<0, void>) => {
+      if (!result.ok) state.self.castAfter(dataLimits.mendPauseMs, "mend");
+      // A store that control knows again is taken from the beginning.
+      else if (state.loss.what === "store") return stop({ shutdown: "the peer fills the store again" });
+      else {
+        state.lost = "";
+        await applyControl(state);
+        state.ledger.cast.mayScan(state.authority.allLive);
+      }
+      return undefined;
+    },
+
     /** With a lease: looks again what control says, in time before the last reading is too old to serve by. */
     renewLease: (state) =>
       state.self.pipe(readControl(state.control, state.self.clock), "leaseRead", undefined),
@@ -246,7 +267,7 @@ async function applyReading(state: State, reading: ControlReading): Promise<void
 /** `passed` runs when nothing that was admitted before is in flight; ranges may be scanned then, if all is live. */
 function raiseBarrier(state: State, passed: () => void): void {
   state.barriers.raise(() => {
-    state.ledger.cast.mayScan(state.authority.allLive);
+    state.ledger.cast.mayScan(state.authority.allLive && state.lost === "");
     passed();
   });
 }
@@ -260,8 +281,10 @@ async function fenceOwnStore(state: State, cohorts: Readonly<Record<Scope, numbe
 }
 
 function serving(state: State): AuthorityTable {
-  if (state.lost !== "")
+  if (state.lost !== "") {
+    if (state.loss.what === "holds") throw new NanoError("unavailable", state.lost);
     throw new NanoError("lost", `${state.lost}; promote the other side or restore the store`);
+  }
   state.lease.check();
   return state.authority;
 }

@@ -10,6 +10,7 @@ import type { db_perror } from "./db_perror.ts";
 import type { db_store } from "./db_store.ts";
 import { rememberedHeld } from "./held_keys.ts";
 import { shardScope } from "./records.ts";
+import type { Loss } from "./shard_mending.ts";
 import type { ShardOptions } from "./shard_options.ts";
 
 interface Neighbours {
@@ -19,7 +20,7 @@ interface Neighbours {
 }
 
 /**
- * Takes the shard for this term. Returns why the store may not be served, or "".
+ * Takes the shard for this term. Returns what keeps it from being served (see shard_mending.ts).
  * Errors: `fenced` when a newer owner has it.
  */
 export async function takeShard(
@@ -27,8 +28,8 @@ export async function takeShard(
   shardTerm: number,
   control: ControlStore,
   { store, ledger, perror }: Neighbours,
-): Promise<string> {
-  const { site, shard } = options;
+): Promise<Loss> {
+  const { site, peerSite, shard } = options;
   const key = controlKeys.shard(site, shard);
   const record = await control.get(key);
   const before = record?.value as ShardRecord | undefined;
@@ -42,7 +43,8 @@ export async function takeShard(
   const [fencedTerm = 0] = await store.call.fences([scope]);
   const next: ShardRecord = { site, shard, term: shardTerm, storeId, incarnation, fencedTerm };
   if (before !== undefined && isBelow(next, before)) {
-    return `store ${storeId} of ${key} is not the one that control remembers, or an older copy of it`;
+    const why = `store ${storeId} of ${key} is not the one that control remembers, or an older copy of it`;
+    return { what: "store", why };
   }
   const revision = await control.compareAndSet(key, record?.revision ?? 0, next);
   if (revision === undefined) throw new NanoError("fenced", `${key} was taken by another owner meanwhile`);
@@ -53,7 +55,10 @@ export async function takeShard(
   if ((await control.compareAndSet(key, revision, { ...next, fencedTerm: shardTerm })) === undefined) {
     throw new NanoError("fenced", `${key} was taken by another owner meanwhile`);
   }
-  return "";
+  // Until that range is repaired, for a crash may have come before the peer was asked.
+  if (!(await ledger.call.ranges()).some(({ reason }) => reason === "log_lost"))
+    return { what: "nothing", why: "" };
+  return { what: "holds", why: `the log of ${key} was lost: ${peerSite} has to say which keys are held` };
 }
 
 /** Another store than the one that is known, or one that lacks what that had. */

@@ -12,7 +12,7 @@ import { db_replay } from "../../../actors/db_replay.ts";
 import { db_store } from "../../../actors/db_store.ts";
 import type { Ledger } from "../../../actors/ledger.ts";
 import { ShardRecords } from "../../../actors/log_records.ts";
-import type { MarkOwner, RowKey } from "../../../actors/records.ts";
+import type { DirtyRange, MarkOwner, RowKey } from "../../../actors/records.ts";
 import type { ShardOptions } from "../../../actors/shard_options.ts";
 import { type Definition, type From, genServer, type Ref } from "../../../src/index.ts";
 import type { Callbacks } from "./late_messages.ts";
@@ -159,5 +159,25 @@ export const boundless_ledger: Definition<ShardOptions> = genServer(import.meta.
         Reflect.deleteProperty(state.ledger, "fits");
       }
     },
+  },
+});
+
+/** Opens no range for what its peer has lost. */
+export const unheeding_ledger: Definition<ShardOptions> = genServer(import.meta.url, "unheeding_ledger", {
+  ...(ledger as Callbacks<Definition>),
+  call: {
+    ...ledger.call,
+    openRange: (state: never, asked: DirtyRange) =>
+      asked.reason === "peer_lost" ? "" : ledger.call.openRange(state, asked),
+  },
+});
+
+/** Does not say that its log was lost. */
+export const unasking_ledger: Definition<ShardOptions> = genServer(import.meta.url, "unasking_ledger", {
+  ...(ledger as Callbacks<Definition>),
+  call: {
+    ...ledger.call,
+    ranges: (state: { readonly ledger: Ledger }) =>
+      state.ledger.ranges().filter(({ reason }) => reason !== "log_lost"),
   },
 });

@@ -1,0 +1,102 @@
+/** Found by thinking about what a site loses that it does not need to serve: the replica's store, the account of holds. */
+
+import type { TwoSites } from "../../../app/simulate/two_sites.ts";
+import { NanoError } from "../../../src/index.ts";
+import type { World } from "../../../src/simulation/index.ts";
+import { ending, isUp, within } from "./at_rest.ts";
+import { unasking_ledger, unheeding_ledger } from "./found_twins.ts";
+import { hazard, judge, rowOf } from "./hazard.ts";
+import { replaceDisk } from "./rogue.ts";
+
+const keys = Array.from({ length: 20 }, (_, i) => `+49${48_000 + i}`);
+const poison = "+4917501";
+const row = rowOf(poison);
+
+hazard({
+  number: "N13",
+  title: "a replica whose disk was wiped is filled again, and what it lacks lies in a range until then",
+  play: async (sites, world) => {
+    await sites.copied();
+    for (const key of keys) await sites.write(key, "v");
+    await sites.write("+49480001", "gone soon");
+    await sites.write("+49480001", null);
+    await sites.settled();
+    sites.crash();
+    replaceDisk(sites, "B");
+    sites.disk.wipe("B/log-0");
+    await sites.restart();
+    const range = () =>
+      sites
+        .ledger("A")
+        ?.ranges()
+        .some(({ reason }) => reason === "peer_lost") === true;
+    const wrong = await within("A has a range over what B lost", () =>
+      world.eventually("it has", range, 5_000),
+    );
+    const unaccounted = sites.watchUnaccounted();
+    await within("A has filled B", () => sites.settled(10_000));
+    const move = await ending(sites.move("+49"));
+    if (!("outcome" in move) || move.outcome !== "swapped") wrong.push("the prefix does not move to B");
+    else if (!(await sites.write("+4948000", "after"))) wrong.push("B does not serve it");
+    return judge(sites, unaccounted, wrong);
+  },
+  twin: { name: "a peer that is not told", replaced: { db_dirty_keys: unheeding_ledger } },
+});
+
+/** B rejects v2 of a key, serves its prefix since then, and holds that key. */
+async function heldAtB(sites: TwoSites, world: World): Promise<void> {
+  await sites.copied();
+  await sites.write(poison, "v1");
+  await sites.settled();
+  sites.weather("A").rejected.add(row);
+  await sites.write(poison, "v2");
+  await world.eventually("it is quarantined", () => sites.ledger("A")?.owner(row) === "perror", 10_000);
+  await ending(sites.move("+49"));
+}
+
+/** The node dies, and comes back without a site's log. */
+async function loseLog(sites: TwoSites, world: World, site: "A" | "B"): Promise<void> {
+  sites.crash();
+  sites.disk.wipe(`${site}/log-0`);
+  await sites.restart();
+  await isUp(sites, world, sites.name(site, "db_switch"));
+  await within("the log's range is repaired", () => sites.settled(10_000));
+}
+
+/** The prefix goes back to where v2 is, and the key is healed from there. */
+async function healed(sites: TwoSites, world: World): Promise<string[]> {
+  await ending(sites.move("+49", "B", "A"));
+  const wrong = (await sites.read(poison)) === "v2" ? [] : ["v2, which was acknowledged, is lost"];
+  sites.weather("A").rejected.clear();
+  await world.sleep(100);
+  await sites.write(poison, "v3");
+  return wrong;
+}
+
+hazard({
+  number: "N14",
+  title: "a key that a swap carried over is still held when the new side has lost its log",
+  play: async (sites, world) => {
+    await heldAtB(sites, world);
+    await loseLog(sites, world, "B");
+    const unaccounted = sites.watchUnaccounted();
+    const answer = await ending(sites.read(poison));
+    const wrong = answer instanceof NanoError && answer.code === "held" ? [] : [`B shows ${String(answer)}`];
+    wrong.push(...(await healed(sites, world)));
+    return judge(sites, unaccounted, wrong);
+  },
+  twin: { name: "a start that does not ask the peer", replaced: { db_dirty_keys: unasking_ledger } },
+});
+
+hazard({
+  number: "N15",
+  title: "a key that the new side holds is still quarantined when the old side has lost its log",
+  play: async (sites, world) => {
+    await heldAtB(sites, world);
+    const unaccounted = sites.watchUnaccounted();
+    await loseLog(sites, world, "A");
+    const wrong = await healed(sites, world);
+    return judge(sites, unaccounted, wrong);
+  },
+  twin: { name: "a start that does not ask the peer", replaced: { db_dirty_keys: unasking_ledger } },
+});
