@@ -117,16 +117,9 @@ export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
       state.provisional = "";
       for (const cohort of state.unfit) rangeOver(state, cohort, []);
       state.unfit.clear();
-      for (const mark of [...state.ledger.marks()]) {
-        // A send under way of a row that is settled tells what it would tell under the new term: it may clear the mark.
-        const sent = mark.pending === 0 && state.ledger.hasLane(mark.key);
-        for (let pending = mark.pending; pending > 0; pending--) state.ledger.settle(mark.key);
-        const version: Version = sent ? mark.version : [0, shardTerm, state.serial++];
-        state.ledger.renew(mark.key, version);
-        if (mark.owner === "queuer") state.ledger.own(mark.key, "replay");
-        records.push(state.records.mark(mark.key, version, mark.owner));
+      for (const { key, version, owner } of state.ledger.begin(() => [0, shardTerm, state.serial++])) {
+        records.push(state.records.mark(key, version, owner));
       }
-      state.ledger.settleRanges();
       for (const range of state.ledger.ranges()) records.push(state.records.range(range));
       for (const [key, decision] of state.held) records.push(state.records.held(key, decision));
       records.push(state.records.start());
@@ -198,19 +191,19 @@ export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
 
     /**
      * Marks for keys that a comparison or a crawl could not settle, or a range over their cohort while the ledger is
-     * full; durable when answered. Keys that the other site serves are left to its ledger, held ones to who reconciles
-     * them. Returns those that are accounted for by this.
+     * full; durable when answered. Keys that the other site serves are left to its ledger, unless they are `heldThere`
+     * for what stands here; held ones to who reconciles them. Returns those that are accounted for by this.
      * Errors: `unavailable` until it is known who serves which.
      */
     suspect: async (
       state,
-      { keys, owner }: { keys: readonly RowKey[]; owner: MarkOwner },
+      { keys, owner, heldThere }: { keys: readonly RowKey[]; owner: MarkOwner; heldThere?: true },
     ): Promise<RowKey[]> => {
       knowTerms(state);
       const marked: RowKey[] = [];
       const records: LogRecord[] = [];
       for (const key of keys) {
-        if (!isServed(state, key) || state.held.has(key)) continue;
+        if (!heldThere && (!isServed(state, key) || state.held.has(key))) continue;
         const cohort = cohortOfRow(state.cohortOf, key);
         if (owner !== "perror" && !state.ledger.fits(key)) {
           rangeOver(state, cohort, records);
@@ -225,18 +218,6 @@ export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
       await state.log.call.append(records);
       answerWaiting(state);
       return marked;
-    },
-
-    /** Marks of db_perror for keys that the other site serves and holds for this one. Durable when answered. */
-    adopt: async (state, keys: readonly RowKey[]): Promise<void> => {
-      const records: LogRecord[] = [];
-      for (const key of keys) {
-        const version: Version = [0, state.terms.shardTerm, state.serial++];
-        const now = state.self.clock.now();
-        if (!state.ledger.suspect(key, cohortOfRow(state, key), version, "perror", now)) continue;
-        records.push(state.records.mark(key, version, "perror"));
-      }
-      await state.log.call.append(records);
     },
 
     /** db_perror's keys that the other site serves stay: nobody here may send them. Returns how many were others. */

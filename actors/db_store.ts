@@ -116,7 +116,7 @@ interface RangeRequest {
   readonly limit: number;
 }
 
-/** What has expired is judged by the later of the own clock and this, ms since 1970: the side that left may be ahead. */
+/** What has expired is judged by the later of the own clock and this, ms since 1970: the side that left may lead. */
 interface Judged {
   readonly decidedAtMs: number;
 }

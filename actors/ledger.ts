@@ -144,6 +144,23 @@ export class Ledger {
     return entry.owner;
   }
 
+  /**
+   * A new shard term, whose fence settles everything: nothing is pending, replay has what was the queuer's, and each
+   * mark a fresh version. Returns the marks.
+   */
+  begin(fresh: () => Version): readonly Readonly<Entry>[] {
+    const marks = [...this.#marks.values()];
+    for (const mark of marks) {
+      // A send under way of a row that is settled tells what it would tell under the new term: it may clear the mark.
+      const sent = mark.pending === 0 && this.#lanes.has(mark.key);
+      for (let pending = mark.pending; pending > 0; pending--) this.settle(mark.key);
+      if (!sent) mark.version = fresh();
+      if (mark.owner === "queuer") this.own(mark.key, "replay");
+    }
+    this.settleRanges();
+    return marks;
+  }
+
   version(key: RowKey): Version | undefined {
     return this.#marks.get(key)?.version;
   }

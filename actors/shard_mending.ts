@@ -108,7 +108,7 @@ async function recallHolds(around: Around): Promise<void> {
   if (keys.length > 0) await ledger.call.hold({ keys, decision: "log_lost" });
   const heldThere = (await peerLedger.call.held()).filter(servedAt(peerSite));
   if (heldThere.length === 0) return;
-  await ledger.call.adopt(heldThere);
+  await ledger.call.suspect({ keys: heldThere, owner: "perror", heldThere: true });
   const entries = heldThere.map((key) => ({ key, version: versionZero, reason: "held", attempts: 0 }));
   await perror.call.quarantine(entries);
 }

@@ -1,6 +1,6 @@
 /**
- * Broken twins for the hazards of what a store holds: its identity, expiry, one-time keys, relations, ranges. Each leaves
- * out one thing of a db_* actor and is the product's own otherwise.
+ * Broken twins for the hazards of what a store holds: its identity, expiry, one-time keys, relations, ranges. Each
+ * leaves out one thing of a db_* actor and is the product's own otherwise.
  */
 
 import { db_crawler } from "../../../actors/db_crawler.ts";

@@ -1,4 +1,4 @@
-/** Found by thinking about clocks: one that is ahead when a row expires, and one that is set back while somebody waits. */
+/** Found by thinking about clocks: one is ahead when a row expires, one is set back while somebody waits. */
 
 import { profilePicture } from "../../../actors/backends/profile_picture.ts";
 import type { DataAccess } from "../../../actors/data_access.ts";

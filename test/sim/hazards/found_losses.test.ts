@@ -1,4 +1,4 @@
-/** Found by thinking about what a site loses that it does not need to serve: the replica's store, the account of holds. */
+/** Found by thinking about what a site can lose beside what it serves: a replica's store, the account of holds. */
 
 import type { TwoSites } from "../../../app/simulate/two_sites.ts";
 import { NanoError } from "../../../src/index.ts";

@@ -23,15 +23,19 @@ hazard({
     const replay = () => sites.node.stateOf("A/0/db_replay") as { breaker: { state: string } };
     await world.eventually("the breaker is open", () => replay().breaker.state === "open", 5_000);
     sites.kill("A", "db_queuer");
+    const admits = () => sites.node.stateOf(sites.name("A", "db_switch")) !== undefined;
+    await world.eventually("it is down", () => !admits(), 1_000);
     await isUp(sites, world, sites.name("A", "db_switch"));
     await world.eventually("the breaker is open", () => replay().breaker.state === "open", 5_000);
-    const sent: string[] = [];
-    sites.network.onRequest = (site, what) => {
-      if (site === "A" && replay().breaker.state === "open") sent.push(`${what} while the breaker is open`);
-    };
+    const queuer = sites.node.stateOf("A/0/db_queuer") as { readonly inFlight: number };
+    let sends = 0;
+    const unwatch = world.afterEachEvent(() => {
+      sends = Math.max(sends, queuer.inFlight);
+    });
     for (let i = 0; i < 10; i++) await sites.write(`${key}9${i}`, "v");
     await world.sleep(50);
-    sites.network.onRequest = undefined;
+    unwatch();
+    const sent = sends > 0 ? [`the queuer has ${sends} sends under way to a remote that is down`] : [];
     sites.weather("A").down = false;
     return judge(sites, unaccounted, sent);
   },

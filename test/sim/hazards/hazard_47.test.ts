@@ -1,6 +1,6 @@
 /**
- * The authority's disk is wiped or replaced by an older copy: every row of the peer looks as if only the peer had it, and
- * what the peer has in a newer version looks foreign.
+ * The authority's disk is wiped or replaced by an older copy: every row of the peer looks as if only the peer had it,
+ * and what the peer has in a newer version looks foreign.
  */
 
 import { db_crawler } from "../../../actors/db_crawler.ts";

@@ -1,6 +1,6 @@
 /**
- * The local commit of v5 takes longer than its client waits, or than its db_switch lives. A repair that takes that for a
- * failure reads v4, pushes it and clears the mark; then v5 lands.
+ * The local commit of v5 takes longer than its client waits, or than its db_switch lives. A repair that takes that for
+ * a failure reads v4, pushes it and clears the mark; then v5 lands.
  */
 
 import type { TwoSites } from "../../../app/simulate/two_sites.ts";
@@ -55,6 +55,7 @@ hazard({
     await sites.reached("A way to store");
     const wrong = (await written) ? ["acknowledged before its commit"] : [];
     sites.kill("A", "db_switch");
+    await world.sleep(1);
     await isUp(sites, world, sites.name("A", "db_switch"));
     await sites.settled();
     sites.points.release("A way to store");
