@@ -24,8 +24,8 @@ export interface ReadFolder {
 
 /**
  * Feeds every record of a folder's segments to the image. `own`: a torn tail is cut, so that it is not taken for damage
- * once another segment follows. Another thread's log may be compacted meanwhile: then it is read again. Errors: `config`
- * for another format.
+ * once another segment follows. Another thread's log may be compacted meanwhile: then it is read again.
+ * Errors: `config` for another format.
  */
 export async function readFolder(
   disk: Disk,
