@@ -372,7 +372,11 @@ class MoveInWork {
   async #swap(): Promise<MoveReport> {
     const { from, to, cohorts } = this.#move;
     const what = this.#compared === null ? {} : { compared: this.#compared };
-    const ended = await endDecision(this.#self, this.#control, this.#open().id, "swapped", what);
+    const { id } = this.#open();
+    // Whether it was written is not known after a failure: asking again tells.
+    const ended = await this.#shards.retried(() =>
+      endDecision(this.#self, this.#control, id, "swapped", what),
+    );
     if (ended !== "swapped") return this.#abort(`decision ended as ${ended} by another`);
     // From here on every failure is retried, never undone.
     await this.#shards.letGo(from);
