@@ -218,8 +218,8 @@ export class TwoSites implements Surroundings {
   }
 
   /**
-   * Writes, or deletes with null, from the first node or another; remembers how it ended. True if it was acknowledged; a
-   * node that is down refuses.
+   * Writes, or deletes with null, from the first node or another; remembers how it ended. True if it was acknowledged;
+   * a node that is down refuses.
    */
   write(key: string, value: string | null, timeoutMs = 5_000, node = this.#first): Promise<boolean> {
     return this.#acknowledged.write(key, value, async () => {

@@ -1,4 +1,4 @@
-/** Two forwarders bring v1 and v2 in the wrong order: a dead queuer's and its successor's, or one queuer's two sends. */
+/** Two forwarders bring v1 and v2 in the wrong order: the queuer and replay, or one queuer's two sends. */
 
 import type { TwoSites } from "../../../app/simulate/two_sites.ts";
 import type { World } from "../../../src/simulation/index.ts";

@@ -1,4 +1,4 @@
-/** A key in db_perror is written validly, or deleted, and the process dies in between; or dies as the key gets there. */
+/** A key in db_perror is written validly, or deleted, and the process dies in between; or as the key gets there. */
 
 import type { TwoSites } from "../../../app/simulate/two_sites.ts";
 import type { World } from "../../../src/simulation/index.ts";
@@ -67,7 +67,7 @@ for (const { what, value } of ways) {
 for (const point of ["A log append", "A log appended"] as const) {
   hazard({
     number: 28,
-    title: `a key whose entry is being logged at a crash ("${point}") is listed with its reason after this restart and the next`,
+    title: `a key that gets there at a crash ("${point}") is listed with its reason after this restart and the next`,
     play: async (sites: TwoSites, world: World) => {
       await sites.copied();
       const unaccounted = sites.watchUnaccounted();
