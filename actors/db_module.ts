@@ -8,7 +8,7 @@
  * is a read; a write's unknown outcome is the caller's to know, as `crashed` or `timeout`.
  */
 
-import { type From, genServer, hasCode, NanoError, type Ref, type Self } from "../src/index.ts";
+import { type From, genServer, hasCode, NanoError, postpone, type Ref, type Self } from "../src/index.ts";
 import type { Backend } from "./backends/backend.ts";
 import { type CohortFinder, cohortFinder } from "./cohorts.ts";
 import { db_store } from "./db_store.ts";
@@ -121,23 +121,27 @@ async function ask(state: State, site: Site, plan: KeyedPlan): Promise<unknown> 
   }
 }
 
-/** Asks the site that serves the key, following `moved`, waiting out a block, until the caller's deadline. */
+/**
+ * Asks the site that serves the key, following `moved`. What has to wait (a block, a shard that restarts) is handed back
+ * to the factory, or the writers would all wait for one prefix; with its caller's deadline near, it is refused.
+ */
 async function followed(state: State, plan: KeyedPlan, deadlineMs: number): Promise<unknown> {
-  const cohort = state.cohortOf(state.backend.name, plan.key);
+  const { backend, options, served, self } = state;
+  const cohort = state.cohortOf(backend.name, plan.key);
   const isRead = plan.type === "get" || plan.type === "scan";
   for (;;) {
     try {
-      return await ask(state, state.served.get(cohort)?.site ?? state.options.sites[0], plan);
+      return await ask(state, served.get(cohort)?.site ?? options.sites[0], plan);
     } catch (error) {
       if (!(error instanceof NanoError)) throw error;
-      const now = state.self.clock.now();
-      const late = deadlineMs > 0 && now + dataLimits.retryPauseMs > deadlineMs;
+      const late = deadlineMs > 0 && self.clock.now() + dataLimits.retryPauseMs > deadlineMs;
       if (late) throw error;
       if (hasCode(error, "moved") && learn(state, cohort, error)) continue;
       // A read changes nothing, however it ended: the shard's next life answers it.
-      if (hasCode(error, "moved") || nothingDone(error) || (isRead && hasCode(error, "crashed"))) {
-        await state.self.sleep(dataLimits.blockedPauseMs);
-      } else throw error;
+      const waits = hasCode(error, "moved") || nothingDone(error) || (isRead && hasCode(error, "crashed"));
+      if (!waits) throw error;
+      const group = `${cohort} in ${shardOf(backend.name, plan.key, options.shards)}`;
+      throw postpone(self, { group, afterMs: dataLimits.blockedPauseMs }, error);
     }
   }
 }

@@ -50,6 +50,7 @@ export {
   stopWith,
 } from "./core/gen_server.ts";
 export { formatPid, type Pid, samePid, type Target } from "./core/pid.ts";
+export { type Postponed, postpone } from "./core/postponed.ts";
 export type { ProcessStatistics, ProcessStatus } from "./core/process.ts";
 export { consistentHash, queue, type Routing, stickyQueue } from "./core/routing.ts";
 export type { MailboxLimits, Self, SpawnOptions, TimerRef } from "./core/self.ts";

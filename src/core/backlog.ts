@@ -109,14 +109,21 @@ export class Backlog<Job extends Waiting> {
     else this.#lanes.delete(id);
   }
 
-  /** The job that was taken did not run: it is the next of its lane again. */
-  putBack(id: string, job: Job): void {
+  /** The job that was taken did not run: it is the next of its lane again; at once, or after `goOn`. */
+  putBack(id: string, job: Job, when: "now" | "later" = "now"): void {
     const lane = this.#lanes.get(id);
     assert(lane?.running === true, "a job that comes back had been taken");
-    lane.running = false;
     lane.first = job;
     this.#length++;
     this.#bytes += job.bytes;
+    if (when === "now") this.goOn(id);
+  }
+
+  /** The lane may be taken again. */
+  goOn(id: string): void {
+    const lane = this.#lanes.get(id);
+    if (lane === undefined) return;
+    lane.running = false;
     this.#ready(lane);
   }
 

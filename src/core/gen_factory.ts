@@ -12,38 +12,26 @@
  */
 
 import { assert } from "../base/assert.ts";
-import { type ErrorData, NanoError, toErrorData } from "../base/errors.ts";
-import { MiB } from "../base/limits.ts";
+import { type ErrorData, toErrorData } from "../base/errors.ts";
 import { Backlog, type Waiting } from "./backlog.ts";
 import type { From } from "./envelope.ts";
+import {
+  type CheckedLimits,
+  checkJobs,
+  checkWorkers,
+  type DiscardReason,
+  type JobLimits,
+} from "./factory_limits.ts";
 import { type Definition, genServer, type Info, noReply, type OptionsOf, type Piped } from "./gen_server.ts";
 import { coreLimits } from "./limits.ts";
 import { estimateBytes } from "./mailbox.ts";
 import { formatPid, type Pid, samePid } from "./pid.ts";
+import { type Postponed, postponedBy } from "./postponed.ts";
+import { PostponedLanes } from "./postponed_lanes.ts";
 import { checkRouting, type Routing } from "./routing.ts";
 import type { Self, SpawnOptions } from "./self.ts";
 
-/** `canceled`: its caller's AbortSignal fired before it ran. */
-export type DiscardReason = "overflow" | "expired" | "shutdown" | "canceled";
-
-export interface DiscardedJob {
-  readonly key: string;
-  readonly method: string;
-  readonly message: unknown;
-}
-
-export interface JobLimits {
-  /** Jobs that may wait. Default: 10,000. */
-  readonly max?: number;
-  /** Estimated bytes that may wait. Default: 64 MiB. */
-  readonly bytesMax?: number;
-  /** A job that waited longer is discarded instead of run, also while no worker is free. Default: for ever. */
-  readonly ageMaxMs?: number;
-  /** A job that runs longer: its worker is killed and started again, the caller gets `crashed`. Default: for ever. */
-  readonly runMaxMs?: number;
-  /** Runs on the thread that started the factory, once for each discarded job. */
-  readonly onDiscard?: (job: DiscardedJob, reason: DiscardReason) => void;
-}
+export type { DiscardedJob, DiscardReason, JobLimits } from "./factory_limits.ts";
 
 export interface FactoryOptions<D extends Definition> {
   readonly args: OptionsOf<D>;
@@ -99,10 +87,14 @@ interface Ran {
   readonly crashed: boolean;
 }
 
+interface Untaken extends Omit<Ran, "crashed"> {
+  readonly postponed: Postponed | undefined;
+}
+
 interface State {
   readonly self: Self;
   readonly options: DispatcherOptions;
-  readonly limits: Required<Omit<JobLimits, "onDiscard">>;
+  readonly limits: CheckedLimits;
   readonly backlog: Backlog<Job>;
   workers: Worker[];
   /** Indexes of workers that are there and have no job. */
@@ -114,6 +106,7 @@ interface State {
   /** Restarts under way, and who has ended before its restart was heard of. */
   starting: number;
   readonly endedEarly: Set<string>;
+  readonly postponed: PostponedLanes;
   /** Callers of `drain`; undefined while jobs are taken. */
   draining: From<void>[] | undefined;
   sweeping: boolean;
@@ -139,6 +132,7 @@ export const factory_dispatcher = genServer(import.meta.url, "factory_dispatcher
       canceled: new Set(),
       starting: 0,
       endedEarly: new Set(),
+      postponed: new PostponedLanes(),
       draining: undefined,
       sweeping: false,
       done: 0,
@@ -223,7 +217,10 @@ export const factory_dispatcher = genServer(import.meta.url, "factory_dispatcher
       const { lane } = worker;
       worker.lane = undefined;
       worker.job = undefined;
-      if (lane !== undefined) state.backlog.finished(lane);
+      if (lane !== undefined) {
+        state.backlog.finished(lane);
+        for (const other of state.postponed.done(lane)) state.backlog.goOn(other);
+      }
       if (state.leaving.includes(worker)) release(state, worker);
       free(state, worker);
       // Before all others: a key stays where it was as long as nobody has waited longer.
@@ -232,16 +229,30 @@ export const factory_dispatcher = genServer(import.meta.url, "factory_dispatcher
       if (state.draining !== undefined) answerDrained(state);
     },
 
-    /** The worker had ended before it took the job: nothing was done. Its end is on the way, and brings a new one. */
-    untaken: (state, { job, worker }: Omit<Ran, "crashed">) => {
+    /** Nothing was done. Either the worker had ended before, and its end brings a new one; or it postpones the job. */
+    untaken: (state, { job, worker, postponed }: Untaken) => {
       const { lane } = worker;
       assert(lane !== undefined && worker.job === job, "a job that was not taken had been given");
       worker.lane = undefined;
       worker.job = undefined;
-      state.backlog.putBack(lane, job);
+      state.backlog.putBack(lane, job, postponed === undefined ? "now" : "later");
       if (state.leaving.includes(worker)) release(state, worker);
+      if (postponed !== undefined) {
+        free(state, worker);
+        if (state.postponed.postpone(lane, postponed.group))
+          state.self.castAfter(postponed.afterMs, "probe", postponed);
+      }
       dispatch(state);
       sweepLater(state);
+    },
+
+    /** Whether a postponed job can be done by now. */
+    probe: (state, postponed: Postponed) => {
+      const lane = state.postponed.probe(postponed.group);
+      if (lane === undefined) return;
+      state.self.castAfter(postponed.afterMs, "probe", postponed);
+      state.backlog.goOn(lane);
+      dispatch(state);
     },
 
     restarted: (state, { context: worker, ...result }: Piped<Worker, Pid>) => {
@@ -314,26 +325,6 @@ const workerStopMs = 5_000;
 /** A sweep walks the whole backlog: not more often than this, whatever the jobs' age; and not much later, ms. */
 const sweepMinMs = 10;
 const sweepMaxMs = 1_000;
-
-function checkWorkers(workers: number): void {
-  if (Number.isSafeInteger(workers) && workers >= 1) return;
-  throw new NanoError("bad_argument", `workers must be a whole number of 1 or more, not ${workers}`, {
-    field: "workers",
-  });
-}
-
-/** Errors: `bad_argument` naming the field. */
-function checkJobs(jobs: JobLimits): State["limits"] {
-  const forEver = Number.POSITIVE_INFINITY;
-  const { max = 10_000, bytesMax = 64 * MiB, ageMaxMs = forEver, runMaxMs = forEver } = jobs;
-  const limits = { max, bytesMax, ageMaxMs, runMaxMs };
-  for (const [field, value] of Object.entries(limits)) {
-    if (typeof value === "number" && value >= 0) continue;
-    const details = { field: `jobs.${field}` };
-    throw new NanoError("bad_argument", `jobs.${field} must be 0 or more, not ${String(value)}`, details);
-  }
-  return limits;
-}
 
 /** Side by side; if one fails, the others are stopped and its error is thrown. */
 async function addWorkers(state: State, wanted: number): Promise<void> {
@@ -439,7 +430,7 @@ function run({ self, limits }: State, job: Job, worker: Worker, pid: Pid): void 
       // By this worker: it may itself pass on that somebody else took no request.
       if (data.details?.untakenBy === formatPid(pid) && data.code !== "overloaded") {
         if (overrun !== undefined) self.cancelTimer(overrun);
-        self.castSelf("untaken", { job, worker });
+        self.castSelf("untaken", { job, worker, postponed: postponedBy(data) } satisfies Untaken);
         return;
       }
       ended(data.code === "crashed");

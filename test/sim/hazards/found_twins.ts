@@ -6,6 +6,7 @@
 import type { ChangedKeys } from "../../../actors/changed_keys.ts";
 import { type Admission, db_dirty_keys } from "../../../actors/db_dirty_keys.ts";
 import { db_dirty_log } from "../../../actors/db_dirty_log.ts";
+import { db_module, type ModuleOptions } from "../../../actors/db_module.ts";
 import { db_perror } from "../../../actors/db_perror.ts";
 import { db_queuer } from "../../../actors/db_queuer.ts";
 import { db_replay } from "../../../actors/db_replay.ts";
@@ -14,10 +15,11 @@ import type { Ledger } from "../../../actors/ledger.ts";
 import { ShardRecords } from "../../../actors/log_records.ts";
 import type { DirtyRange, MarkOwner, RowKey } from "../../../actors/records.ts";
 import type { ShardOptions } from "../../../actors/shard_options.ts";
-import { type Definition, type From, genServer, type Ref } from "../../../src/index.ts";
+import { type Definition, type From, genServer, hasCode, type Ref, type Self } from "../../../src/index.ts";
 import type { Callbacks } from "./late_messages.ts";
 
 const ledger: Callbacks<typeof db_dirty_keys> = db_dirty_keys.callbacks;
+const module: Callbacks<typeof db_module> = db_module.callbacks;
 const perror: Callbacks<typeof db_perror> = db_perror.callbacks;
 const queuer: Callbacks<typeof db_queuer> = db_queuer.callbacks;
 const replay: Callbacks<typeof db_replay> = db_replay.callbacks;
@@ -179,5 +181,23 @@ export const unasking_ledger: Definition<ShardOptions> = genServer(import.meta.u
     ...ledger.call,
     ranges: (state: { readonly ledger: Ledger }) =>
       state.ledger.ranges().filter(({ reason }) => reason !== "log_lost"),
+  },
+});
+
+/** Waits out a block with the job in hand. */
+export const waiting_module: Definition<ModuleOptions> = genServer(import.meta.url, "waiting_module", {
+  ...(module as Callbacks<Definition>),
+  call: {
+    ...module.call,
+    run: async (state: { readonly self: Self }, request: never, from: never) => {
+      for (;;) {
+        try {
+          return await module.call.run(state as never, request, from);
+        } catch (error) {
+          if (!hasCode(error, "blocked")) throw error;
+          await state.self.sleep(10);
+        }
+      }
+    },
   },
 });
