@@ -180,16 +180,18 @@ async function workStretch(state: State): Promise<"more" | "idle"> {
   const { crawlBatchMax } = state.options.tuning;
   await state.replay.call.crawlShare({ rows: crawlBatchMax }, { timeoutMs: Number.POSITIVE_INFINITY });
   const { pairs, next } = await state.reader.read({ from: range.cursor, to: range.to }, crawlBatchMax);
-  const now = state.self.clock.now();
   const send: RowKey[] = [];
   const amend: RowKey[] = [];
+  const peerOnly: RowKey[] = [];
   for (const { key, local, peer } of pairs) {
-    const verdict = compareRows(local, peer, now);
+    // At time 0 nothing has expired: what has by this clock may live by another, and must not be missing then.
+    const verdict = compareRows(local, peer, 0);
     if (verdict === "send") send.push(key);
     else if (verdict === "amend") amend.push(key);
-    if (verdict === "amend" && local === undefined) state.peerOnlyInRange++;
+    if (verdict === "amend" && local === undefined) peerOnly.push(key);
   }
   state.rows += pairs.length;
+  state.peerOnlyInRange += await deletable(state, peerOnly);
   if (state.peerOnlyInRange > state.options.tuning.deletesPerRangeMax) {
     state.stopped = `${state.peerOnlyInRange} rows exist only at the peer; allowDeletes removes them, resume does not`;
     state.self.log.error({ range: range.id, cohort: range.cohort }, state.stopped);
@@ -198,6 +200,15 @@ async function workStretch(state: State): Promise<"more" | "idle"> {
   await repair(state, send, amend);
   await state.ledger.call.advance({ id: range.id, cursor: next });
   return "more";
+}
+
+/** How many of these keys are this crawl's to delete at the peer: not those that the peer serves, nor marked ones. */
+async function deletable({ ledger, queuer }: State, keys: readonly RowKey[]): Promise<number> {
+  if (keys.length === 0) return 0;
+  const taken = await ledger.call.takeUnmarked({ sender: "crawler", keys });
+  const again = await ledger.call.releaseUnmarked(taken.map(({ key }) => key));
+  if (again.length > 0) queuer.cast.push(again);
+  return taken.length;
 }
 
 /** Brings these keys to the peer, or leaves a durable mark for each that could not be. */

@@ -2,8 +2,9 @@
 
 import { profilePicture } from "../../../actors/backends/profile_picture.ts";
 import type { DataAccess } from "../../../actors/data_access.ts";
+import { rowKey } from "../../../actors/records.ts";
 import { ending } from "./at_rest.ts";
-import { undecided_store, wall_clock_replay } from "./found_twins.ts";
+import { judging_crawler, undecided_store, wall_clock_replay } from "./found_twins.ts";
 import { carrying, hazard, judge, rowOf } from "./hazard.ts";
 
 const key = "+4917301";
@@ -65,4 +66,24 @@ hazard({
     return judge(sites, unaccounted);
   },
   twin: { name: "deadlines on the wall clock", replaced: { db_replay: wall_clock_replay } },
+});
+
+hazard({
+  number: "N18",
+  title: "a row that has expired only by a clock that is ahead is copied like any other",
+  play: async (sites, world) => {
+    const { wallClock } = sites.node;
+    const pictures: DataAccess<typeof profilePicture> = await sites.access(profilePicture);
+    const expiresAtMs = Math.ceil(wallClock.startMs + world.nowMs) + hourMs / 2;
+    await sites.alive(pictures.call.put({ key, value: new Uint8Array([1]), expiresAtMs }));
+    wallClock.skewMs = hourMs;
+    await sites.copied();
+    wallClock.skewMs = 0;
+    const row = rowKey(profilePicture.name, key);
+    const wrong =
+      (await sites.alive(pictures.call.get({ key }))) === null ? ["it is not shown any more"] : [];
+    if (sites.row("B", row) === undefined) wrong.push("it was not copied");
+    return judge(sites, sites.watchUnaccounted(), wrong);
+  },
+  twin: { name: "a crawl that judges what has expired", replaced: { db_crawler: judging_crawler } },
 });

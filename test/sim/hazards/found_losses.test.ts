@@ -4,7 +4,7 @@ import type { TwoSites } from "../../../app/simulate/two_sites.ts";
 import { NanoError } from "../../../src/index.ts";
 import type { World } from "../../../src/simulation/index.ts";
 import { ending, isUp, within } from "./at_rest.ts";
-import { unasking_ledger, unheeding_ledger } from "./found_twins.ts";
+import { counting_crawler, unasking_ledger, unheeding_ledger } from "./found_twins.ts";
 import { hazard, judge, rowOf } from "./hazard.ts";
 import { replaceDisk } from "./rogue.ts";
 
@@ -99,4 +99,29 @@ hazard({
     return judge(sites, unaccounted, wrong);
   },
   twin: { name: "a start that does not ask the peer", replaced: { db_dirty_keys: unasking_ledger } },
+});
+
+hazard({
+  number: "N17",
+  title: "rows that only the peer has because it serves them do not stop a crawl",
+  options: { tuning: { deletesPerRangeMax: 5 } },
+  play: async (sites, world) => {
+    await sites.copied();
+    await sites.write("+3317501", "v1");
+    await ending(sites.move("+49"));
+    // What B takes does not reach A for a while, and A loses its log: it crawls everything.
+    sites.weather("B").down = true;
+    for (const key of keys) await sites.write(key, "only at B");
+    sites.crash();
+    sites.disk.wipe("A/log-0");
+    await sites.restart();
+    await isUp(sites, world, sites.name("A", "db_switch"));
+    const unaccounted = sites.watchUnaccounted();
+    const repaired = () => sites.ledger("A")?.ranges().length === 0;
+    const wrong = await within("A has crawled everything", () => world.eventually("it has", repaired, 5_000));
+    if (keys.some((key) => sites.shown("B", key) !== "only at B")) wrong.push("a row of B is gone");
+    sites.weather("B").down = false;
+    return judge(sites, unaccounted, wrong);
+  },
+  twin: { name: "a crawl that counts the peer's own rows", replaced: { db_crawler: counting_crawler } },
 });

@@ -4,6 +4,7 @@
  */
 
 import type { ChangedKeys } from "../../../actors/changed_keys.ts";
+import { db_crawler } from "../../../actors/db_crawler.ts";
 import { type Admission, db_dirty_keys } from "../../../actors/db_dirty_keys.ts";
 import { db_dirty_log } from "../../../actors/db_dirty_log.ts";
 import { db_module, type ModuleOptions } from "../../../actors/db_module.ts";
@@ -13,11 +14,13 @@ import { db_replay } from "../../../actors/db_replay.ts";
 import { db_store } from "../../../actors/db_store.ts";
 import type { Ledger } from "../../../actors/ledger.ts";
 import { ShardRecords } from "../../../actors/log_records.ts";
-import type { DirtyRange, MarkOwner, RowKey } from "../../../actors/records.ts";
+import type { RangeReader } from "../../../actors/range_reader.ts";
+import type { DirtyRange, MarkOwner, Row, RowKey } from "../../../actors/records.ts";
 import type { ShardOptions } from "../../../actors/shard_options.ts";
 import { type Definition, type From, genServer, hasCode, type Ref, type Self } from "../../../src/index.ts";
 import type { Callbacks } from "./late_messages.ts";
 
+const crawler: Callbacks<typeof db_crawler> = db_crawler.callbacks;
 const ledger: Callbacks<typeof db_dirty_keys> = db_dirty_keys.callbacks;
 const module: Callbacks<typeof db_module> = db_module.callbacks;
 const perror: Callbacks<typeof db_perror> = db_perror.callbacks;
@@ -199,5 +202,34 @@ export const waiting_module: Definition<ModuleOptions> = genServer(import.meta.u
         }
       }
     },
+  },
+});
+
+/** Counts all rows that only the peer has, whoever serves them. */
+export const counting_crawler: Definition<ShardOptions> = genServer(import.meta.url, "counting_crawler", {
+  ...(crawler as Callbacks<Definition>),
+  init: async (options: ShardOptions, self) => {
+    const state: { readonly ledger: Ref<typeof db_dirty_keys> } = await crawler.init(options, self);
+    const { call, cast } = state.ledger;
+    const all: typeof call.takeUnmarked = async (request) => {
+      const taken = await call.takeUnmarked(request);
+      return taken.length === 0 ? request.keys.map((key) => ({ key }) as never) : taken;
+    };
+    return { ...state, ledger: { call: { ...call, takeUnmarked: all }, cast } };
+  },
+});
+
+/** Does not see rows that have expired by its own clock. */
+export const judging_crawler: Definition<ShardOptions> = genServer(import.meta.url, "judging_crawler", {
+  ...(crawler as Callbacks<Definition>),
+  init: async (options: ShardOptions, self) => {
+    const state: { readonly reader: RangeReader } = await crawler.init(options, self);
+    const lives = (row: Row | undefined): boolean =>
+      row !== undefined && (row.expiresAtMs === 0 || row.expiresAtMs > self.clock.now());
+    const read: RangeReader["read"] = async (range, limit) => {
+      const { pairs, next } = await state.reader.read(range, limit);
+      return { pairs: pairs.filter(({ local, peer }) => lives(local) || lives(peer)), next };
+    };
+    return { ...state, reader: { read } };
   },
 });
