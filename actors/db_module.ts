@@ -122,8 +122,8 @@ async function ask(state: State, site: Site, plan: KeyedPlan): Promise<unknown> 
 }
 
 /**
- * Asks the site that serves the key, following `moved`. What has to wait (a block, a shard that restarts) is handed back
- * to the factory, or the writers would all wait for one prefix; with its caller's deadline near, it is refused.
+ * Asks the site that serves the key, following `moved`. What has to wait (a block, a shard that restarts) is handed
+ * back to the factory, or the writers would all wait for one prefix; with its caller's deadline near, it is refused.
  */
 async function followed(state: State, plan: KeyedPlan, deadlineMs: number): Promise<unknown> {
   const { backend, options, served, self } = state;
