@@ -89,6 +89,7 @@ function planOf(backend: Backend, operation: string, message: unknown): Plan {
 }
 
 type KeyedPlan = Exclude<Plan, { readonly type: "lookup" }>;
+type LookupPlan = Extract<Plan, { readonly type: "lookup" }>;
 
 /** Made once: a reference has a function for each handler. */
 function switchOf({ self, switches }: State, site: Site, shard: number): Ref<typeof db_switch> {
@@ -159,17 +160,22 @@ function nothingDone({ code, details }: NanoError): boolean {
   return code === "blocked" || code === "fenced" || (code === "noproc" && details.sent === false);
 }
 
-async function lookup(
-  { self, options, backend }: State,
-  plan: Extract<Plan, { type: "lookup" }>,
-): Promise<string[]> {
-  const found = new Set<string>();
-  for (const site of options.sites) {
-    const shards = Array.from({ length: options.shards }, (_, shard) => {
-      const store: Ref<typeof db_store> = self.ref(db_store, shardProcess(site, shard, "db_store"));
-      return store.call.lookup({ backend: backend.name, sub: plan.sub, limit: plan.limit });
-    });
-    for (const keys of await Promise.all(shards)) for (const key of keys) found.add(key);
-  }
+/** Each site has all edges, if late: one that does not answer is left out. Errors: a site's, when none answers. */
+async function lookup(state: State, plan: LookupPlan): Promise<string[]> {
+  const answers = await Promise.allSettled(state.options.sites.map((site) => lookupAt(state, site, plan)));
+  const answered = answers.filter((answer) => answer.status === "fulfilled");
+  const [failed] = answers.filter((answer) => answer.status === "rejected");
+  if (answered.length === 0 && failed !== undefined) throw failed.reason;
+  const found = new Set(answered.flatMap(({ value }) => value));
   return [...found].sort().slice(0, plan.limit);
+}
+
+async function lookupAt({ self, options, backend }: State, site: Site, plan: LookupPlan): Promise<string[]> {
+  const request = { backend: backend.name, sub: plan.sub, limit: plan.limit };
+  const limits = { timeoutMs: dataLimits.lookupTimeoutMs };
+  const shards = Array.from({ length: options.shards }, (_, shard) => {
+    const store: Ref<typeof db_store> = self.ref(db_store, shardProcess(site, shard, "db_store"));
+    return store.call.lookup(request, limits);
+  });
+  return (await Promise.all(shards)).flat();
 }

@@ -59,6 +59,8 @@ export const dataLimits = {
   mendPauseMs: 200,
   /** Whoever waits for a token looks again after this: with a rate of 0 it never comes, and timers end at 24 days. */
   tokenWaitMsMax: 60_000,
+  /** A lookup asks both sites, and goes without one that does not answer within this: half of what users notice. */
+  lookupTimeoutMs: 500,
   /** A client's write waits this long before it asks a blocked prefix again. */
   blockedPauseMs: 10,
   /** A whole move, comparison before the block included. */
