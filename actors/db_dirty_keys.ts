@@ -191,19 +191,19 @@ export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
 
     /**
      * Marks for keys that a comparison or a crawl could not settle, or a range over their cohort while the ledger is
-     * full; durable when answered. Keys that the other site serves are left to its ledger, unless they are `heldThere`
-     * for what stands here; held ones to who reconciles them. Returns those that are accounted for by this.
+     * full; durable when answered. Keys that the other site serves are left to its ledger, held ones to who reconciles
+     * them. Returns those that are accounted for by this.
      * Errors: `unavailable` until it is known who serves which.
      */
     suspect: async (
       state,
-      { keys, owner, heldThere }: { keys: readonly RowKey[]; owner: MarkOwner; heldThere?: true },
+      { keys, owner }: { keys: readonly RowKey[]; owner: MarkOwner },
     ): Promise<RowKey[]> => {
       knowTerms(state);
       const marked: RowKey[] = [];
       const records: LogRecord[] = [];
       for (const key of keys) {
-        if (!heldThere && (!isServed(state, key) || state.held.has(key))) continue;
+        if (!isServed(state, key) || state.held.has(key)) continue;
         const cohort = cohortOfRow(state.cohortOf, key);
         if (owner !== "perror" && !state.ledger.fits(key)) {
           rangeOver(state, cohort, records);
@@ -218,6 +218,13 @@ export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
       await state.log.call.append(records);
       answerWaiting(state);
       return marked;
+    },
+
+    /** Before a start, which logs them: db_perror's marks for keys that the other site holds for what stands here. */
+    recall: (state, keys: readonly RowKey[]) => {
+      const now = state.self.clock.now();
+      for (const key of keys)
+        state.ledger.suspect(key, cohortOfRow(state.cohortOf, key), [0, 0, state.serial++], "perror", now);
     },
 
     /** db_perror's keys that the other site serves stay: nobody here may send them. Returns how many were others. */

@@ -45,7 +45,7 @@ import {
   splitRowKey,
   type Version,
 } from "./records.ts";
-import { type Loss, mend } from "./shard_mending.ts";
+import { takeBackReplica } from "./shard_mending.ts";
 import {
   type AmendRequest,
   type GetRequest,
@@ -87,10 +87,8 @@ interface State {
   readonly cohortOf: CohortFinder;
   authority: AuthorityTable;
   readonly shardTerm: number;
-  /** What the start found missing. */
-  readonly loss: Loss;
-  /** Why nothing is served, or "": until that is mended. */
-  lost: string;
+  /** Why nothing is served, or "". */
+  readonly lost: string;
   n: number;
   held: Set<RowKey>;
   filling: Admitted[];
@@ -109,7 +107,7 @@ export const db_switch = genServer(import.meta.url, "db_switch", {
     const ledger = self.ref(db_dirty_keys, named("db_dirty_keys"));
     const perror = self.ref(db_perror, named("db_perror"));
     const shardTerm = await control.nextTerm();
-    const loss = await takeShard(options, shardTerm, control, { store, ledger, perror });
+    const lost = await takeShard(options, shardTerm, control, { store, ledger, perror });
     const state: State = {
       self,
       options,
@@ -120,8 +118,7 @@ export const db_switch = genServer(import.meta.url, "db_switch", {
       cohortOf: cohortFinder(options.prefixes),
       authority: new AuthorityTable(options.site),
       shardTerm,
-      loss,
-      lost: loss.why,
+      lost,
       n: 0,
       held: new Set(),
       filling: [],
@@ -134,7 +131,7 @@ export const db_switch = genServer(import.meta.url, "db_switch", {
     await applyControl(state);
     // Nothing of this term is in flight yet, and the fence keeps out what is older.
     ledger.cast.mayScan(state.authority.allLive && state.lost === "");
-    if (state.lost !== "") self.castSelf("mend");
+    if (state.lost !== "") self.castSelf("takeBack");
     if (options.tuning.leaseMs > 0) self.castAfter(state.lease.renewalMs, "renewLease");
     return state;
   },
@@ -185,18 +182,14 @@ export const db_switch = genServer(import.meta.url, "db_switch", {
   },
 
   cast: {
-    mend: ({ self, options, control, loss }) =>
-      self.pipe(mend(loss, self, { options, control }), "mended", 0),
+    /** Of a lost store: whether it can be taken back by now. */
+    takeBack: ({ self, options, control }) =>
+      self.pipe(takeBackReplica(self, options, control), "takenBack", undefined),
 
-    mended: async (state, result: Piped<0, void>) => {
-      if (!result.ok) state.self.castAfter(dataLimits.mendPauseMs, "mend");
-      // A store that control knows again is taken from the beginning.
-      else if (state.loss.what === "store") return stop({ shutdown: "the peer fills the store again" });
-      else {
-        state.lost = "";
-        await applyControl(state);
-        state.ledger.cast.mayScan(state.authority.allLive);
-      }
+    takenBack: (state, result: Piped<undefined, void>) => {
+      // A store that control knows again is started from the beginning.
+      if (result.ok) return stop({ shutdown: "the peer fills the store again" });
+      state.self.castAfter(dataLimits.takeBackPauseMs, "takeBack");
       return undefined;
     },
 
@@ -281,10 +274,8 @@ async function fenceOwnStore(state: State, cohorts: Readonly<Record<Scope, numbe
 }
 
 function serving(state: State): AuthorityTable {
-  if (state.lost !== "") {
-    if (state.loss.what === "holds") throw new NanoError("unavailable", state.lost);
+  if (state.lost !== "")
     throw new NanoError("lost", `${state.lost}; promote the other side or restore the store`);
-  }
   state.lease.check();
   return state.authority;
 }

@@ -5,7 +5,7 @@
 
 import { cohortFinder, cohortOfRow } from "./cohorts.ts";
 import { type ControlStore, controlKeys, type DecisionRecord, type HeldRecord } from "./control_store.ts";
-import { type CohortId, type RowKey, type Site, shardOf, splitRowKey } from "./records.ts";
+import { type CohortId, type RowKey, shardOf, splitRowKey } from "./records.ts";
 import type { ShardOptions } from "./shard_options.ts";
 
 /** Durable when resolved; before the decision swaps. */
@@ -27,14 +27,15 @@ export interface HeldByDecision {
 }
 
 /**
- * A shard's keys that the last swap of their cohort carried over to this site. Those that somebody has reconciled since
- * are among them: it is not known which.
+ * A shard's keys that the last swap of their cohort carried over to this site, or from it. Those that somebody has
+ * reconciled since are among them: it is not known which.
  */
 export async function rememberedHeld(
   control: ControlStore,
   { site, shard, shards, prefixes }: Pick<ShardOptions, "site" | "shard" | "shards" | "prefixes">,
+  way: "to" | "from",
 ): Promise<HeldByDecision[]> {
-  const last = new Map<CohortId, { readonly id: string; readonly to: Site; readonly blockTerm: number }>();
+  const last = new Map<CohortId, Pick<DecisionRecord, "id" | "to" | "from" | "blockTerm">>();
   for (const { value } of await control.list("decision/")) {
     const decision = value as DecisionRecord;
     if (decision.state !== "swapped") continue;
@@ -46,7 +47,7 @@ export async function rememberedHeld(
   const isHeld = (row: RowKey, id: string): boolean => {
     const { backend, key } = splitRowKey(row);
     const swap = last.get(cohortOfRow(cohortOf, row));
-    return shardOf(backend, key, shards) === shard && swap?.to === site && swap.id === id;
+    return shardOf(backend, key, shards) === shard && swap?.[way] === site && swap.id === id;
   };
   const found: HeldByDecision[] = [];
   for (const { value } of await control.list(controlKeys.held(""))) {

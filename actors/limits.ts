@@ -55,8 +55,8 @@ export const dataLimits = {
   /** What is dirty when a migration ends is sent within this, a remote that was down for a while included. */
   finishTimeoutMs: 60_000,
   retryPauseMs: 50,
-  /** A shard that has lost something asks again after this: its peer may be restarting, or an operator at work. */
-  mendPauseMs: 200,
+  /** A lost store is tried again after this: its peer may be restarting, or an operator at work. */
+  takeBackPauseMs: 200,
   /** Whoever waits for a token looks again after this: with a rate of 0 it never comes, and timers end at 24 days. */
   tokenWaitMsMax: 60_000,
   /** A lookup asks both sites, and goes without one that does not answer within this: half of what users notice. */

@@ -10,7 +10,6 @@ import type { db_perror } from "./db_perror.ts";
 import type { db_store } from "./db_store.ts";
 import { rememberedHeld } from "./held_keys.ts";
 import { shardScope } from "./records.ts";
-import type { Loss } from "./shard_mending.ts";
 import type { ShardOptions } from "./shard_options.ts";
 
 interface Neighbours {
@@ -20,7 +19,7 @@ interface Neighbours {
 }
 
 /**
- * Takes the shard for this term. Returns what keeps it from being served (see shard_mending.ts).
+ * Takes the shard for this term. Returns why the store may not be served, or "" (see shard_mending.ts).
  * Errors: `fenced` when a newer owner has it.
  */
 export async function takeShard(
@@ -28,23 +27,26 @@ export async function takeShard(
   shardTerm: number,
   control: ControlStore,
   { store, ledger, perror }: Neighbours,
-): Promise<Loss> {
-  const { site, peerSite, shard } = options;
+): Promise<string> {
+  const { site, shard } = options;
   const key = controlKeys.shard(site, shard);
   const record = await control.get(key);
   const before = record?.value as ShardRecord | undefined;
   const logLost = before !== undefined && before.term > (await ledger.call.loggedTerm());
   await perror.call.start({ shardTerm });
   // Logged with the account, so that no later start finds the log whole without them.
-  if (logLost) for (const held of await rememberedHeld(control, options)) await ledger.call.hold(held);
+  if (logLost) {
+    for (const held of await rememberedHeld(control, options, "to")) await ledger.call.hold(held);
+    // And why the other side holds keys: it lacks what stands here.
+    for (const { keys } of await rememberedHeld(control, options, "from")) await ledger.call.recall(keys);
+  }
   await ledger.call.start({ shardTerm, logLost });
   const scope = shardScope(site, shard);
   const { storeId, incarnation } = await store.call.identity();
   const [fencedTerm = 0] = await store.call.fences([scope]);
   const next: ShardRecord = { site, shard, term: shardTerm, storeId, incarnation, fencedTerm };
   if (before !== undefined && isBelow(next, before)) {
-    const why = `store ${storeId} of ${key} is not the one that control remembers, or an older copy of it`;
-    return { what: "store", why };
+    return `store ${storeId} of ${key} is not the one that control remembers, or an older copy of it`;
   }
   const revision = await control.compareAndSet(key, record?.revision ?? 0, next);
   if (revision === undefined) throw new NanoError("fenced", `${key} was taken by another owner meanwhile`);
@@ -55,10 +57,7 @@ export async function takeShard(
   if ((await control.compareAndSet(key, revision, { ...next, fencedTerm: shardTerm })) === undefined) {
     throw new NanoError("fenced", `${key} was taken by another owner meanwhile`);
   }
-  // Until that range is repaired, for a crash may have come before the peer was asked.
-  if (!(await ledger.call.ranges()).some(({ reason }) => reason === "log_lost"))
-    return { what: "nothing", why: "" };
-  return { what: "holds", why: `the log of ${key} was lost: ${peerSite} has to say which keys are held` };
+  return "";
 }
 
 /** Another store than the one that is known, or one that lacks what that had. */

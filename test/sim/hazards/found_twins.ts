@@ -177,13 +177,16 @@ export const unheeding_ledger: Definition<ShardOptions> = genServer(import.meta.
   },
 });
 
-/** Does not say that its log was lost. */
+/** Recalls nothing when its log is lost. */
 export const unasking_ledger: Definition<ShardOptions> = genServer(import.meta.url, "unasking_ledger", {
   ...(ledger as Callbacks<Definition>),
   call: {
     ...ledger.call,
-    ranges: (state: { readonly ledger: Ledger }) =>
-      state.ledger.ranges().filter(({ reason }) => reason !== "log_lost"),
+    recall: () => undefined,
+    start: (state: { readonly held: Map<RowKey, string> }, request: { readonly logLost: boolean }) => {
+      if (request.logLost) state.held.clear();
+      return ledger.call.start(state as never, request as never);
+    },
   },
 });
 
