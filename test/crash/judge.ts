@@ -82,8 +82,8 @@ export interface JudgedBackend {
 }
 
 /**
- * `settled`: nothing was under way and nothing dirty, so that nothing may differ but what is in quarantine. `powerLost`:
- * a log's last frame may be torn so that it can't be told from one that was acknowledged: its shards are then suspect.
+ * `settled`: nothing was under way and nothing dirty, so nothing may differ but what is in quarantine. `powerLost`: a
+ * log's last frame may be torn so that it can't be told from one that was acknowledged: its shards are then suspect.
  */
 export interface Judged {
   readonly settled: boolean;

@@ -132,7 +132,7 @@ class Victim {
       durability: "group",
       twin,
       step,
-      nth: 1 + Math.floor(random.float() * (often ? 100 : 3)),
+      nth: 1 + Math.floor(random.float() * (often ? 40 : 2)),
       hold: this.parks ? "park" : "block",
       seed: Math.floor(random.float() * 2 ** 31),
       firstOperation: journal.highestOperation + 1,

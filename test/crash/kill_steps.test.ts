@@ -14,13 +14,21 @@ afterEach(() => {
 
 const chosen: readonly Step[] = ["local.apply.before", "peer.apply.after", "decision.swapped.after"];
 
+const livesMax = 5;
+
 it("killed at steps of a write and of a failover, life after life, nothing acknowledged is missing", async () => {
   directory = new KilledDirectory();
   const random = Xoshiro128.seeded(7);
   const results: CycleResult[] = [];
-  for (const step of chosen) results.push(await directory.cycle(step, random));
-  expect(results.flatMap(({ faults }) => faults)).toEqual([]);
-  expect(results.filter(({ reached }) => reached).length).toBeGreaterThanOrEqual(chosen.length - 1);
+  for (const step of chosen) {
+    // A busy machine is killed before it comes there, now and then.
+    for (let life = 0; life < livesMax && results.at(-1)?.step !== step; life++) {
+      const result = await directory.cycle(step, random);
+      expect(result.faults).toEqual([]);
+      if (result.reached) results.push(result);
+    }
+  }
+  expect(results.map(({ step }) => step)).toEqual(chosen);
   expect(directory.journal.acknowledged).toBeGreaterThan(0);
 }, 120_000);
 

@@ -77,7 +77,7 @@ export const longSuites: Readonly<Record<string, LongSuite>> = {
   "crash-images": {
     proves:
       "whatever a loss of power leaves of a traced run, nothing acknowledged is missing; without syncs it is",
-    full: [command("test/long/crash_images.js", "--images 1000")],
+    full: [command("test/long/crash_images.js", "--images 1400")],
     tenth: [command("test/long/crash_images.js", "--images 100")],
   },
 };
