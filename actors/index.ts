@@ -123,6 +123,7 @@ export {
   openDataDirectory,
   threadSetup,
 } from "./stores/data_directory.ts";
+export { type DirectoryLock, lockDirectory } from "./stores/directory_lock.ts";
 export { openLmdbReader, openLmdbStore, type StoreReader } from "./stores/lmdb.ts";
 export { openLmdbControl } from "./stores/lmdb_control.ts";
 export { MemoryFiles, openMemoryStore } from "./stores/memory.ts";

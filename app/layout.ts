@@ -12,3 +12,6 @@ export const jobFiles = {
   journal: (data: string): string => join(data, "driver", "journal"),
   settings: (data: string): string => join(data, "layout.json"),
 } as const;
+
+/** A process ends with the channel to one that was killed: milliseconds, or seconds where everything is busy. */
+export const lockWaitMs = 5_000;

@@ -18,7 +18,12 @@ import { db_queuer } from "../actors/db_queuer.ts";
 import { db_replay } from "../actors/db_replay.ts";
 import { type ShardProcess, shardProcess, type Tuning } from "../actors/shard_options.ts";
 import { type Sites, startSites } from "../actors/sites.ts";
-import { layout, openDataDirectory, threadSetup } from "../actors/stores/data_directory.ts";
+import {
+  closeDataDirectory,
+  layout,
+  openDataDirectory,
+  threadSetup,
+} from "../actors/stores/data_directory.ts";
 import { callingCodes } from "../app/driver/numbering_plans.ts";
 import { type FaultMode, fault_link } from "../app/system/fault_link.ts";
 import { child, type Definition, type Ref, type System, startSystem } from "../src/index.ts";
@@ -105,7 +110,7 @@ export async function startTwoSites(tuning: Partial<Tuning> = {}): Promise<TwoSi
     },
     remove: async () => {
       await system.stop();
-      await control.close();
+      await closeDataDirectory(resources);
       rmSync(directory, { recursive: true, force: true });
     },
   };

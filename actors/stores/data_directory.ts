@@ -2,6 +2,8 @@
  * A data directory: both sites' stores and logs and the control store of one migration on one machine, in LMDB.
  * `openDataDirectory` gives a thread what the db_* actors look for under `self.resource(name)`; a set-up module of a
  * system's threads (`threadSetup`, or a module of one's own with more backends) calls it in each thread.
+ *
+ * Always true: one process has it open; whoever opened it first in that process, before its threads, closes it last.
  */
 
 import { randomUUID } from "node:crypto";
@@ -15,6 +17,8 @@ import type { StoreOpener } from "../db_store.ts";
 import type { Site } from "../records.ts";
 import type { SitesOptions } from "../sites.ts";
 import type { StoreOptions } from "./contract.ts";
+import { checkDirectoryFormat, recordDirectoryFormat } from "./data_format.ts";
+import { type DirectoryLock, lockDirectory } from "./directory_lock.ts";
 import { openLmdbStore } from "./lmdb.ts";
 import { openLmdbControl } from "./lmdb_control.ts";
 
@@ -31,6 +35,8 @@ export interface DataDirectoryOptions {
   readonly durability?: StoreOptions["durability"];
   /** Default: the five of `nanoactor/db`. */
   readonly backends?: readonly Backend[];
+  /** How long another process that is about to end may keep the directory, ms; the thread stands still. Default: 0. */
+  readonly lockWaitMs?: number;
 }
 
 /** The resources of one thread. */
@@ -39,14 +45,36 @@ export interface DataResources extends Readonly<Record<string, unknown>> {
   readonly control: ControlStore;
   readonly disk: Disk;
   readonly backends: readonly Backend[];
+  readonly lock: DirectoryLock;
 }
 
-/** Errors: `unavailable` when the control store can't be opened. */
+/**
+ * Errors: `locked` when another process has it, or this one has opened it before (other threads of this process share
+ * it); `newer_format` and `unreadable`, with nothing written; `unavailable` when it can't be opened.
+ */
 export function openDataDirectory({
   directory,
   durability = "group",
   backends = builtInBackends,
+  lockWaitMs = 0,
 }: DataDirectoryOptions): DataResources {
+  checkDirectoryFormat(directory);
+  const lock = lockDirectory(directory, { waitMs: lockWaitMs });
+  try {
+    // Whoever had the lock until now may have been a newer version.
+    checkDirectoryFormat(directory);
+    recordDirectoryFormat(directory);
+    return resourcesOf({ directory, durability, backends }, lock);
+  } catch (error) {
+    lock.release();
+    throw error;
+  }
+}
+
+function resourcesOf(
+  { directory, durability, backends }: Required<Omit<DataDirectoryOptions, "lockWaitMs">>,
+  lock: DirectoryLock,
+): DataResources {
   const indexedBackends = backends.filter(({ kind }) => kind.indexed).map(({ name }) => name);
   const open: StoreOpener["open"] = (site, shard) => {
     const path = layout.store(directory, site, shard);
@@ -57,11 +85,17 @@ export function openDataDirectory({
     control: openLmdbControl(layout.control(directory)),
     disk: nodeDisk(),
     backends,
+    lock,
   };
 }
 
-export async function closeDataDirectory({ control }: DataResources): Promise<void> {
+/** After the system that works on it has stopped. */
+export async function closeDataDirectory({
+  control,
+  lock,
+}: Pick<DataResources, "control" | "lock">): Promise<void> {
   await control.close();
+  lock.release();
 }
 
 /** What `startSystem` takes as `setup`: each worker thread opens the directory with the five backends. */

@@ -14,7 +14,7 @@ import { compareKeys, type Row, type RowKey, type Scope, splitRowKey, type Versi
 import type { ApplyGroup, ApplyResult, EncodedRow, Identity, ScanRange } from "../store_messages.ts";
 import { decideRow, fencedBy, isTooLong } from "./apply_row.ts";
 import type { Capabilities, Store, StoreOptions } from "./contract.ts";
-import { checkFormat, storeFormat } from "./format.ts";
+import { checkFormat, checkLmdbFile, formats } from "./data_format.ts";
 import { hasEnvironment, makeEnvironment } from "./lmdb_file.ts";
 import { decodeRow, encodeRow } from "./row_codec.ts";
 
@@ -33,8 +33,8 @@ const firstKey = separator;
 const keyBytesMax = 1_978;
 
 /**
- * Opens the environment for writing and raises its incarnation. Errors: `unavailable` when it can't be opened, `config`
- * for another format; then nothing is changed.
+ * Opens the environment for writing and raises its incarnation. Errors: `unavailable` when it can't be opened;
+ * `newer_format`, `unreadable`, with nothing written.
  */
 export async function openLmdbStore(options: StoreOptions): Promise<Store> {
   const environment = openEnvironment(options.path, options.durability === "os");
@@ -61,15 +61,20 @@ const utf8Keys = {
 
 const utf8Binary = { encoding: "binary", keyEncoder: utf8Keys } as const;
 
+const packed = { encoding: "msgpack", keyEncoding: "ordered-binary" } as const;
+
+type Meta = Database<string | number, string>;
+
 interface Environment {
   readonly root: RootDatabase<Buffer, string>;
   readonly rows: Database<Buffer, string>;
   readonly index: Database<Buffer, string>;
   readonly fences: Database<number, string>;
-  readonly meta: Database<string | number, string>;
+  readonly meta: Meta;
 }
 
 function openEnvironment(path: string, noSync: boolean): Environment {
+  checkLmdbFile(path);
   try {
     makeEnvironment(path, { mapSize: mapBytes, maxDbs: databases });
     const root = open<Buffer, string>({
@@ -83,25 +88,35 @@ function openEnvironment(path: string, noSync: boolean): Environment {
       ...utf8Binary,
       cache: false,
     });
+    // Before the others: opening one that a newer format has no more would make it.
+    const meta = openMeta(root);
+    checkStoreFormat(root, meta, path);
     return {
       root,
       rows: openRows(root),
       index: root.openDB<Buffer, string>({ name: "index", ...utf8Binary }),
-      fences: root.openDB<number, string>({
-        name: "fences",
-        encoding: "msgpack",
-        keyEncoding: "ordered-binary",
-      }),
-      meta: root.openDB<string | number, string>({
-        name: "meta",
-        encoding: "msgpack",
-        keyEncoding: "ordered-binary",
-      }),
+      fences: root.openDB<number, string>({ name: "fences", ...packed }),
+      meta,
     };
   } catch (error) {
+    if (error instanceof NanoError) throw error;
     throw new NanoError("unavailable", `${path}: ${error instanceof Error ? error.message : String(error)}`, {
       path,
     });
+  }
+}
+
+function openMeta(root: RootDatabase<Buffer, string>): Meta {
+  return root.openDB<string | number, string>({ name: "meta", ...packed });
+}
+
+/** An environment without a number is new, or older than the number: both are format 1. */
+function checkStoreFormat(root: RootDatabase<Buffer, string>, meta: Meta | undefined, path: string): void {
+  try {
+    checkFormat("the store", path, meta?.get("format") ?? formats.store, formats.store);
+  } catch (error) {
+    root.close().catch(() => undefined);
+    throw error;
   }
 }
 
@@ -120,7 +135,7 @@ class LmdbStore implements Store {
   /** The last call in line, settled or not. */
   #last: Promise<unknown> = Promise.resolve();
 
-  constructor(environment: Environment, { path, durability, indexedBackends, newStoreId }: StoreOptions) {
+  constructor(environment: Environment, { durability, indexedBackends, newStoreId }: StoreOptions) {
     this.#environment = environment;
     this.#indexed = new Set(indexedBackends);
     this.capabilities = {
@@ -132,11 +147,10 @@ class LmdbStore implements Store {
       durability: durability === "os" ? "os" : "sync",
     };
     const { root, meta, fences } = environment;
-    checkFormat(`the store ${path}`, meta.get("format"), storeFormat);
     this.#identity = root.transactionSync(() => {
       const storeId = String(meta.get("storeId") ?? newStoreId);
       const incarnation = Number(meta.get("incarnation") ?? 0) + 1;
-      meta.putSync("format", storeFormat);
+      meta.putSync("format", formats.store);
       meta.putSync("storeId", storeId);
       meta.putSync("incarnation", incarnation);
       return { storeId, incarnation };
@@ -320,8 +334,12 @@ export interface StoreReader {
   close(): Promise<void>;
 }
 
-/** Errors: `unavailable` when there is no store, or its folder can't be written: see `rollBackUnsynced`. */
+/**
+ * Errors: `unavailable` when there is no store, or its folder can't be written: see `rollBackUnsynced`; `newer_format`,
+ * `unreadable`.
+ */
 export function openLmdbReader(path: string): StoreReader {
+  checkLmdbFile(path);
   try {
     if (!hasEnvironment(path)) throw new Error("there is no store");
     rollBackUnsynced(path);
@@ -331,6 +349,7 @@ export function openLmdbReader(path: string): StoreReader {
       maxDbs: databases,
       ...utf8Binary,
     });
+    checkStoreFormat(root, openMeta(root), path);
     // Whoever made the environment may have died before it was a store.
     const rows: Database<Buffer, string> | undefined = openRows(root);
     if (rows === undefined) {
@@ -349,6 +368,7 @@ export function openLmdbReader(path: string): StoreReader {
       close: () => root.close(),
     };
   } catch (error) {
+    if (error instanceof NanoError) throw error;
     throw new NanoError("unavailable", `${path}: ${error instanceof Error ? error.message : String(error)}`, {
       path,
     });

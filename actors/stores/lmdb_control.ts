@@ -4,9 +4,9 @@
  */
 
 import { type Database, open, type RootDatabase } from "lmdb";
-import { hasCode, NanoError } from "../../src/index.ts";
+import { NanoError } from "../../src/index.ts";
 import type { ControlRecord, ControlStore } from "../control_store.ts";
-import { checkFormat, controlFormat } from "./format.ts";
+import { checkFormat, checkLmdbFile, formats } from "./data_format.ts";
 import { makeEnvironment } from "./lmdb_file.ts";
 
 interface Stored {
@@ -19,17 +19,36 @@ const mapBytes = 256 * 1024 ** 2;
 
 const databases = 4;
 
-/** Errors: `unavailable`; `config` for another format, and then nothing is changed. */
+/** Errors: `unavailable`; `newer_format`, `unreadable`, with nothing written. */
 export function openLmdbControl(path: string, options: { readonly readOnly?: boolean } = {}): ControlStore {
+  const readOnly = options.readOnly === true;
+  checkLmdbFile(path);
   try {
-    const readOnly = options.readOnly === true;
     if (!readOnly) makeEnvironment(path, { mapSize: mapBytes, maxDbs: databases });
     // Without overlapping syncs a transaction is on the disk when it returns.
     const root = open({ path, mapSize: mapBytes, maxDbs: databases, readOnly, overlappingSync: false });
-    return new LmdbControl(root, path, readOnly);
+    checkControlFormat(root, path, readOnly);
+    return new LmdbControl(root, readOnly);
   } catch (error) {
-    if (hasCode(error, "config")) throw error;
+    if (error instanceof NanoError) throw error;
     throw unavailable(path, error, { path });
+  }
+}
+
+/** Records without a number are new, or older than the number: both are format 1. */
+function checkControlFormat(root: RootDatabase, path: string, readOnly: boolean): void {
+  // Before the others: opening one that a newer format has no more would make it.
+  const counters: Database<number, string> | undefined = root.openDB({
+    name: "counters",
+    encoding: "msgpack",
+  });
+  try {
+    const found = counters?.get("format");
+    checkFormat("the control store", path, found ?? formats.control, formats.control);
+    if (found === undefined && !readOnly) counters?.putSync("format", formats.control);
+  } catch (error) {
+    root.close().catch(() => undefined);
+    throw error;
   }
 }
 
@@ -40,12 +59,11 @@ class LmdbControl implements ControlStore {
 
   readonly #readOnly: boolean;
 
-  constructor(root: RootDatabase, path: string, readOnly: boolean) {
+  constructor(root: RootDatabase, readOnly: boolean) {
     this.#root = root;
     this.#readOnly = readOnly;
     this.#records = root.openDB<Stored, string>({ name: "records", encoding: "msgpack" });
     this.#counters = root.openDB<number, string>({ name: "counters", encoding: "msgpack" });
-    this.#checkFormat(path);
   }
 
   get(key: string): Promise<ControlRecord | undefined> {
@@ -87,19 +105,6 @@ class LmdbControl implements ControlStore {
 
   async close(): Promise<void> {
     await this.#root.close();
-  }
-
-  #checkFormat(path: string): void {
-    const found = this.#counters.get("format");
-    try {
-      checkFormat(`the control store ${path}`, found, controlFormat);
-    } catch (error) {
-      // Nothing of it is under way yet.
-      void this.#root.close();
-      throw error;
-    }
-    if (found !== undefined || this.#readOnly) return;
-    this.#root.transactionSync(() => this.#counters.putSync("format", controlFormat));
   }
 
   #changed<T>(change: () => T): Promise<T> {

@@ -25,7 +25,7 @@ export function encodeRow({ version, value, expiresAtMs }: Omit<Row, "key">): Ui
   return bytes;
 }
 
-/** The value may be a part of `bytes`, which the row owns from now on. Errors: `unavailable` for an unknown format. */
+/** The value may be a part of `bytes`, which the row owns from now on. Errors: `newer_format`, `unreadable`. */
 export function decodeRow(key: RowKey, bytes: Uint8Array): Row {
   if (!isReadable(bytes)) throw unreadable(bytes, JSON.stringify(key));
   const value = bytes[1] === tombstoneFlag ? null : valuePart(bytes);
@@ -70,8 +70,14 @@ function isReadable(bytes: Uint8Array): boolean {
 }
 
 function unreadable(bytes: Uint8Array, name: string): NanoError {
-  const text = `a row (${name}) has format ${bytes[0]}; this version reads ${format}: start the version that wrote it`;
-  return new NanoError("unavailable", text);
+  const found = bytes[0] ?? 0;
+  const details = { found, known: format };
+  if (found > format) {
+    const text = `a row (${name}) has format ${found}, this version knows ${format}; start the version that wrote it`;
+    return new NanoError("newer_format", text, details);
+  }
+  const text = `a row (${name}) can't be read: format ${found}, ${bytes.byteLength} bytes`;
+  return new NanoError("unreadable", text, details);
 }
 
 function readVersion(bytes: Uint8Array): Version {

@@ -32,6 +32,8 @@ import { Traffic } from "./traffic.ts";
 export interface DriverWorld {
   /** Opens a store of the local site for writing, before the system does. */
   readonly openStore: (shard: number) => Promise<LoadStore>;
+  /** Does what writes the stores while no other process can. */
+  readonly whileLocked: (work: () => Promise<void>) => Promise<void>;
   readonly openReader: OpenReader;
   readonly openControl: () => Promise<Pick<ControlStore, "list" | "close">>;
   readonly send: (message: FromDriver) => void;
@@ -106,7 +108,7 @@ export class Driver {
     const header = Buffer.from(JSON.stringify({ format: 1, seed, users, shards, backends }));
     if (!existsSync(path)) {
       mkdirSync(dirname(path), { recursive: true });
-      await loadPopulation(model.population, shards, world.openStore);
+      await world.whileLocked(() => loadPopulation(model.population, shards, world.openStore));
       // The journal's name says that the population stands: it appears last.
       Journal.create(`${path}.new`, header).close();
       renameSync(`${path}.new`, path);

@@ -4,11 +4,13 @@
  */
 
 import { randomUUID } from "node:crypto";
+import { dirname } from "node:path";
 import { backends } from "../../actors/backends/index.ts";
 import { layout } from "../../actors/stores/data_directory.ts";
+import { lockDirectory } from "../../actors/stores/directory_lock.ts";
 import { openLmdbReader, openLmdbStore } from "../../actors/stores/lmdb.ts";
 import { openLmdbControl } from "../../actors/stores/lmdb_control.ts";
-import { sites } from "../layout.ts";
+import { jobFiles, lockWaitMs, sites } from "../layout.ts";
 import type { FromDriver, JobSettings, ToDriver } from "../messages.ts";
 import { Driver, type DriverWorld } from "./driver.ts";
 import { defaultTraffic } from "./limits.ts";
@@ -41,6 +43,14 @@ function worldOf(settings: JobSettings): DriverWorld {
         durability,
         newStoreId: randomUUID(),
       }),
+    whileLocked: async (work) => {
+      const lock = lockDirectory(dataDirectory, { waitMs: lockWaitMs });
+      try {
+        await work();
+      } finally {
+        lock.release();
+      }
+    },
     openReader: (site, shard) => openLmdbReader(layout.store(dataDirectory, site, shard)),
     openControl: () => Promise.resolve(openLmdbControl(layout.control(dataDirectory), { readOnly: true })),
     send,
@@ -53,6 +63,8 @@ async function main(): Promise<void> {
   process.on("uncaughtException", fail);
   process.on("unhandledRejection", fail);
   const settings = parseSettings(process.argv[2]);
+  // Before the journal is touched: a second command's driver would write into a living one's. Released by the end.
+  lockDirectory(dirname(jobFiles.journal(settings.dataDirectory)), { waitMs: lockWaitMs });
   const early: ToDriver[] = [];
   let driver: Driver | undefined;
   const handle = (to: Driver, message: ToDriver): void => {

@@ -10,7 +10,12 @@ import type { MigrationPlan } from "../../actors/db_migration.ts";
 import type { RowKey } from "../../actors/records.ts";
 import { shardProcess, type Tuning } from "../../actors/shard_options.ts";
 import { type Sites, type SitesOptions, startSites } from "../../actors/sites.ts";
-import { logFolders, openDataDirectory, threadSetup } from "../../actors/stores/data_directory.ts";
+import {
+  closeDataDirectory,
+  logFolders,
+  openDataDirectory,
+  threadSetup,
+} from "../../actors/stores/data_directory.ts";
 import {
   child,
   consistentHash,
@@ -20,7 +25,7 @@ import {
   startSystem,
   stickyQueue,
 } from "../../src/index.ts";
-import { sites } from "../layout.ts";
+import { lockWaitMs, sites } from "../layout.ts";
 import type { JobSettings } from "../messages.ts";
 import { fault_link } from "./fault_link.ts";
 import { linkProcess } from "./faults.ts";
@@ -52,7 +57,7 @@ export async function startJob(
   replaced: JobReplacements = {},
 ): Promise<Job> {
   const { dataDirectory: directory, durability, shards, prefixes, threads } = settings;
-  const resources = openDataDirectory({ directory, durability });
+  const resources = openDataDirectory({ directory, durability, lockWaitMs });
   const { control } = resources;
   const system = await startSystem({
     threads,
@@ -96,7 +101,7 @@ export async function startJob(
     },
     stop: async () => {
       await system.stop();
-      await control.close();
+      await closeDataDirectory(resources);
     },
   };
 }

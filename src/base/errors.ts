@@ -37,6 +37,9 @@ export type DataErrorCode =
   | "lost" // the store is below what others remember of it
   | "unavailable" // the store or the log can't serve now; nothing was acknowledged
   | "closed" // the store or log was closed
+  | "locked" // another process, or an earlier opening, has the data directory (details.holder)
+  | "newer_format" // written by a newer version (details.found, details.known, details.cure); nothing was changed
+  | "unreadable" // what stands on the disk is no format of ours (details.path, details.cure); nothing was changed
   | "unsafe" // a configuration that can't keep the promises (details.hazard)
   | "config"; // a wrong configuration (details.field, details.cure)
 

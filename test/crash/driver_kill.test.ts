@@ -3,6 +3,8 @@
  * judges.
  */
 
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { afterEach, expect, it } from "vitest";
 import { DriverProcess, type Served, serveSites } from "../e2e/driver_process.ts";
 
@@ -63,4 +65,17 @@ it("a driver outlives the system: what it acknowledged is there when another pro
   const { result } = await driver.heard("result");
   expect(result.acknowledged.lostKeys).toEqual([]);
   expect(result.operations.unknown).toBeGreaterThan(0);
+}, 60_000);
+
+it("a second driver on the same data is refused and leaves the first one's journal alone", async () => {
+  driver = new DriverProcess(300);
+  driver.start();
+  await driver.heard("loaded");
+  const journal = join(driver.folder, "driver", "journal");
+  const before = readFileSync(journal);
+  const second = new DriverProcess(300, driver.folder);
+  second.start();
+  await expect(second.heard("loaded")).rejects.toThrow(/driver is in use by process \d+ since/);
+  expect(readFileSync(journal).equals(before)).toBe(true);
+  await second.kill();
 }, 60_000);

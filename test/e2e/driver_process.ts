@@ -15,13 +15,14 @@ import { prefixes, shards, startTwoSites, type TwoSites } from "./two_sites.ts";
 const driverMain = new URL("../../app/driver/main.js", import.meta.url);
 
 export class DriverProcess {
-  readonly folder = mkdtempSync(join(tmpdir(), "nanoactor-driver-process-"));
+  readonly folder: string;
   readonly messages: FromDriver[] = [];
   readonly #settings: JobSettings;
   #child: ChildProcess | undefined;
   #wake: () => void = () => undefined;
 
-  constructor(users: number) {
+  constructor(users: number, folder = mkdtempSync(join(tmpdir(), "nanoactor-driver-process-"))) {
+    this.folder = folder;
     this.#settings = {
       dataDirectory: this.folder,
       users,

@@ -123,6 +123,7 @@ export class DriverRun {
     };
     return {
       openStore: (shard) => Promise.resolve(loadInto(reader("A", shard))),
+      whileLocked: (work) => work(),
       openReader: reader,
       openControl: () =>
         Promise.resolve({ list: (prefix) => this.system.list(prefix), close: () => Promise.resolve() }),

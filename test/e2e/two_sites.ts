@@ -9,7 +9,12 @@ import type { StoreOpener } from "../../actors/db_store.ts";
 import type { Tuning } from "../../actors/shard_options.ts";
 import { type Sites, startSites } from "../../actors/sites.ts";
 import type { Store } from "../../actors/stores/contract.ts";
-import { type DataResources, logFolders, openDataDirectory } from "../../actors/stores/data_directory.ts";
+import {
+  closeDataDirectory,
+  type DataResources,
+  logFolders,
+  openDataDirectory,
+} from "../../actors/stores/data_directory.ts";
 import { type Ref, type System, startSystem } from "../../src/index.ts";
 
 export const prefixes = ["+49", "+33", "+1"];
@@ -53,7 +58,7 @@ export async function startTwoSites(
   });
   const stop = async () => {
     await system.stop();
-    await control.close();
+    await closeDataDirectory(opened);
   };
   return {
     system,

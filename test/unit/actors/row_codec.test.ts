@@ -82,10 +82,17 @@ describe("a row's bytes", () => {
     const old = { key: "k", version: [9, 9, 9] as const, value: Uint8Array.of(1), expiresAtMs: 0 };
     const newer = encodeRow({ ...old, version: [0, 0, 0] });
     newer[0] = 2;
-    const refused = expect.objectContaining({ code: "unavailable" });
+    const refused = expect.objectContaining({ code: "newer_format", details: { found: 2, known: 1 } });
     expect(() => decodeRow("k", newer)).toThrow(refused);
     expect(() => decodeVersion(newer)).toThrow(refused);
     expect(() => decideRow(newer, old, encodeRow(old))).toThrow(refused);
-    expect(() => decodeRow("k", encodeRow(old).subarray(0, 20))).toThrow(refused);
+  });
+
+  it("that are no format of ours are unreadable, not newer", () => {
+    const bytes = encodeRow({ version: [9, 9, 9], value: Uint8Array.of(1), expiresAtMs: 0 });
+    const refused = expect.objectContaining({ code: "unreadable" });
+    expect(() => decodeRow("k", bytes.subarray(0, 20))).toThrow(refused);
+    expect(() => decodeRow("k", new Uint8Array(40))).toThrow(refused);
+    expect(() => decodeRow("k", new Uint8Array(0))).toThrow(refused);
   });
 });
