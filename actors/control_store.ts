@@ -129,4 +129,6 @@ export const controlKeys = {
   held: (decision: string): string => `held/${decision}`,
   decision: (id: string): string => `decision/${id}`,
   coverage: (shard: number): string => `coverage/${shard}`,
+  /** Up to where a shard's db_feed has marked: see change_feed.ts. */
+  feed: (site: Site, shard: number): string => `feed/${site}/${shard}`,
 } as const;

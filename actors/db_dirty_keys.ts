@@ -3,8 +3,8 @@
  * which ranges are suspect as a whole; answers "what if db_queuer discarded?".
  *
  * State: the ledger (ledger.ts), the terms under which rows are sent, what changed since the last comparison.
- * Messages: admit, settle (from db_switch); take, release, own, disown (from the senders); ranges (db_crawler);
- * counts, account (db_migration, db_failover, operators); beginPass, changedKeys, endPass (db_compare).
+ * Messages: admit, settle (from db_switch); follow (db_feed); take, release, own, disown (from the senders); ranges
+ * (db_crawler); counts, account (db_migration, db_failover, operators); beginPass, changedKeys, endPass (db_compare).
  *
  * Always true: a mark or range is durable in the log before `admit` is answered; a clear is logged after it
  * happened, so a crash can only bring a mark back, never lose one.
@@ -14,15 +14,18 @@ import { type From, genServer, NanoError, noReply, type Piped, type Ref, type Se
 import { ChangedKeys, type PassStart } from "./changed_keys.ts";
 import { type CohortFinder, cohortFinder, cohortOfRow } from "./cohorts.ts";
 import { db_dirty_log } from "./db_dirty_log.ts";
+import { followChanges } from "./foreign_changes.ts";
 import type { Account, Ledger, Outcome, Released, Sender, Taken } from "./ledger.ts";
 import {
   type Absorbed,
   type Admission,
+  type ForeignChanges,
   type LedgerCounts,
   notLive,
   type SendTerms,
   type TakenWithGrants,
 } from "./ledger_messages.ts";
+import { openRange, rangeOver } from "./ledger_ranges.ts";
 import { recoveredLedger } from "./ledger_recovery.ts";
 import { type LogRecord, ShardRecords } from "./log_records.ts";
 import {
@@ -227,6 +230,13 @@ export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
         state.ledger.suspect(key, cohortOfRow(state.cohortOf, key), [0, 0, state.serial++], "perror", now);
     },
 
+    /** Changes that others made; durable when answered. Errors: `unavailable` until it is known who serves which. */
+    follow: async (state, changes: ForeignChanges): Promise<void> => {
+      knowTerms(state);
+      await state.log.call.append(followChanges(state, changes));
+      answerWaiting(state);
+    },
+
     /** db_perror's keys that the other site serves stay: nobody here may send them. Returns how many were others. */
     own: (state, { keys, owner }: { keys: readonly RowKey[]; owner: MarkOwner }): number => {
       const owned = keys.filter((key) => state.ledger.owner(key) !== "perror" || isServed(state, key));
@@ -426,22 +436,6 @@ function admit(state: State, { key, cohort, version, live }: Admission, records:
 function settle(state: State, key: RowKey, range: string): void {
   if (range === "") state.ledger.settle(key);
   else state.ledger.settleAbsorbed(range);
-}
-
-/** What does not fit into a full ledger is suspect as a whole: in the range that collects for its cohort. */
-function rangeOver(state: State, cohort: CohortId, records: LogRecord[]): DirtyRange {
-  const standing = state.ledger.collecting(cohort);
-  if (standing !== undefined) return standing;
-  const asked = { cohort, ...state.cohortOf.bounds(cohort), reason: "overflow" } as const;
-  const made = openRange(state, asked);
-  records.push(state.records.range(made));
-  return made;
-}
-
-/** What stands, or stood, in a range is not named key by key as changed. */
-function openRange({ ledger, changed, terms }: State, asked: Parameters<Ledger["openRange"]>[1]): DirtyRange {
-  changed.overflow(asked.cohort);
-  return ledger.openRange(terms.shardTerm, asked);
 }
 
 function removeRange(state: State, id: string): void {

@@ -11,9 +11,10 @@
  */
 
 import { genServer, type Info, type Piped, type Ref, type Self } from "../src/index.ts";
-import { db_dirty_keys, type TakenWithGrants } from "./db_dirty_keys.ts";
+import { db_dirty_keys } from "./db_dirty_keys.ts";
 import { db_perror } from "./db_perror.ts";
 import { db_replay } from "./db_replay.ts";
+import type { TakenWithGrants } from "./ledger_messages.ts";
 import { PeerSender, type Sent } from "./peer_sender.ts";
 import type { RowKey } from "./records.ts";
 import { isBreakerMessage, type RenewMessage } from "./shard_messages.ts";

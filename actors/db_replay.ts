@@ -25,9 +25,10 @@ import {
   type TimerRef,
 } from "../src/index.ts";
 import { Breaker } from "./breaker.ts";
-import { db_dirty_keys, type TakenWithGrants } from "./db_dirty_keys.ts";
+import { db_dirty_keys } from "./db_dirty_keys.ts";
 import { db_perror, type PerrorEntry } from "./db_perror.ts";
 import type { Outcome, Taken } from "./ledger.ts";
+import type { TakenWithGrants } from "./ledger_messages.ts";
 import { dataLimits } from "./limits.ts";
 import { PeerSender, type Sent } from "./peer_sender.ts";
 import type { RowKey } from "./records.ts";

@@ -29,11 +29,12 @@ import { Barriers } from "./barriers.ts";
 import { type CohortFinder, cohortFinder } from "./cohorts.ts";
 import { type ControlReading, readControl, ServingLease } from "./control_reading.ts";
 import type { ControlStore } from "./control_store.ts";
-import { type Absorbed, type Admission, db_dirty_keys } from "./db_dirty_keys.ts";
+import { db_dirty_keys } from "./db_dirty_keys.ts";
 import { db_perror } from "./db_perror.ts";
 import { db_queuer } from "./db_queuer.ts";
 import { db_store, liveRow } from "./db_store.ts";
 import { amendFunctions } from "./kinds/index.ts";
+import type { Absorbed, Admission } from "./ledger_messages.ts";
 import { dataLimits } from "./limits.ts";
 import {
   compareKeys,

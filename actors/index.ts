@@ -10,6 +10,14 @@ export { groups } from "./backends/groups.ts";
 export { backends, builtInBackends } from "./backends/index.ts";
 export { profilePicture } from "./backends/profile_picture.ts";
 export { publicKeys } from "./backends/public_keys.ts";
+export {
+  type ChangeEvent,
+  type ChangeFeed,
+  type FeedOpener,
+  type FeedRecord,
+  ownOrigin,
+  type Position,
+} from "./change_feed.ts";
 export { type CohortFinder, cohortFinder, restPrefix } from "./cohorts.ts";
 export {
   type Authority,
@@ -32,9 +40,10 @@ export {
   type ValidationRequest,
 } from "./db_compare.ts";
 export { type CrawlerStatistics, db_crawler } from "./db_crawler.ts";
-export { db_dirty_keys, type LedgerCounts } from "./db_dirty_keys.ts";
+export { db_dirty_keys } from "./db_dirty_keys.ts";
 export { type DirtyLogOptions, type DirtyLogStatistics, db_dirty_log } from "./db_dirty_log.ts";
 export { db_failover, type Move, type MoveReport, readDecisions } from "./db_failover.ts";
+export { db_feed, type FeedStatistics } from "./db_feed.ts";
 export { db_log_mirror, type LogMirrorServerOptions } from "./db_log_mirror.ts";
 export {
   db_migration,
@@ -56,9 +65,17 @@ export { keyValue, type Put } from "./kinds/key_value.ts";
 export { type BackendLimits, type Kind, type Operation, operation, type Plan } from "./kinds/kind.ts";
 export { type OneTimeKey, oneTimeKeys, takeRetentionMs } from "./kinds/one_time_keys.ts";
 export { type Edge, type Member, relationship } from "./kinds/relationship.ts";
+export type { LedgerCounts } from "./ledger_messages.ts";
 export { dataLimits } from "./limits.ts";
 export type { MirrorPolicy } from "./log_mirror.ts";
-export { checkPlan, type PlannedBackend, type PlannedJob, type Refusal } from "./plan.ts";
+export {
+  checkPlan,
+  checkSource,
+  type PlannedBackend,
+  type PlannedJob,
+  type PlannedSource,
+  type Refusal,
+} from "./plan.ts";
 export {
   type CohortId,
   cohortId,
@@ -111,7 +128,7 @@ export {
   siteChildren,
 } from "./site.ts";
 export type { SiteCounts, SiteOptions } from "./site_shards.ts";
-export { Sites, type SitesCounts, type SitesOptions, startSites } from "./sites.ts";
+export { type ForeignSource, Sites, type SitesCounts, type SitesOptions, startSites } from "./sites.ts";
 export type { ApplyGroup, ApplyResult, Identity, ScanRange } from "./store_messages.ts";
 export type { Capabilities, Store, StoreOptions } from "./stores/contract.ts";
 export {
@@ -128,3 +145,4 @@ export { openLmdbReader, openLmdbStore, type StoreReader } from "./stores/lmdb.t
 export { openLmdbControl } from "./stores/lmdb_control.ts";
 export { MemoryFiles, openMemoryStore } from "./stores/memory.ts";
 export { MemoryControl } from "./stores/memory_control.ts";
+export { MemorySource, type MemorySourceOptions } from "./stores/memory_source.ts";

@@ -134,6 +134,21 @@ export class Ledger {
     return true;
   }
 
+  /**
+   * A change that others have committed: the mark takes this version, so that no send that read its row before clears
+   * it. A key in quarantine gets another chance; a write does not reset a backoff.
+   */
+  touch(key: RowKey, cohort: CohortId, version: Version, nowMs: number): void {
+    const entry = this.#marks.get(key);
+    if (entry === undefined) {
+      this.#insert({ key, cohort, version, owner: "replay", pending: 0, sinceMs: nowMs, ...fresh });
+      return;
+    }
+    assert(compareVersions(version, entry.version) !== 0, "a version is never given twice");
+    entry.version = version;
+    if (entry.owner === "perror") this.own(key, "replay");
+  }
+
   /** One admitted version is settled locally: committed, or known not to be. Returns who sends the key. */
   settle(key: RowKey): MarkOwner | undefined {
     const entry = this.#marks.get(key);

@@ -1,7 +1,7 @@
 /** What others ask of a shard's ledger (db_dirty_keys), and what they get. All plain data. */
 
 import type { CohortCounts, Taken } from "./ledger.ts";
-import type { CohortId, Grants, RowKey, Version } from "./records.ts";
+import type { CohortId, DirtyRange, Grants, RowKey, Version } from "./records.ts";
 
 export interface Admission {
   readonly key: RowKey;
@@ -36,4 +36,10 @@ export interface LedgerCounts extends CohortCounts {
   readonly bytes: number;
   /** Age of the oldest mark, ms; 0 without marks. */
   readonly lagMs: number;
+}
+
+/** What db_feed has heard of: these keys were changed by others; with a reason, everything is suspect as well. */
+export interface ForeignChanges {
+  readonly keys: readonly RowKey[];
+  readonly everything: DirtyRange["reason"] | undefined;
 }

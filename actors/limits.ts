@@ -65,6 +65,12 @@ export const dataLimits = {
   blockedPauseMs: 10,
   /** A whole move, comparison before the block included. */
   moveTimeoutMs: 600_000,
+  /** Events of one round of db_feed: as many marks as one frame of the log takes well. */
+  feedBatchMax: 1_000,
+  /** Between two looks at a feed that had nothing: beside its own delay, a change waits this long for its mark. */
+  feedPollMs: 20,
+  /** A feed that is silent for longer is given a watermark: within this the loss of a last event is noticed. */
+  feedSilenceMsMax: 1_000,
   /** Between two stretches of a comparison: a peer that is slow must not slow it to half of that again. */
   comparePauseMsMax: 20,
   /** One shard's full comparison. */

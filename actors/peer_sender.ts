@@ -7,8 +7,8 @@
  */
 
 import { hasCode, NanoError, type Ref, type Self } from "../src/index.ts";
-import type { TakenWithGrants } from "./db_dirty_keys.ts";
 import { db_store } from "./db_store.ts";
+import type { TakenWithGrants } from "./ledger_messages.ts";
 import {
   compareVersions,
   type Grant,

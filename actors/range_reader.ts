@@ -1,7 +1,14 @@
-/** Reads one stretch of a key range from both sides at once: what db_crawler and db_compare walk over. */
+/**
+ * Reads one stretch of a key range from both sides at once: what db_crawler and db_compare walk over.
+ *
+ * Always true: of a source that others write, nothing is answered before its feed has passed a watermark written after
+ * the read. Whatever was changed before or between has its mark by then, so a crawl leaves it to that mark, a cursor
+ * passes no change that is still in the feed, and a gap is noticed before a range is done.
+ */
 
 import type { Ref, Self } from "../src/index.ts";
 import { mergeRows, type Pair } from "./compare.ts";
+import { db_feed } from "./db_feed.ts";
 import { db_store } from "./db_store.ts";
 import { compareKeys, type Row, type RowKey } from "./records.ts";
 import { type ShardOptions, shardProcess } from "./shard_options.ts";
@@ -25,14 +32,17 @@ export class RangeReader {
   readonly #local: Ref<typeof db_store>;
   readonly #peer: Ref<typeof db_store>;
   readonly #timeoutMs: number;
+  readonly #feed: Ref<typeof db_feed> | undefined;
 
   constructor(self: Self, options: ShardOptions) {
     this.#local = self.ref(db_store, shardProcess(options.site, options.shard, "db_store"));
     this.#peer = self.ref(db_store, options.peer);
     this.#timeoutMs = options.tuning.peerTimeoutMs;
+    const feed = shardProcess(options.site, options.shard, "db_feed");
+    this.#feed = options.followed === true ? self.ref(db_feed, feed) : undefined;
   }
 
-  /** At most `limit` rows of each side. Errors: those of the peer's store. */
+  /** At most `limit` rows of each side. Errors: those of the peer's store, and of the feed. */
   async read(range: ScanRange, limit: number): Promise<Stretch> {
     const { local, peer, next } = await this.rows(range, limit);
     const rowOf = ({ key, value }: EncodedRow): Row => decodeRow(key, value);
@@ -45,6 +55,7 @@ export class RangeReader {
       this.#local.call.peekEncoded({ range, limit }),
       this.#peer.call.peekEncoded({ range, limit }, { timeoutMs: this.#timeoutMs }),
     ]);
+    if (this.#feed !== undefined) await this.#feed.call.passed();
     const bound = lower(lastIfCut(local, limit), lastIfCut(peer, limit));
     if (bound === undefined) return { local, peer, next: undefined };
     return { local: upTo(local, bound), peer: upTo(peer, bound), next: `${bound}\u0000` };
@@ -56,6 +67,7 @@ export class RangeReader {
       this.#local.call.get(keys),
       this.#peer.call.get(keys, { timeoutMs: this.#timeoutMs }),
     ]);
+    if (this.#feed !== undefined) await this.#feed.call.passed();
     return keys.map((key, i) => ({ key, local: local[i], peer: peer[i] }));
   }
 }

@@ -94,7 +94,7 @@ export interface DirtyRange {
   readonly to: RowKey;
   readonly cursor: RowKey;
   readonly state: "collecting" | "scanning";
-  readonly reason: "copy" | "overflow" | "log_lost" | "mirror_stale" | "peer_lost" | "operator";
+  readonly reason: "copy" | "overflow" | "log_lost" | "mirror_stale" | "peer_lost" | "feed_gap" | "operator";
 }
 
 /** Compares as UTF-8 bytes do (JavaScript compares UTF-16 units, which differs only above the BMP). */

@@ -14,6 +14,8 @@ export interface ShardOptions {
   /** Phone prefixes of the plan, e.g. `+49`: they divide keys into cohorts. */
   readonly prefixes: readonly string[];
   readonly tuning: Tuning;
+  /** Others write this site's store: db_feed follows its changes. Default: false. */
+  readonly followed?: boolean;
 }
 
 /** What may differ between deployments; `defaultTuning` has the reasons. */
@@ -78,6 +80,7 @@ export type ShardProcess =
   | "db_perror"
   | "db_replay"
   | "db_queuer"
+  | "db_feed"
   | "db_compare"
   | "db_crawler"
   | "db_switch";

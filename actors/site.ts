@@ -9,6 +9,7 @@ import { db_crawler } from "./db_crawler.ts";
 import { db_dirty_keys } from "./db_dirty_keys.ts";
 import { type DirtyLogOptions, db_dirty_log } from "./db_dirty_log.ts";
 import { db_failover } from "./db_failover.ts";
+import { db_feed } from "./db_feed.ts";
 import { db_log_mirror } from "./db_log_mirror.ts";
 import { db_migration } from "./db_migration.ts";
 import { db_mirror_repair } from "./db_mirror_repair.ts";
@@ -47,6 +48,8 @@ export interface SitePlan {
   /** A named process that stands for the peer's db_store, e.g. one that makes faults. Default: none. */
   readonly link?: (shard: number) => ChildSpec | undefined;
   readonly tuning?: Partial<Tuning>;
+  /** Others write the site's stores: each shard follows the resource `feeds`. */
+  readonly followed?: boolean;
   /** A second copy of each log. Default: off. */
   readonly mirror?: MirrorPlan | undefined;
   /** Bytes after which a log is compacted. Default: `dataLimits.logCompactionBytes`. */
@@ -134,6 +137,7 @@ function shardTree(plan: SitePlan, shard: number, thread: number) {
     log: logProcess(site, thread),
     prefixes,
     tuning: { ...defaultTuning, ...plan.tuning },
+    followed: plan.followed ?? false,
   };
   const { db_dirty_log: _, ...shardBehaviours } = plan.replaced ?? {};
   const behaviours: Record<ShardProcess, Definition<ShardOptions>> = {
@@ -142,14 +146,15 @@ function shardTree(plan: SitePlan, shard: number, thread: number) {
     db_perror,
     db_replay,
     db_queuer,
+    db_feed,
     db_compare,
     db_crawler,
     db_switch,
     ...shardBehaviours,
   };
-  const children = Object.entries(behaviours).map(([name, behaviour]) =>
-    child(name, behaviour, options, { name: `${site}/${shard}/${name}` }),
-  );
+  const children = Object.entries(behaviours)
+    .filter(([name]) => name !== "db_feed" || options.followed === true)
+    .map(([name, behaviour]) => child(name, behaviour, options, { name: `${site}/${shard}/${name}` }));
   if (link !== undefined) children.unshift(link);
   return supervisorSpec({ strategy: "rest_for_one", ...intensity, children });
 }

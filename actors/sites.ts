@@ -5,7 +5,7 @@
  * Holds no state of its own: every answer comes from the actors or from the control store.
  */
 
-import { type ChildSpec, NanoError, type Ref, type System, supervisorSpec } from "../src/index.ts";
+import { type ChildSpec, hasCode, NanoError, type Ref, type System, supervisorSpec } from "../src/index.ts";
 import type { Backend } from "./backends/backend.ts";
 import { type CohortFinder, cohortFinder, restPrefix } from "./cohorts.ts";
 import { authorityOf, type CohortRecord, type ControlStore, controlKeys } from "./control_store.ts";
@@ -14,12 +14,14 @@ import { DataAccess, type DataAccessOptions } from "./data_access.ts";
 import { db_compare, type Validation, type ValidationRequest } from "./db_compare.ts";
 import { db_dirty_keys } from "./db_dirty_keys.ts";
 import { db_failover, type MoveReport, readDecisions } from "./db_failover.ts";
+import { db_feed } from "./db_feed.ts";
 import { db_migration, type MigrationPlan, writeCohorts } from "./db_migration.ts";
 import { db_perror, type PerrorEntry } from "./db_perror.ts";
 import { db_queuer } from "./db_queuer.ts";
 import type { Account } from "./ledger.ts";
 import { dataLimits } from "./limits.ts";
-import { cohortId, type RowKey, type Site, shardOf, splitRowKey } from "./records.ts";
+import { checkSource, type PlannedSource } from "./plan.ts";
+import { type CohortId, cohortId, type RowKey, type Site, shardOf, splitRowKey } from "./records.ts";
 import { defaultTuning, shardProcess } from "./shard_options.ts";
 import {
   coordinators,
@@ -29,6 +31,16 @@ import {
   type SitePlan,
   siteChildren,
 } from "./site.ts";
+
+/** A first site whose stores others write: each thread finds its feed as the resource `feeds`. */
+export interface ForeignSource extends Pick<PlannedSource, "feed"> {
+  /**
+   * The server refuses everybody's writes of these cohorts but nanoactor's, from when it is answered until
+   * `allowWrites`. Without it no prefix can be moved away.
+   */
+  readonly stopWrites?: (cohorts: readonly CohortId[]) => Promise<void>;
+  readonly allowWrites?: (cohorts: readonly CohortId[]) => Promise<void>;
+}
 
 export interface SitesOptions
   extends Pick<SitePlan, "shards" | "prefixes" | "tuning" | "logCompactionBytes"> {
@@ -49,6 +61,8 @@ export interface SitesOptions
   readonly olderLogFolders?: (site: Site, threads: readonly number[]) => readonly string[];
   /** A second copy of a site's logs. Default: off. */
   readonly mirror?: (site: Site) => MirrorPlan | undefined;
+  /** Others write the first site's stores. Default: nanoactor does. */
+  readonly source?: ForeignSource;
   /** A named process that stands for the peer's db_store, for the shards of the first site or of both. */
   readonly link?: (site: Site, shard: number) => ChildSpec | undefined;
   /** Behaviours that stand for a shard's own: how a test plants a broken twin. */
@@ -87,6 +101,7 @@ const siteIntensity = { intensity: 20, periodMs: 10_000 };
  */
 export async function startSites(system: System, options: SitesOptions): Promise<Sites> {
   const { sites, control, backends, shards, prefixes, link, here = everything } = options;
+  refuseSource(options, { failover: false });
   const cohorts = backends.flatMap(({ name }) =>
     [...prefixes, restPrefix].map((prefix) => cohortId(name, prefix)),
   );
@@ -112,6 +127,7 @@ export async function startSites(system: System, options: SitesOptions): Promise
       logCompactionBytes: options.logCompactionBytes,
       replaced: options.replaced ?? {},
       tuning: options.tuning ?? {},
+      followed: options.source !== undefined && site === sites[0],
     };
     const spec = supervisorSpec({ ...siteIntensity, children: siteChildren(plan) });
     await system.supervise(spec, { name: `site ${site}` });
@@ -123,6 +139,16 @@ export async function startSites(system: System, options: SitesOptions): Promise
     await system.supervise({ children }, { name: "coordinators" });
   }
   return new Sites(system, options);
+}
+
+/** Errors: `unsafe` with the first lack of a source that others write. */
+function refuseSource({ source }: SitesOptions, { failover }: { readonly failover: boolean }): void {
+  if (source === undefined) return;
+  const writeStop = source.stopWrites !== undefined && source.allowWrites !== undefined;
+  const [refusal] = checkSource({ writtenBy: "others", feed: source.feed, writeStop }, failover);
+  if (refusal === undefined) return;
+  const { field, message, cure } = refusal;
+  throw new NanoError("unsafe", `${field}: ${message}; ${cure}`, { field, cure });
 }
 
 export class Sites {
@@ -149,7 +175,7 @@ export class Sites {
 
   /**
    * What `migration.call.run` takes: every prefix to the second site. `paths` names prefixes that go another way, e.g.
-   * there, back, and there again.
+   * there, back, and there again. From a source that others write nothing moves by itself: it ends with phase `ready`.
    */
   migrationPlan(
     paths: Readonly<Record<string, readonly Site[]>> = {},
@@ -162,13 +188,15 @@ export class Sites {
       cohorts: backends.map(({ name }) => cohortId(name, prefix)),
       path: paths[prefix] ?? [to],
     }));
-    return { from, to, prefixes: moves, ...times };
+    const never = { movesFromMs: Number.MAX_SAFE_INTEGER };
+    return { from, to, prefixes: moves, ...times, ...(this.#options.source === undefined ? {} : never) };
   }
 
   /**
    * Moves one prefix of all backends to a site, now: a reversal, or a first move by hand. Answered when the move has
    * ended, swapped or aborted. Errors: `bad_argument` for a site or prefix of no plan, `conflict` in words when a gate
-   * refuses.
+   * refuses; `unsafe` away from a source that others write and whose server can't stop them. Theirs are stopped before
+   * the move begins, and stay stopped if its outcome is not known.
    */
   async move(prefix: string, to: Site): Promise<MoveReport> {
     const { sites, backends, prefixes } = this.#options;
@@ -182,7 +210,37 @@ export class Sites {
     }
     const cohorts = backends.map(({ name }) => cohortId(name, prefix));
     const limits = { timeoutMs: dataLimits.moveTimeoutMs };
-    return this.failover.call.move({ prefix, cohorts, from, to }, limits);
+    const move = () => this.failover.call.move({ prefix, cohorts, from, to }, limits);
+    if (this.#options.source === undefined) return move();
+    return from === sites[0] ? this.#moveFromSource(cohorts, move) : this.#moveToSource(cohorts, move);
+  }
+
+  /** Nothing changes the source once the stop is in force, and all that did before is marked when the move begins. */
+  async #moveFromSource(cohorts: readonly CohortId[], move: () => Promise<MoveReport>): Promise<MoveReport> {
+    const { source } = this.#options;
+    refuseSource(this.#options, { failover: true });
+    const allow = async (): Promise<void> => source?.allowWrites?.(cohorts);
+    await source?.stopWrites?.(cohorts);
+    try {
+      const [site] = this.#options.sites;
+      await Promise.all(
+        Array.from({ length: this.#options.shards }, (_, shard) =>
+          this.system.ref(db_feed, shardProcess(site, shard, "db_feed")).call.passed(),
+        ),
+      );
+      const report = await move();
+      if (report.outcome === "aborted") await allow();
+      return report;
+    } catch (error) {
+      if (hasCode(error, "conflict")) await allow();
+      throw error;
+    }
+  }
+
+  async #moveToSource(cohorts: readonly CohortId[], move: () => Promise<MoveReport>): Promise<MoveReport> {
+    const report = await move();
+    if (report.outcome === "swapped") await this.#options.source?.allowWrites?.(cohorts);
+    return report;
   }
 
   /**

@@ -16,6 +16,8 @@ export class MemoryFiles {
   readonly fences = new Map<Scope, number>();
   storeId = "";
   incarnation = 0;
+  /** Rises when a key comes or goes: who keeps the keys in order looks at it. */
+  keyChanges = 0;
 }
 
 const capabilities: Capabilities = {
@@ -40,8 +42,9 @@ class MemoryStore implements Store {
   readonly capabilities = capabilities;
   readonly #files: MemoryFiles;
   readonly #indexed: ReadonlySet<string>;
-  /** Keys in order; undefined after an insertion, until the next scan. */
-  #sorted: RowKey[] | undefined;
+  /** Keys in order, as of `#sortedAt` changes of them. */
+  #sorted: RowKey[] = [];
+  #sortedAt = -1;
   #closed = false;
 
   constructor(files: MemoryFiles, indexed: ReadonlySet<string>) {
@@ -83,14 +86,13 @@ class MemoryStore implements Store {
     this.#check();
     const stored = this.#read(key);
     if (stored === undefined || stored.value !== null || !sameVersion(stored.version, version)) return false;
-    this.#sorted = undefined;
+    this.#files.keyChanges++;
     return this.#files.rows.delete(key);
   }
 
   async scan({ from, to }: ScanRange, limit: number): Promise<Row[]> {
     this.#check();
-    this.#sorted ??= [...this.#files.rows.keys()].sort(compareKeys);
-    const sorted = this.#sorted;
+    const sorted = this.#inOrder();
     const found: Row[] = [];
     for (let i = firstAtLeast(sorted, from); i < sorted.length && found.length < limit; i++) {
       const key = sorted[i];
@@ -136,9 +138,18 @@ class MemoryStore implements Store {
     const encoded = encodeRow(row);
     const result = decideRow(stored, row, encoded);
     if (result.status !== "applied") return result;
-    if (stored === undefined) this.#sorted = undefined;
+    if (stored === undefined) this.#files.keyChanges++;
     this.#files.rows.set(row.key, encoded);
     return result;
+  }
+
+  #inOrder(): readonly RowKey[] {
+    const { rows, keyChanges } = this.#files;
+    if (this.#sortedAt !== keyChanges) {
+      this.#sorted = [...rows.keys()].sort(compareKeys);
+      this.#sortedAt = keyChanges;
+    }
+    return this.#sorted;
   }
 
   #read(key: RowKey): Row | undefined {

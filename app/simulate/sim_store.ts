@@ -40,8 +40,9 @@ export async function openSimStore(
   thread: SimulatedThread,
   { points, mood, onFault, onApply, onApplied }: StoreWatch,
   options: { readonly newStoreId: string; readonly indexedBackends: readonly string[] },
+  open = (): Promise<Store> => openMemoryStore(files, options),
 ): Promise<Store> {
-  const store = await openMemoryStore(files, options);
+  const store = await open();
   const half = (): Promise<void> => {
     if (mood.slowMs > 0) onFault("store slow");
     return thread.sleep(mood.slowMs + thread.delayMs("sim_store", storeDelayMs), `store ${site}`);

@@ -9,9 +9,10 @@ import type { DataAccess, DataAccessOptions } from "../../actors/data_access.ts"
 import type { RowKey, Site } from "../../actors/records.ts";
 import { shardProcess, type Tuning } from "../../actors/shard_options.ts";
 import type { MirrorPlan } from "../../actors/site.ts";
-import { type Sites, type SitesOptions, startSites } from "../../actors/sites.ts";
+import { type ForeignSource, type Sites, type SitesOptions, startSites } from "../../actors/sites.ts";
 import type { ApplyGroup } from "../../actors/store_messages.ts";
 import type { MemoryFiles } from "../../actors/stores/memory.ts";
+import type { MemorySource } from "../../actors/stores/memory_source.ts";
 import { child, NanoError, type System } from "../../src/index.ts";
 import {
   type PausePoints,
@@ -23,6 +24,7 @@ import {
 import type { Accounting } from "./accounting.ts";
 import { type ControlWay, controlOver, type SimControl } from "./sim_control.ts";
 import { pausingDisk } from "./sim_disk.ts";
+import { pausingFeeds } from "./sim_feed.ts";
 import { type Network, sim_link } from "./sim_link.ts";
 import { openSimStore, type StoreMood } from "./sim_store.ts";
 
@@ -43,6 +45,8 @@ export interface Surroundings {
   nodeOf(name: string): string | undefined;
   files(site: Site, shard: number): MemoryFiles;
   mood(site: Site, shard: number): StoreMood;
+  /** Site A, if others write it. */
+  readonly foreign: MemorySource | undefined;
   readonly onStoreFault: ((fault: string) => void) | undefined;
   readonly onApply: ((groups: readonly ApplyGroup[]) => void) | undefined;
 }
@@ -63,6 +67,8 @@ export interface SiteNodeOptions {
   readonly logCompactionBytes?: number;
   /** Starts what a node has beside the sites, before them. */
   readonly beforeSites?: (system: System, node: string) => Promise<void>;
+  /** Others write site A's stores: see `TwoSites.source`. */
+  readonly foreign?: boolean;
   /** Broken twins, by the name of what they stand for. */
   readonly replaced?: NonNullable<SitesOptions["replaced"]>;
   readonly replacedCoordinators?: NonNullable<SitesOptions["replacedCoordinators"]>;
@@ -187,7 +193,7 @@ export class SiteNode {
       mirror = () => undefined,
       logCompactionBytes,
     } = this.#options;
-    const { control, shards, prefixes } = this.#around;
+    const { control, shards, prefixes, foreign } = this.#around;
     return {
       sites: siteNames,
       control,
@@ -209,11 +215,12 @@ export class SiteNode {
       logCompactionBytes,
       replaced,
       replacedCoordinators,
+      ...(foreign === undefined ? {} : { source: sourceOf(foreign) }),
     };
   }
 
   #resources(thread: SimulatedThread): Readonly<Record<string, unknown>> {
-    const { points, control, network, accounting } = this.#around;
+    const { points, control, network, accounting, foreign } = this.#around;
     const watch = {
       points,
       onFault: (fault: string) => this.#around.onStoreFault?.(fault),
@@ -227,19 +234,29 @@ export class SiteNode {
       control: this.#isAlone ? control : controlOver(this.controlWay, control, thread),
       disk: pausingDisk(this.disk.mounted(thread), points, thread),
       network,
+      ...(foreign === undefined ? {} : { feeds: pausingFeeds(foreign.feed, points, thread) }),
       stores: {
-        open: (site: Site, shard: number) =>
-          openSimStore(
+        open: (site: Site, shard: number) => {
+          const options = { newStoreId: `${site}/${shard}`, indexedBackends };
+          const isForeign = foreign !== undefined && site === "A";
+          return openSimStore(
             site,
             this.#around.files(site, shard),
             thread,
             { ...watch, mood: this.#around.mood(site, shard) },
-            {
-              newStoreId: `${site}/${shard}`,
-              indexedBackends,
-            },
-          ),
+            options,
+            isForeign ? () => foreign.open(site, shard, options) : undefined,
+          );
+        },
       },
     };
   }
+}
+
+function sourceOf(source: MemorySource): ForeignSource {
+  return {
+    feed: "gap_detecting",
+    stopWrites: (cohorts) => source.stopWrites(cohorts),
+    allowWrites: (cohorts) => source.allowWrites(cohorts),
+  };
 }

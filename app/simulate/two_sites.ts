@@ -8,12 +8,14 @@
 
 import type { Backend } from "../../actors/backends/backend.ts";
 import { devicePlatform } from "../../actors/backends/device_platform.ts";
+import type { FeedRecord } from "../../actors/change_feed.ts";
 import { cohortFinder } from "../../actors/cohorts.ts";
 import { compareRows } from "../../actors/compare.ts";
 import {
   type Authority,
   authorityOf,
   type CohortRecord,
+  controlKeys,
   type DecisionRecord,
 } from "../../actors/control_store.ts";
 import type { DataAccess, DataAccessOptions } from "../../actors/data_access.ts";
@@ -23,6 +25,7 @@ import { type ShardProcess, shardProcess } from "../../actors/shard_options.ts";
 import type { Sites } from "../../actors/sites.ts";
 import type { ApplyGroup } from "../../actors/store_messages.ts";
 import { MemoryFiles } from "../../actors/stores/memory.ts";
+import { MemorySource } from "../../actors/stores/memory_source.ts";
 import { decodeRow } from "../../actors/stores/row_codec.ts";
 import { NanoError } from "../../src/index.ts";
 import {
@@ -54,6 +57,8 @@ export class TwoSites implements Surroundings {
   /** Hears of what a store is asked to apply. */
   onApply: ((groups: readonly ApplyGroup[]) => void) | undefined;
   readonly accounting: Accounting;
+  /** Site A, if others write it. */
+  readonly foreign: MemorySource | undefined;
   readonly #options: WorldOptions;
   readonly #files = new Map<string, MemoryFiles>();
   readonly #moods = new Map<string, StoreMood>();
@@ -83,13 +88,17 @@ export class TwoSites implements Surroundings {
       nowMs: () => this.world.wallMs,
       row: (site, key) => this.row(site, key),
       shardOf: (key) => this.shardOf(key),
-      servedAt: (key) => this.#servedAt(key),
+      servedAt: (key) => (this.#isInFeed(key) ? undefined : this.#servedAt(key)),
       ledger: (site, shard) => {
         const state = this.#ledgerState(site, shard);
         return state?.termsKnown === true ? state : undefined;
       },
       controlChanges: () => this.control.changes,
     });
+    if (options.foreign === true) {
+      this.foreign = new MemorySource({ shards: this.shards, prefixes: this.prefixes });
+      this.foreign.onChange = (key) => this.accounting.touch(key);
+    }
     this.nodes = this.#nodeNames().map((name) => new SiteNode(name, this, options));
     const ledgersOf = (site: Site) =>
       Array.from({ length: this.shards }, (_, shard) => ({
@@ -136,6 +145,12 @@ export class TwoSites implements Surroundings {
     const [first] = this.nodes;
     if (first === undefined) throw new NanoError("unavailable", "there is no node");
     return first;
+  }
+
+  /** What others write at site A. */
+  get source(): MemorySource {
+    if (this.foreign === undefined) throw new NanoError("bad_argument", "nobody else writes here");
+    return this.foreign;
   }
 
   /** The way from a site to its peer, to be made worse. */
@@ -316,7 +331,7 @@ export class TwoSites implements Surroundings {
     const place = `${site}/${shard}`;
     let files = this.#files.get(place);
     if (files === undefined) {
-      files = new MemoryFiles();
+      files = site === "A" && this.foreign !== undefined ? this.foreign.files(shard) : new MemoryFiles();
       this.#files.set(place, files);
     }
     return files;
@@ -396,6 +411,13 @@ export class TwoSites implements Surroundings {
 
   #differs(key: RowKey): boolean {
     return compareRows(this.row("A", key), this.row("B", key), this.world.wallMs) !== "equal";
+  }
+
+  /** A change that others made and that the feed has still to tell: nothing stands for it before. */
+  #isInFeed(key: RowKey): boolean {
+    if (this.foreign === undefined) return false;
+    const followed = this.control.getNow(controlKeys.feed("A", this.shardOf(key)))?.value;
+    return followed === undefined || this.foreign.changedAfter((followed as FeedRecord).position, key);
   }
 
   #servedAt(key: RowKey): Site | undefined {

@@ -5,10 +5,11 @@
  */
 
 import type { ControlStore, DecisionRecord } from "../../actors/control_store.ts";
-import { type Admission, db_dirty_keys } from "../../actors/db_dirty_keys.ts";
+import { db_dirty_keys } from "../../actors/db_dirty_keys.ts";
 import { db_store } from "../../actors/db_store.ts";
 import { db_switch } from "../../actors/db_switch.ts";
 import type { Outcome, Taken } from "../../actors/ledger.ts";
+import type { Admission } from "../../actors/ledger_messages.ts";
 import type { CohortId, Row, RowKey, Scope, Site } from "../../actors/records.ts";
 import type { ShardOptions } from "../../actors/shard_options.ts";
 import type { Store } from "../../actors/stores/contract.ts";

@@ -4,8 +4,9 @@
  * the process itself goes on with others. Nothing else is changed.
  */
 
-import { type Admission, db_dirty_keys } from "../../../actors/db_dirty_keys.ts";
+import { db_dirty_keys } from "../../../actors/db_dirty_keys.ts";
 import { db_store } from "../../../actors/db_store.ts";
+import type { Admission } from "../../../actors/ledger_messages.ts";
 import type { Row } from "../../../actors/records.ts";
 import type { ApplyGroup } from "../../../actors/store_messages.ts";
 import type { Network } from "../../../app/simulate/sim_link.ts";

@@ -4,11 +4,12 @@
  */
 
 import { db_crawler } from "../../../actors/db_crawler.ts";
-import { type Admission, db_dirty_keys } from "../../../actors/db_dirty_keys.ts";
+import { db_dirty_keys } from "../../../actors/db_dirty_keys.ts";
 import type { db_dirty_log } from "../../../actors/db_dirty_log.ts";
 import { db_queuer } from "../../../actors/db_queuer.ts";
 import { db_store } from "../../../actors/db_store.ts";
 import type { Ledger, Outcome, Taken } from "../../../actors/ledger.ts";
+import type { Admission } from "../../../actors/ledger_messages.ts";
 import type { LogRecord } from "../../../actors/log_records.ts";
 import { PeerSender } from "../../../actors/peer_sender.ts";
 import type { RangeReader } from "../../../actors/range_reader.ts";

@@ -83,7 +83,7 @@ const range: fc.Arbitrary<DirtyRange> = fc.record({
   to: key,
   cursor: key,
   state: fc.constantFrom("collecting", "scanning"),
-  reason: fc.constantFrom("copy", "overflow", "log_lost", "peer_lost", "operator"),
+  reason: fc.constantFrom("copy", "overflow", "log_lost", "peer_lost", "feed_gap", "operator"),
 });
 
 function recordOf<Type extends LogRecord["type"], Rest>(

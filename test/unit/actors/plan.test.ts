@@ -39,4 +39,30 @@ describe("plan", () => {
     ]);
     for (const { cure } of both) expect(cure).not.toBe("");
   });
+
+  it("refuses a source that others write without a feed that detects gaps, and names the hazard", () => {
+    const source = { writtenBy: "others", feed: "gap_detecting", writeStop: true } as const;
+    expect(fields({ source })).toEqual([]);
+    for (const feed of ["none", "lossy"] as const) {
+      const [refusal, ...others] = checkPlan({ ...job, source: { ...source, feed } });
+      expect(others).toEqual([]);
+      expect(refusal).toMatchObject({ field: "source.feed", message: expect.stringContaining("hazard 58") });
+      expect(refusal?.cure).toContain("logical decoding");
+    }
+  });
+
+  it("refuses to move away from a source that others write without a stop of their writes, and only that", () => {
+    const source = { writtenBy: "others", feed: "gap_detecting", writeStop: false } as const;
+    const [refusal, ...others] = checkPlan({ ...job, source });
+    expect(others).toEqual([]);
+    expect(refusal).toMatchObject({
+      field: "source.writeStop",
+      message: expect.stringContaining("hazards 33"),
+    });
+    expect(fields({ source, failover: false })).toEqual([]);
+  });
+
+  it("asks nothing of a source that nanoactor writes", () => {
+    expect(fields({ source: { writtenBy: "nanoactor", feed: "none", writeStop: false } })).toEqual([]);
+  });
 });
