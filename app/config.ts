@@ -40,6 +40,14 @@ export const fileSchema = z.strictObject({
   routing: z.union([routing, z.partialRecord(backend, routing)]).default("sticky_queue"),
   durability: z.enum(["group", "sync", "os"], { error: "one of group, sync, os" }).default("group"),
   faults: z.boolean({ error: "true or false" }).default(true),
+  /** Of the site that everything moves from: for `plan`, which says what a store of one's own would lack. */
+  sourceWrittenBy: z
+    .enum(["nanoactor", "others"], { error: "one of nanoactor, others" })
+    .default("nanoactor"),
+  sourceFeed: z
+    .enum(["none", "lossy", "gap_detecting"], { error: "one of none, lossy, gap_detecting" })
+    .default("none"),
+  sourceWriteStop: z.boolean({ error: "true or false" }).default(false),
 });
 
 export type Config = z.output<typeof fileSchema>;
@@ -98,10 +106,11 @@ export function prepareData(config: Config, directory: string | undefined): JobS
   const fixed = { users: config.users, seed: config.seed, shards: config.shards, backends: config.backends };
   checkFixed(jobFiles.settings(dataDirectory), fixed);
   const prefixes = callingCodes.map(({ prefix }) => prefix);
+  const { sourceWrittenBy: _by, sourceFeed: _feed, sourceWriteStop: _stop, ...job } = config;
   const perBackend = typeof config.routing === "string" ? {} : config.routing;
   const forAll = typeof config.routing === "string" ? config.routing : "sticky_queue";
   return {
-    ...config,
+    ...job,
     dataDirectory,
     routing: Object.fromEntries(config.backends.map((name) => [name, perBackend[name] ?? forAll])),
     prefixes,

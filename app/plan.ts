@@ -19,6 +19,7 @@ export function planText(config: Config): PlanText {
       `${config.shards} shards a site on ${config.threads} threads`,
     `durability ${config.durability}: ${durabilityText[config.durability]}`,
     `faults ${config.faults ? "on: slow, errors, down, poison keys, a killed thread" : "off"}`,
+    ...sourceLines(config),
     ...planned.map(({ name, kind, routing }) => `  ${name} (${kind}) routed by ${routing}`),
     `phases: live, copy, validate, ready, then ${callingCodes.length} prefixes one by one`,
     ...refusals.map(({ field, message, cure }) => `REFUSED ${field}: ${message}; ${cure}`),
@@ -28,13 +29,40 @@ export function planText(config: Config): PlanText {
 
 /** What the configuration combines and no promise can be kept with. */
 export function refusalsOf(config: Config): Refusal[] {
-  const { durability } = config;
-  return checkPlan({ backends: plannedBackends(config), durability, store: lmdbCapabilities });
+  const { durability, sourceWrittenBy, sourceFeed, sourceWriteStop } = config;
+  const source = { writtenBy: sourceWrittenBy, feed: sourceFeed, writeStop: sourceWriteStop };
+  const refusals = checkPlan({
+    backends: plannedBackends(config),
+    durability,
+    store: lmdbCapabilities,
+    source,
+  });
+  return refusals.map((refusal) => ({ ...refusal, field: sourceFields[refusal.field] ?? refusal.field }));
 }
 
-/** Errors: `config` with the first refusal's field and cure. */
+/** The fields of the file that stand for those of the plan. */
+const sourceFields: Readonly<Record<string, string>> = {
+  "source.feed": "sourceFeed",
+  "source.writeStop": "sourceWriteStop",
+};
+
+function sourceLines({ sourceWrittenBy, sourceFeed, sourceWriteStop }: Config): string[] {
+  if (sourceWrittenBy === "nanoactor") return [];
+  const stop = sourceWriteStop ? "its server can stop writes" : "its server can't stop writes";
+  return [`the source is written by others: feed ${sourceFeed}, ${stop}`];
+}
+
+/** This command's own stores: others don't write them. */
+const notHere: Refusal = {
+  field: "sourceWrittenBy",
+  message: "this command has no adapter of a store that others write",
+  cure: "give startSites of nanoactor/db a `source`, with an adapter of your own",
+};
+
+/** What the command may run. Errors: `config` with the first refusal's field and cure. */
 export function refuseUnsafe(config: Config): Config {
-  const [refusal] = refusalsOf(config);
+  const unsupported = config.sourceWrittenBy === "others" ? [notHere] : [];
+  const [refusal] = [...refusalsOf(config), ...unsupported];
   if (refusal === undefined) return config;
   const { field, message, cure } = refusal;
   throw new NanoError("config", `${field}: ${message}; ${cure}`, { field, cure });

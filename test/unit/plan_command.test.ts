@@ -20,4 +20,15 @@ describe("what can't keep its promise", () => {
     expect(refuseUnsafe(safe)).toBe(safe);
     expect(planText(safe).text).toContain("public_keys (one_time_keys) routed by queue");
   });
+
+  it("is a source that others write, by the field of the file; what could be planned is not run here", () => {
+    const lossy = readConfig(undefined, { sourceWrittenBy: "others", sourceFeed: "lossy" });
+    const { text, refused } = planText(lossy);
+    expect(refused).toBe(true);
+    expect(text).toMatch(/REFUSED sourceFeed: .*hazard 58/);
+    expect(text).toMatch(/REFUSED sourceWriteStop: .*hazards 33 and 37/);
+    const planned = readConfig(undefined, { ...lossy, sourceFeed: "gap_detecting", sourceWriteStop: true });
+    expect(planText(planned).refused).toBe(false);
+    expect(() => refuseUnsafe(planned)).toThrow(/sourceWrittenBy: this command has no adapter/);
+  });
 });
