@@ -1,7 +1,7 @@
 /**
  * The control store: the small truth that both sites agree on, by compare-and-set of single records.
- * It holds the term counter, each shard's term and owner, each cohort's phase, leases, store identities and
- * decisions; everything else is derived. LMDB on one machine (stores/lmdb_control.ts), memory in tests.
+ * It holds the term counter, each shard's term and owner, each cohort's phase, leases, store identities, decisions and
+ * their log; everything else is derived. LMDB on one machine (stores/lmdb_control.ts), memory in tests.
  */
 
 import type { Coverage } from "./coverage.ts";
@@ -76,6 +76,10 @@ export interface DecisionRecord {
   readonly blockTerm: number;
   readonly swapTerm: number;
   readonly state: DecisionState;
+  /** It ends as aborted, whatever happens: measured only. */
+  readonly rehearsal?: boolean;
+  /** Aborted before it blocked anything: it says nothing about the authority, another may have swapped meanwhile. */
+  readonly withdrawn?: boolean;
   /** Which coordinator holds it and until when (ms since 1970); anyone may end it after that. */
   readonly owner: string;
   readonly leaseUntilMs: number;
@@ -118,6 +122,12 @@ export function authorityOf(cohort: CohortRecord, decisions: readonly DecisionRe
     case "swapped":
       return { site: latest.to, term: latest.swapTerm, blocked: false, decision: latest };
     case "aborted":
+      if (latest.withdrawn === true) {
+        return authorityOf(
+          cohort,
+          decisions.filter((decision) => decision !== latest),
+        );
+      }
       return { site: latest.from, term: latest.swapTerm, blocked: false, decision: latest };
   }
 }
@@ -131,4 +141,9 @@ export const controlKeys = {
   coverage: (shard: number): string => `coverage/${shard}`,
   /** Up to where a shard's db_feed has marked: see change_feed.ts. */
   feed: (site: Site, shard: number): string => `feed/${site}/${shard}`,
+  allAudits: "audit/",
+  audits: (prefix: string): string => `audit/${prefix}/`,
+  audit: (prefix: string, n: number): string => `audit/${prefix}/${String(n).padStart(8, "0")}`,
+  auditHead: (prefix: string): string => `audit_head/${prefix}`,
+  auditSalts: (prefix: string, id: string): string => `audit_salt/${prefix}/${id}`,
 } as const;

@@ -39,6 +39,27 @@ export async function readCoverage(control: ControlStore, shard: number): Promis
   return (record?.value as CoverageRecord | undefined) ?? { shard, unaccountedFound: 0, parts: {} };
 }
 
+/**
+ * When the oldest of the last comparisons of every row began, over all parts of these cohorts, wall-clock ms; undefined
+ * if one was never compared. Whether somebody remembers what changed since is another question.
+ */
+export async function oldestComparison(
+  control: ControlStore,
+  shards: number,
+  cohorts: readonly CohortId[],
+): Promise<number | undefined> {
+  let oldest = Number.POSITIVE_INFINITY;
+  for (let shard = 0; shard < shards; shard++) {
+    const { parts } = await readCoverage(control, shard);
+    for (const cohort of cohorts) {
+      const part = parts[cohort];
+      if (part === undefined) return undefined;
+      oldest = Math.min(oldest, part.fullFromMs);
+    }
+  }
+  return oldest;
+}
+
 /** Both sites write it. Errors: `conflict` if others do all the time, `unavailable`. */
 export async function changeCoverage(
   control: ControlStore,

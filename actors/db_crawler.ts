@@ -28,6 +28,7 @@ import { db_store } from "./db_store.ts";
 import { PeerSender } from "./peer_sender.ts";
 import { RangeReader } from "./range_reader.ts";
 import type { RowKey } from "./records.ts";
+import type { PaceSums } from "./send_pace.ts";
 import type { RenewMessage } from "./shard_messages.ts";
 import { type ShardOptions, type ShardProcess, shardProcess } from "./shard_options.ts";
 
@@ -38,6 +39,7 @@ export interface CrawlerStatistics {
   readonly peerOnly: number;
   /** Why it stopped and waits for an operator, or "". */
   readonly stopped: string;
+  readonly pace: PaceSums;
 }
 
 interface State {
@@ -91,8 +93,8 @@ export const db_crawler = genServer(import.meta.url, "db_crawler", {
 
   call: {
     statistics: (state): CrawlerStatistics => {
-      const { busy, rows, sent, peerOnly, stopped } = state;
-      return { working: busy, rows, sent, peerOnly, stopped };
+      const { busy, rows, sent, peerOnly, stopped, sender } = state;
+      return { working: busy, rows, sent, peerOnly, stopped, pace: sender.pace };
     },
 
     /** No stretch begins any more. One in work ends by itself: what it sends is checked against the fences. */

@@ -41,6 +41,9 @@ import type { ShardOptions } from "./shard_options.ts";
 
 export * from "./ledger_messages.ts";
 
+/** Of held keys: which decisions carried them over, which cohorts they are of, which they are. */
+export type HoldFilter = Partial<Record<"decisions" | "cohorts" | "keys", readonly string[]>>;
+
 interface State {
   readonly self: Self;
   readonly options: ShardOptions;
@@ -358,18 +361,17 @@ export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
       await state.log.call.append(keys.map((key) => state.records.held(key, decision)));
     },
 
-    /** Those of decisions that were aborted, or of cohorts that this side no longer serves. */
-    unhold: async (
-      state,
-      { decisions = [], cohorts = [] }: { decisions?: readonly string[]; cohorts?: readonly CohortId[] },
-    ): Promise<void> => {
-      const records: LogRecord[] = [];
-      for (const [key, holder] of state.held) {
-        if (!decisions.includes(holder) && !cohorts.includes(cohortOfRow(state.cohortOf, key))) continue;
-        state.held.delete(key);
-        records.push(state.records.held(key, ""));
-      }
-      await state.log.call.append(records);
+    /** Those that all of what is given applies to; durable when answered. Returns how many. */
+    unhold: async (state, { decisions, cohorts, keys }: HoldFilter): Promise<number> => {
+      const released = [...state.held].filter(
+        ([key, holder]) =>
+          decisions?.includes(holder) !== false &&
+          cohorts?.includes(cohortOfRow(state.cohortOf, key)) !== false &&
+          keys?.includes(key) !== false,
+      );
+      for (const [key] of released) state.held.delete(key);
+      await state.log.call.append(released.map(([key]) => state.records.held(key, "")));
+      return released.length;
     },
 
     held: (state): RowKey[] => [...state.held.keys()],

@@ -1,60 +1,40 @@
 /**
  * db_failover: moves the authority of one phone prefix from a site to the other, in seven durable steps: check,
- * announce, block, drain, verify, swap, unblock; and back, by the same steps.
+ * announce, block, drain, verify, swap, unblock; and back, by the same steps. The steps are in failover_move.ts.
  *
  * State: the move in work and those that wait. What has been decided is in the control store's decision record only.
- * Messages: move, abort, decisions.
+ * Messages: move, gates, abort, quarantine, decisions.
  *
  * Always true: whoever ends a decision does it by compare-and-set, so it ends once, swapped or aborted; `swapped` is
  * the one point of no return; before it, any failure aborts and the old side serves again. A decision that a dead
- * coordinator left open is ended by the next one.
+ * coordinator left open is ended by its successor, or by any other once its lease has ended.
  */
 
+import { type From, genServer, NanoError, noReply, type Piped, toErrorData } from "../src/index.ts";
+import type { ControlStore, DecisionRecord, DecisionState } from "./control_store.ts";
+import { DecisionLog, type Digest, readEntries } from "./decision_log.ts";
+import { endOverdue, isOpen, mayEnd, readDecisions, renewLease } from "./decisions.ts";
+import { type GatedMove, type Gates, readGates } from "./failover_gates.ts";
 import {
-  type From,
-  genServer,
-  NanoError,
-  noReply,
-  type Piped,
-  type Self,
-  toErrorData,
-} from "../src/index.ts";
-import {
-  authorityOf,
-  type CohortRecord,
-  type ControlStore,
-  controlKeys,
-  type DecisionRecord,
-  type DecisionState,
-} from "./control_store.ts";
-import { type Coverage, coverageOf } from "./coverage.ts";
+  type Move,
+  type MoveContext,
+  MoveInWork,
+  type MoveReport,
+  VerificationPace,
+} from "./failover_move.ts";
 import { dataLimits } from "./limits.ts";
-import { mirrorGate } from "./mirror_staleness.ts";
-import type { CohortId, Site } from "./records.ts";
-import { type SiteOptions, SiteShards, type SiteVerification } from "./site_shards.ts";
+import { type Deed, Quarantine, type Stands } from "./quarantine.ts";
+import type { CohortId, RowKey, Site } from "./records.ts";
+import { type SiteOptions, SiteShards } from "./site_shards.ts";
 
-export interface Move {
-  readonly prefix: string;
-  readonly cohorts: readonly CohortId[];
-  readonly from: Site;
-  readonly to: Site;
-}
+export { readDecisions } from "./decisions.ts";
+export type { Move, MoveReport } from "./failover_move.ts";
 
-export interface MoveReport {
-  readonly prefix: string;
-  readonly decision: string;
-  readonly outcome: "swapped" | "aborted";
-  /** Why it was aborted, or "". */
-  readonly reason: string;
-  /** How long the prefix took no writes, ms: predicted before the block, and measured. */
-  readonly predictedReadOnlyMs: number;
-  readonly readOnlyMs: number;
-  /** Keys that wait in db_perror and are held on the new side. */
-  readonly held: number;
-  /** Keys compared under the block. */
-  readonly verified: number;
-  /** What the swap rests on, and how old each part of it was; null before the verification. */
-  readonly compared: Coverage | null;
+export interface QuarantineRequest {
+  readonly deed: "retry" | "resolve" | "release";
+  readonly keys: readonly RowKey[];
+  /** Of a release. */
+  readonly stands?: Stands;
 }
 
 interface Waiting {
@@ -62,86 +42,167 @@ interface Waiting {
   readonly from: From<MoveReport>;
 }
 
-interface State {
-  readonly self: Self;
-  readonly options: SiteOptions;
-  readonly control: ControlStore;
-  readonly shards: SiteShards;
+interface State extends MoveContext {
+  readonly quarantine: Quarantine;
   readonly waiting: Waiting[];
+  /** A recovery or a move; one at a time. */
   working: boolean;
-  /** Set by `abort`; looked at between the steps. */
-  readonly wanted: { abort: string };
+  inWork: MoveInWork | undefined;
+  /** A recovery is due before the next move. */
+  undone: boolean;
 }
 
 export const db_failover = genServer(import.meta.url, "db_failover", {
   init: async (options: SiteOptions, self): Promise<State> => {
     const control = self.resource<ControlStore>("control");
+    const log = new DecisionLog(self, control, self.resource<Digest>("digest"));
     const shards = new SiteShards(self, options);
-    const wanted = { abort: "" };
-    const state: State = { self, options, control, shards, waiting: [], working: false, wanted };
-    self.castSelf("recover");
-    return state;
+    const quarantine = new Quarantine(self, options, control, log);
+    self.castSelf("next");
+    self.castAfter(dataLimits.decisionBeatMs, "beat");
+    const pace = new VerificationPace();
+    const work = { pace, waiting: [], working: false, inWork: undefined, undone: true };
+    return { self, options, control, shards, log, quarantine, ...work };
   },
 
   call: {
     /** Answered when the move ended, swapped or aborted. Errors: `conflict` when a gate refuses, in words. */
     move: (state, move: Move, from: From<MoveReport>) => {
+      const { readOnlyMsMax = 1 } = move;
+      if (!(readOnlyMsMax > 0)) {
+        const text = `readOnlyMsMax is a time above 0 ms; got ${readOnlyMsMax}`;
+        throw new NanoError("bad_argument", text, { field: "readOnlyMsMax" });
+      }
       state.waiting.push({ move, from });
       next(state);
       return noReply;
     },
 
-    /** The move in work is aborted at its next step, unless it has swapped. */
+    /** What a move would lack now, in words; nothing moves. Errors: `unavailable`. */
+    gates: (state, move: GatedMove, from: From<Gates>) => {
+      state.self.pipe(readGates(state, move), "gatesRead", from);
+      return noReply;
+    },
+
+    /** An operator's deed with quarantined or held keys: see Quarantine. */
+    quarantine: (state, { deed, keys, stands = "here" }: QuarantineRequest, from: From<Deed>) => {
+      const done = deed === "release" ? state.quarantine.release(keys, stands) : state.quarantine[deed](keys);
+      state.self.pipe(done, "deedDone", from);
+      return noReply;
+    },
+
+    /** The move in work is aborted at once, unless it has begun to swap. */
     abort: (state, why: string) => {
-      state.wanted.abort = why;
+      state.inWork?.abort(why);
     },
 
     decisions: (state): Promise<DecisionRecord[]> => readDecisions(state.control),
   },
 
   cast: {
-    recover: (state) => {
-      state.working = true;
-      state.self.pipe(recover(state), "recovered", undefined);
+    next: (state) => next(state),
+
+    gatesRead: (state, { context: from, ...result }: Piped<From<Gates>, Gates>) => {
+      if (result.ok) state.self.reply(from, result.value);
+      else state.self.replyError(from, result.error);
+    },
+
+    deedDone: (state, { context: from, ...result }: Piped<From<Deed>, Deed>) => {
+      if (result.ok) state.self.reply(from, result.value);
+      else state.self.replyError(from, result.error);
     },
 
     recovered: (state, result: Piped<undefined, void>) => {
       state.working = false;
-      if (!result.ok) throw result.error;
-      next(state);
+      if (result.ok) {
+        next(state);
+        return;
+      }
+      state.undone = true;
+      state.self.log.warn({ error: toErrorData(result.error) }, "a recovery has to be tried again");
+      state.self.castAfter(dataLimits.retryPauseMs * 4, "next");
     },
 
     moved: (state, { context, ...result }: Piped<Waiting, MoveReport>) => {
       state.working = false;
+      state.inWork = undefined;
       if (result.ok) state.self.reply(context.from, result.value);
       else state.self.replyError(context.from, result.error);
       next(state);
     },
+
+    leftUndone: (state) => {
+      state.undone = true;
+      next(state);
+    },
+
+    /** Its own lease is renewed; decisions whose owners are silent are ended. */
+    beat: (state) => {
+      const held = state.inWork?.held;
+      const beat = held === undefined ? endSilent(state) : renewLease(state.self, state.control, held);
+      state.self.pipe(beat, "beaten", held);
+    },
+
+    /** A failed beat is followed by the next one: until then the lease is shorter. */
+    beaten: (state, { context: held, ...result }: Piped<string | undefined, DecisionState | undefined>) => {
+      state.self.castAfter(dataLimits.decisionBeatMs, "beat");
+      const ended = result.ok && result.value !== undefined && !isOpen(result.value);
+      if (ended && held !== undefined && state.inWork?.held === held) {
+        state.inWork.abort(`decision ${held} was ended by another`);
+      }
+    },
   },
 });
 
-export async function readDecisions(control: ControlStore): Promise<DecisionRecord[]> {
-  const records = await control.list("decision/");
-  return records.map(({ value }) => value as DecisionRecord).sort((a, b) => a.blockTerm - b.blockTerm);
-}
-
 function next(state: State): void {
   if (state.working) return;
+  if (state.undone) {
+    state.undone = false;
+    state.working = true;
+    state.self.pipe(recover(state), "recovered", undefined);
+    return;
+  }
   const waiting = state.waiting.shift();
   if (waiting === undefined) return;
   state.working = true;
-  state.wanted.abort = "";
-  state.self.pipe(new MoveInWork(state, waiting.move).run(), "moved", waiting);
+  state.inWork = new MoveInWork(state, waiting.move);
+  state.self.pipe(state.inWork.run(), "moved", waiting);
 }
 
 /** Ends what an earlier coordinator left open, finishes what it had ended, lets every owner take over what stands. */
-async function recover({ self, control, shards }: State): Promise<void> {
-  for (const { id, state } of await readDecisions(control)) {
-    if (isOpen(state)) await endDecision(self, control, id, "aborted");
+async function recover({ self, control, shards, log }: State): Promise<void> {
+  for (const decision of await readDecisions(control)) {
+    if (isOpen(decision.state) && mayEnd(decision, self)) await endOverdue(self, control, decision.id);
   }
-  await releaseHolds(shards, await readDecisions(control));
+  const decisions = await readDecisions(control);
+  await releaseHolds(shards, decisions);
   await shards.refreshAll();
-  await shards.resumeCrawlers();
+  await logEnds(control, log, decisions);
+  // Another coordinator's move rests on what stands still.
+  if (!decisions.some(({ state }) => isOpen(state))) await shards.resumeCrawlers();
+}
+
+/** Between two moves: what others left open longer than their lease. */
+async function endSilent({ self, control, working }: State): Promise<undefined> {
+  if (working) return;
+  const decisions = await readDecisions(control);
+  const silent = decisions.filter((decision) => isOpen(decision.state) && mayEnd(decision, self));
+  if (silent.length > 0) self.castSelf("leftUndone");
+}
+
+/** The last decision of each prefix, if its end did not get into the log before its coordinator died. */
+async function logEnds(
+  control: ControlStore,
+  log: DecisionLog,
+  decisions: readonly DecisionRecord[],
+): Promise<void> {
+  const last = new Map(decisions.map((decision) => [decision.prefix, decision]));
+  for (const { prefix, id, state } of last.values()) {
+    if (state !== "swapped" && state !== "aborted") continue;
+    const entries = await readEntries(control, prefix);
+    if (entries.some(({ decision, step }) => decision === id && step === state)) continue;
+    await log.append({ prefix, decision: id, step: state, facts: { foundLater: true } });
+  }
 }
 
 /**
@@ -160,285 +221,7 @@ async function releaseHolds(shards: SiteShards, decisions: readonly DecisionReco
       aborted.map(({ id }) => id),
     );
     const cohorts = [...left.keys()].filter((cohort) => left.get(cohort) === site);
-    await shards.retried(() => shards.releaseHeld(site, cohorts));
+    const known = decisions.filter(({ state }) => !isOpen(state)).map(({ id }) => id);
+    await shards.retried(() => shards.releaseHeld(site, cohorts, known));
   }
-}
-
-/** Writes the decision's end once. Returns the state that stands, which another coordinator may have written. */
-async function endDecision(
-  self: Self,
-  control: ControlStore,
-  id: string,
-  end: "swapped" | "aborted",
-  what: Pick<DecisionRecord, "compared"> = {},
-): Promise<DecisionState> {
-  for (;;) {
-    const record = await control.get(controlKeys.decision(id));
-    if (record === undefined) throw new NanoError("conflict", `decision ${id} is gone`);
-    const decision = record.value as DecisionRecord;
-    if (decision.state === "swapped" || decision.state === "aborted") return decision.state;
-    if (end === "swapped" && decision.state !== "blocking") return decision.state;
-    const ended: DecisionRecord = { ...decision, ...what, state: end, endedAtMs: self.clock.now() };
-    if ((await control.compareAndSet(record.key, record.revision, ended)) !== undefined) return end;
-  }
-}
-
-/** One move, step by step. What it must not forget is in the decision record; the rest dies with it. */
-class MoveInWork {
-  readonly #self: Self;
-  readonly #control: ControlStore;
-  readonly #shards: SiteShards;
-  readonly #wanted: { readonly abort: string };
-  readonly #move: Move;
-  #decision: DecisionRecord | undefined;
-  #predictedMs = 0;
-  #blockedAtMs = 0;
-  #verified = 0;
-  #parts: SiteVerification["parts"] = [];
-  #compared: Coverage | null = null;
-  #epochs: readonly number[] = [];
-  #held = 0;
-
-  constructor({ self, control, shards, wanted }: State, move: Move) {
-    this.#self = self;
-    this.#control = control;
-    this.#shards = shards;
-    this.#wanted = wanted;
-    this.#move = move;
-  }
-
-  async run(): Promise<MoveReport> {
-    await this.#check();
-    try {
-      await this.#timed("announce", this.#announce());
-      await this.#timed("block", this.#block());
-      await this.#timed("drain and verify", this.#drainAndVerify());
-      await this.#timed("carry held", this.#carryHeld());
-    } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      return await this.#abort(reason);
-    }
-    return await this.#timed("swap and unblock", this.#swap());
-  }
-
-  /** How long each step took is in the log. */
-  async #timed<T>(step: string, work: Promise<T>): Promise<T> {
-    const startedAtMs = this.#self.clock.monotonicMs();
-    const result = await work;
-    const ms = Math.round(this.#self.clock.monotonicMs() - startedAtMs);
-    this.#self.log.info({ prefix: this.#move.prefix, step, ms }, "failover step");
-    return result;
-  }
-
-  /** Gates, in words: what is missing, and how much. */
-  async #check(): Promise<void> {
-    const { from, prefix, cohorts } = this.#move;
-    const counts = await this.#shards.counts(from, cohorts);
-    if (counts.ranges > 0) {
-      throw new NanoError("conflict", `${prefix}: ${counts.ranges} ranges are still copied or repaired`);
-    }
-    if (counts.perror > dataLimits.perrorPerMoveMax) {
-      const most = dataLimits.perrorPerMoveMax;
-      throw new NanoError(
-        "conflict",
-        `${prefix}: ${counts.perror} keys are in db_perror, at most ${most} may be`,
-      );
-    }
-    const stale = await mirrorGate(this.#control, from);
-    if (stale !== "") throw new NanoError("conflict", `${prefix}: ${stale}`);
-    const open = await readDecisions(this.#control);
-    const other = open.find(
-      ({ state, cohorts: held }) => isOpen(state) && held.some((id) => cohorts.includes(id)),
-    );
-    if (other !== undefined) throw new NanoError("conflict", `${prefix}: decision ${other.id} is open`);
-    await this.#checkAuthority(open);
-  }
-
-  /** An abort gives the cohorts to the site that the decision is from: it must be the one that serves them. */
-  async #checkAuthority(decisions: readonly DecisionRecord[]): Promise<void> {
-    const { from, cohorts } = this.#move;
-    for (const id of cohorts) {
-      const record = await this.#control.get(controlKeys.cohort(id));
-      if (record === undefined) throw new NanoError("conflict", `${id}: no such cohort in control`);
-      const { site } = authorityOf(record.value as CohortRecord, decisions);
-      if (site !== from) throw new NanoError("conflict", `${id}: ${site} serves it, not ${from}`);
-    }
-  }
-
-  /** Every owner hears of the decision; the prefix is compared as a whole while it is still written. */
-  async #announce(): Promise<void> {
-    const { from, to, prefix, cohorts } = this.#move;
-    const blockTerm = await this.#control.nextTerm();
-    const swapTerm = await this.#control.nextTerm();
-    const decision: DecisionRecord = {
-      id: `${prefix}-${String(blockTerm).padStart(8, "0")}`,
-      prefix,
-      cohorts,
-      from,
-      to,
-      blockTerm,
-      swapTerm,
-      state: "announced",
-      owner: this.#self.name,
-      leaseUntilMs: this.#self.clock.now() + dataLimits.decisionLeaseMs,
-      endedAtMs: 0,
-    };
-    const key = controlKeys.decision(decision.id);
-    if ((await this.#control.compareAndSet(key, 0, decision)) === undefined) {
-      throw new NanoError("conflict", `decision ${decision.id} exists`);
-    }
-    this.#decision = decision;
-    await this.#shards.pauseCrawlers();
-    const startedAtMs = this.#self.clock.monotonicMs();
-    await this.#shards.refresh(from);
-    const barrierMs = this.#self.clock.monotonicMs() - startedAtMs;
-    await this.#compare();
-    const { marks, perror } = await this.#shards.counts(from, cohorts);
-    // Two barriers and one round to the peer, and what is dirty at the rate at which batches are sent.
-    this.#predictedMs = Math.ceil(barrierMs * 3 + ((marks - perror) * 1_000) / dataLimits.drainRatePerSecond);
-  }
-
-  /** Every row: only reading it finds what a rogue writer left. Then what changed meanwhile, until that is little. */
-  async #compare(): Promise<void> {
-    const { from, prefix, cohorts } = this.#move;
-    for (let round = 0; round <= dataLimits.roundsBeforeBlockMax; round++) {
-      const mismatches = await this.#shards.validate(from, { cohorts, changedOnly: round > 0 });
-      if (mismatches > 0)
-        throw new NanoError("conflict", `${prefix}: ${mismatches} keys differ without a mark`);
-      if ((await this.#shards.changed(from, cohorts)) <= dataLimits.changedBeforeBlockMax) return;
-    }
-  }
-
-  async #block(): Promise<void> {
-    this.#mayGoOn();
-    const decision = this.#open();
-    const record = await this.#control.get(controlKeys.decision(decision.id));
-    if (record === undefined || (record.value as DecisionRecord).state !== "announced") {
-      throw new NanoError("conflict", `decision ${decision.id} was ended by another`);
-    }
-    const blocking: DecisionRecord = { ...decision, state: "blocking" };
-    if ((await this.#control.compareAndSet(record.key, record.revision, blocking)) === undefined) {
-      throw new NanoError("conflict", `decision ${decision.id} was ended by another`);
-    }
-    this.#decision = blocking;
-    this.#blockedAtMs = this.#self.clock.monotonicMs();
-    await this.#shards.refresh(this.#move.from);
-  }
-
-  /** Until every mark of the cohorts is confirmed or in db_perror, and what changed since announce is equal. */
-  async #drainAndVerify(): Promise<void> {
-    const { from, prefix, cohorts } = this.#move;
-    for (let round = 1; round <= dataLimits.verifyRoundsMax; round++) {
-      await this.#drain();
-      const { verified, differing, parts } = await this.#shards.verify(from, cohorts);
-      this.#verified = Math.max(this.#verified, verified);
-      if (differing > 0) continue;
-      this.#parts = parts;
-      this.#compared = coverageOf(parts.flat(), this.#self.clock.now());
-      return;
-    }
-    throw new NanoError(
-      "conflict",
-      `${prefix}: keys still differ after ${dataLimits.verifyRoundsMax} rounds`,
-    );
-  }
-
-  async #drain(): Promise<void> {
-    const { from, prefix, cohorts } = this.#move;
-    const deadlineMs = this.#blockedAtMs + dataLimits.readOnlyMsMax;
-    for (;;) {
-      this.#mayGoOn();
-      const { marks, perror, ranges } = await this.#shards.counts(from, cohorts);
-      if (perror > dataLimits.perrorPerMoveMax)
-        throw new NanoError("conflict", `${prefix}: ${perror} keys in db_perror`);
-      if (marks === perror && ranges === 0) return;
-      if (this.#self.clock.monotonicMs() > deadlineMs) {
-        throw new NanoError(
-          "timeout",
-          `${prefix}: ${marks - perror} keys not drained in ${dataLimits.readOnlyMsMax} ms`,
-        );
-      }
-      await this.#shards.pause(dataLimits.drainPollMs);
-    }
-  }
-
-  /** The peer must refuse what waits in db_perror here: durably, before the swap. */
-  async #carryHeld(): Promise<void> {
-    const { from, to, cohorts } = this.#move;
-    this.#held = await this.#shards.carryHeld(from, to, cohorts, this.#open().id);
-    this.#epochs = await this.#shards.adopt(to, cohorts);
-  }
-
-  async #swap(): Promise<MoveReport> {
-    const { from, to, cohorts } = this.#move;
-    const what = this.#compared === null ? {} : { compared: this.#compared };
-    const { id } = this.#open();
-    // Whether it was written is not known after a failure: asking again tells.
-    const ended = await this.#shards.retried(() =>
-      endDecision(this.#self, this.#control, id, "swapped", what),
-    );
-    if (ended !== "swapped") return this.#abort(`decision ended as ${ended} by another`);
-    // From here on every failure is retried, never undone.
-    await this.#shards.letGo(from);
-    await this.#shards.letGo(to);
-    const report = this.#report("swapped", "");
-    await this.#shards.retried(() => this.#shards.releaseHeld(from, cohorts));
-    await this.#shards.retried(() => this.#shards.resumeCrawlers());
-    await this.#recordAdopted();
-    return report;
-  }
-
-  /** Without it the new side's coverage is forgotten, until its next comparison: no reason to fail a move. */
-  async #recordAdopted(): Promise<void> {
-    try {
-      await this.#shards.retried(() => this.#shards.recordAdopted(this.#move.to, this.#epochs, this.#parts));
-    } catch (error) {
-      this.#self.log.warn(
-        { prefix: this.#move.prefix, ...toErrorData(error) },
-        "coverage is not handed over",
-      );
-    }
-  }
-
-  async #abort(reason: string): Promise<MoveReport> {
-    const { from, to } = this.#move;
-    const decision = this.#decision;
-    if (decision !== undefined) {
-      await this.#shards.retried(() => endDecision(this.#self, this.#control, decision.id, "aborted"));
-      await this.#shards.retried(() => this.#shards.unhold(to, [decision.id]));
-      await this.#shards.retried(() => this.#shards.refresh(from));
-    }
-    const report = this.#report("aborted", reason);
-    await this.#shards.retried(() => this.#shards.resumeCrawlers());
-    return report;
-  }
-
-  #report(outcome: "swapped" | "aborted", reason: string): MoveReport {
-    const readOnlyMs = this.#blockedAtMs === 0 ? 0 : this.#self.clock.monotonicMs() - this.#blockedAtMs;
-    return {
-      prefix: this.#move.prefix,
-      decision: this.#decision?.id ?? "",
-      outcome,
-      reason,
-      predictedReadOnlyMs: this.#predictedMs,
-      readOnlyMs,
-      held: this.#held,
-      verified: this.#verified,
-      compared: this.#compared,
-    };
-  }
-
-  #open(): DecisionRecord {
-    if (this.#decision === undefined) throw new NanoError("conflict", "no decision is open");
-    return this.#decision;
-  }
-
-  #mayGoOn(): void {
-    if (this.#wanted.abort !== "")
-      throw new NanoError("conflict", `aborted on demand: ${this.#wanted.abort}`);
-  }
-}
-
-function isOpen(state: DecisionState): boolean {
-  return state === "announced" || state === "blocking";
 }

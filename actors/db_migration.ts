@@ -17,7 +17,7 @@ import {
   controlKeys,
   type DecisionRecord,
 } from "./control_store.ts";
-import type { SitesCoverage } from "./coverage.ts";
+import { oldestComparison, type SitesCoverage } from "./coverage.ts";
 import { db_failover, type Move, type MoveReport, readDecisions } from "./db_failover.ts";
 import { dataLimits } from "./limits.ts";
 import type { CohortId, Site } from "./records.ts";
@@ -273,6 +273,7 @@ async function setPhase(control: ControlStore, phase: CohortRecord["phase"]): Pr
 async function moveNext(state: State, plan: MigrationPlan): Promise<Phase> {
   const [next, ...later] = movesLeft(plan, await readDecisions(state.control));
   if (next === undefined) return "swapped";
+  await compareIfOld(state, plan);
   const startedAtMs = state.self.clock.now();
   const report = await state.failover.call.move(next, { timeoutMs: dataLimits.moveTimeoutMs });
   state.moves.push(report);
@@ -281,6 +282,19 @@ async function moveNext(state: State, plan: MigrationPlan): Promise<Phase> {
   const shareMs = ((plan.movesUntilMs ?? 0) - startedAtMs) / (later.length + 1);
   if (later.length > 0) await state.shards.pause(Math.max(0, shareMs - (now - startedAtMs)));
   return "failing_over";
+}
+
+/** A migration that was begun long ago does not wait for an operator: each side compares what it serves. */
+async function compareIfOld(state: State, { from, to, prefixes }: MigrationPlan): Promise<void> {
+  const { control, options, shards, self } = state;
+  const cohorts = prefixes.flatMap((prefix) => prefix.cohorts);
+  const oldest = await oldestComparison(control, options.shards, cohorts);
+  if (oldest !== undefined && self.clock.now() - oldest <= dataLimits.comparisonAgeMsMax) return;
+  for (const site of [from, to]) {
+    const mismatches = await shards.validate(site, {});
+    if (mismatches > 0)
+      throw new NanoError("conflict", `${mismatches} keys differ and nothing stands for it`);
+  }
 }
 
 /** Round by round, so that a reversal happens after the other prefixes have moved once. */
@@ -302,14 +316,28 @@ export function swaps(decisions: readonly DecisionRecord[], prefix: string): Dec
   return decisions.filter((decision) => decision.prefix === prefix && decision.state === "swapped");
 }
 
-/** What plan writes before anything runs: each cohort's first authority and term. Repeatable. */
+/**
+ * What plan writes before anything runs: each cohort's first authority and term. Repeatable. Errors: `config` for a new
+ * prefix or canary of a backend whose migration has begun: its keys are another cohort's, and may have moved.
+ */
 export async function writeCohorts(
   control: ControlStore,
   cohorts: readonly CohortId[],
   site: Site,
 ): Promise<void> {
+  const backendOf = (cohort: CohortId): string => cohort.slice(0, cohort.indexOf("/"));
+  const begun = new Set(
+    (await control.list("cohort/"))
+      .map(({ value }) => value as CohortRecord)
+      .filter(({ phase }) => phase !== "off")
+      .map(({ cohort }) => backendOf(cohort)),
+  );
   for (const cohort of cohorts) {
     if ((await control.get(controlKeys.cohort(cohort))) !== undefined) continue;
+    if (begun.has(backendOf(cohort))) {
+      const cure = "finish with the prefixes it began with";
+      throw new NanoError("config", `${cohort}: the migration has begun without it; ${cure}`, { cure });
+    }
     const term = await control.nextTerm();
     const record: CohortRecord = { cohort, phase: "off", site, term };
     await control.compareAndSet(controlKeys.cohort(cohort), 0, record);

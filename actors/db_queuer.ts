@@ -17,6 +17,7 @@ import { db_replay } from "./db_replay.ts";
 import type { TakenWithGrants } from "./ledger_messages.ts";
 import { PeerSender, type Sent } from "./peer_sender.ts";
 import type { RowKey } from "./records.ts";
+import type { PaceSums } from "./send_pace.ts";
 import { isBreakerMessage, type RenewMessage } from "./shard_messages.ts";
 import { type ShardOptions, shardProcess } from "./shard_options.ts";
 
@@ -26,6 +27,7 @@ export interface QueuerStatistics {
   readonly sent: number;
   /** Keys handed to replay because the queue was full. */
   readonly discarded: number;
+  readonly pace: PaceSums;
 }
 
 interface State {
@@ -69,8 +71,8 @@ export const db_queuer = genServer(import.meta.url, "db_queuer", {
 
   call: {
     statistics: (state): QueuerStatistics => {
-      const { waiting, inFlight, sent, discarded } = state;
-      return { waiting: waiting.size, inFlight, sent, discarded };
+      const { waiting, inFlight, sent, discarded, sender } = state;
+      return { waiting: waiting.size, inFlight, sent, discarded, pace: sender.pace };
     },
   },
 

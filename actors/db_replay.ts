@@ -32,6 +32,7 @@ import type { TakenWithGrants } from "./ledger_messages.ts";
 import { dataLimits } from "./limits.ts";
 import { PeerSender, type Sent } from "./peer_sender.ts";
 import type { RowKey } from "./records.ts";
+import type { PaceSums } from "./send_pace.ts";
 import type { BreakerMessage, RenewMessage } from "./shard_messages.ts";
 import { type ShardOptions, shardProcess } from "./shard_options.ts";
 import { TokenBucket } from "./token_bucket.ts";
@@ -43,6 +44,9 @@ export interface ReplayStatistics {
   readonly attempts: number;
   readonly repaired: number;
   readonly probes: number;
+  readonly pace: PaceSums;
+  /** The rate in force. */
+  readonly repairsPerSecond: number;
 }
 
 /** What goes to db_perror. */
@@ -134,8 +138,9 @@ export const db_replay = genServer(import.meta.url, "db_replay", {
     },
 
     statistics: (state): ReplayStatistics => {
-      const { parked, inFlight, attempts, repaired, probes } = state;
-      return { breaker: state.breaker.state, parked: parked.size, inFlight, attempts, repaired, probes };
+      const { breaker, parked, inFlight, attempts, repaired, probes, sender, repairs } = state;
+      const work = { parked: parked.size, inFlight, attempts, repaired, probes };
+      return { breaker: breaker.state, ...work, pace: sender.pace, repairsPerSecond: repairs.rate };
     },
   },
 

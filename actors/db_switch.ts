@@ -145,6 +145,17 @@ export const db_switch = genServer(import.meta.url, "db_switch", {
       return noReply;
     },
 
+    /** As `write`, of held keys: an operator's word on what stands. Those that are durable are held no more. */
+    reconcile: (state, request: WriteRequest, from: From<WriteResult[]>) => {
+      const cohort = serving(state).writing(request.cohort);
+      const done = (results: WriteResult[]): void => {
+        const keys = request.rows.filter((_, i) => results[i]?.ok === true).map(({ key }) => key);
+        state.self.pipe(state.ledger.call.unhold({ keys }), "reconciled", { from, results, keys });
+      };
+      admit(state, cohort, request.rows, done, "of held keys");
+      return noReply;
+    },
+
     /** Errors: as `write`, and what the kind's function refuses with. */
     amend: (state, request: AmendRequest, from: From<unknown>) => {
       serving(state).writing(request.cohort);
@@ -204,6 +215,18 @@ export const db_switch = genServer(import.meta.url, "db_switch", {
       if (!result.ok || !state.lease.isNews(result.value)) return;
       await applyReading(state, result.value);
       raiseBarrier(state, () => undefined);
+    },
+
+    reconciled: (
+      state,
+      {
+        context,
+        ...result
+      }: Piped<{ from: From<WriteResult[]>; results: WriteResult[]; keys: RowKey[] }, number>,
+    ) => {
+      if (!result.ok) throw result.error;
+      for (const key of context.keys) state.held.delete(key);
+      state.self.reply(context.from, context.results);
     },
 
     flush: (state) => flush(state),
@@ -269,9 +292,9 @@ function raiseBarrier(state: State, passed: () => void): void {
 async function fenceOwnStore(state: State, cohorts: Readonly<Record<Scope, number>>): Promise<void> {
   const terms = Object.entries(cohorts);
   const inForce = await state.store.call.fences(terms.map(([scope]) => scope));
-  for (const [index, [scope, term]] of terms.entries()) {
-    if ((inForce[index] ?? 0) < term) await state.store.call.fence({ scope, term });
-  }
+  const behind = terms.filter(([, term], index) => (inForce[index] ?? 0) < term);
+  // A prefix is read-only meanwhile: all at once, so that their commits share syncs.
+  await Promise.all(behind.map(([scope, term]) => state.store.call.fence({ scope, term })));
 }
 
 function serving(state: State): AuthorityTable {
@@ -303,11 +326,12 @@ function admit(
   cohort: CohortState,
   rows: readonly RowWrite[],
   done: (results: WriteResult[]) => void,
+  which: "of held keys" | "of others" = "of others",
 ): void {
   const operation: Operation = { results: new Array(rows.length), missing: rows.length, done };
   if (rows.length === 0) done([]);
   rows.forEach((write, index) => {
-    if (state.held.has(write.key)) {
+    if (which === "of others" && state.held.has(write.key)) {
       const message = "the key waits in db_perror for reconciliation";
       finishRow(operation, index, { ok: false, code: "held", message });
       return;

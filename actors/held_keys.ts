@@ -21,6 +21,21 @@ export async function rememberHeld(
   }
 }
 
+/** An operator has said what stands: a lost log does not bring these holds back. */
+export async function forgetHeld(control: ControlStore, row: RowKey): Promise<void> {
+  for (const record of await control.list(controlKeys.held(""))) {
+    let { value, revision } = record;
+    while ((value as HeldRecord).keys.includes(row)) {
+      const { decision, keys } = value as HeldRecord;
+      const left: HeldRecord = { decision, keys: keys.filter((key) => key !== row) };
+      if ((await control.compareAndSet(record.key, revision, left)) !== undefined) break;
+      const now = await control.get(record.key);
+      if (now === undefined) break;
+      ({ value, revision } = now);
+    }
+  }
+}
+
 export interface HeldByDecision {
   readonly decision: string;
   readonly keys: readonly RowKey[];

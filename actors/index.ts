@@ -18,7 +18,14 @@ export {
   ownOrigin,
   type Position,
 } from "./change_feed.ts";
-export { type CohortFinder, cohortFinder, restPrefix } from "./cohorts.ts";
+export {
+  type Canary,
+  type CohortFinder,
+  canaryOf,
+  checkPrefixes,
+  cohortFinder,
+  restPrefix,
+} from "./cohorts.ts";
 export {
   type Authority,
   authorityOf,
@@ -61,6 +68,15 @@ export { db_queuer, type QueuerStatistics } from "./db_queuer.ts";
 export { db_replay, type ReplayStatistics } from "./db_replay.ts";
 export { db_store, type StoreOpener } from "./db_store.ts";
 export { db_switch } from "./db_switch.ts";
+export { auditDecisions, type PrefixAudit } from "./decision_audit.ts";
+export {
+  type DecisionEntry,
+  type DecisionStep,
+  type Digest,
+  eraseKey,
+  readEntries,
+} from "./decision_log.ts";
+export type { GateName, Gates, MissingGate } from "./failover_gates.ts";
 export { keyValue, type Put } from "./kinds/key_value.ts";
 export { type BackendLimits, type Kind, type Operation, operation, type Plan } from "./kinds/kind.ts";
 export { type OneTimeKey, oneTimeKeys, takeRetentionMs } from "./kinds/one_time_keys.ts";
@@ -76,6 +92,7 @@ export {
   type PlannedSource,
   type Refusal,
 } from "./plan.ts";
+export type { Deed, Stands } from "./quarantine.ts";
 export {
   type CohortId,
   cohortId,
@@ -128,7 +145,7 @@ export {
   siteChildren,
 } from "./site.ts";
 export type { SiteCounts, SiteOptions } from "./site_shards.ts";
-export { type ForeignSource, Sites, type SitesCounts, type SitesOptions, startSites } from "./sites.ts";
+export { type ForeignSource, type MoveLimits, Sites, type SitesCounts, type SitesOptions, startSites } from "./sites.ts";
 export type { ApplyGroup, ApplyResult, Identity, ScanRange } from "./store_messages.ts";
 export type { Capabilities, Store, StoreOptions } from "./stores/contract.ts";
 export {
@@ -146,3 +163,4 @@ export { openLmdbControl } from "./stores/lmdb_control.ts";
 export { MemoryFiles, openMemoryStore } from "./stores/memory.ts";
 export { MemoryControl } from "./stores/memory_control.ts";
 export { MemorySource, type MemorySourceOptions } from "./stores/memory_source.ts";
+export { nodeDigest } from "./stores/sha256.ts";

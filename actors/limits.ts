@@ -39,8 +39,12 @@ export const dataLimits = {
   admitBatchesInFlightMax: 2,
   /** db_perror's keys of one move: each is refused on the new side until somebody reconciles it. */
   perrorPerMoveMax: 1_000,
-  /** A decision whose coordinator is silent for longer may be ended by anyone. */
-  decisionLeaseMs: 30_000,
+  /** A decision whose coordinator is silent for longer may be ended by anyone: half of what a prefix is read-only. */
+  decisionLeaseMs: 5_000,
+  /** Renewals, and looks at other coordinators' leases: three may fail before one runs out. */
+  decisionBeatMs: 1_250,
+  /** A move is refused when the last comparison of everything is older: a day's corruption is found before it. */
+  comparisonAgeMsMax: 24 * 60 * 60 * 1_000,
   /** A prefix is read-only for at most this long, then the move is aborted. */
   readOnlyMsMax: 10_000,
   /** Between two looks at the ledgers while a prefix drains: a tenth of what a user notices. */
@@ -48,10 +52,12 @@ export const dataLimits = {
   /** Verify finds, drain repairs, verify again: a rogue writer does not keep a prefix blocked. */
   verifyRoundsMax: 3,
   verifyBatchMax: 500,
-  /** For the prediction only: repairs per second that one site sustains, measured with LMDB on two cores. */
-  drainRatePerSecond: 10_000,
+  /** For the prediction, until a shard has sent batches of different sizes: ms for a row, measured with LMDB. */
+  unmeasuredRowMs: 0.1,
   /** All shards of a site acknowledge, a restart of one included. */
   barrierTimeoutMs: 15_000,
+  /** Who asks what a move lacks is told after this that a shard does not answer. */
+  gateTimeoutMs: 5_000,
   /** What is dirty when a migration ends is sent within this, a remote that was down for a while included. */
   finishTimeoutMs: 60_000,
   retryPauseMs: 50,

@@ -18,6 +18,7 @@ import {
   type Scope,
   type Version,
 } from "./records.ts";
+import { noPace, notePace, type PaceSums } from "./send_pace.ts";
 import { type ShardOptions, shardProcess } from "./shard_options.ts";
 import type { ApplyGroup, ApplyResult } from "./store_messages.ts";
 
@@ -38,6 +39,8 @@ export class PeerSender {
   readonly #store: Ref<typeof db_store>;
   readonly #peer: Ref<typeof db_store>;
   readonly #timeoutMs: number;
+  readonly #clock: Self["clock"];
+  #pace = noPace;
   /** Terms that the peer's store is known to be fenced at. */
   readonly #fenced = new Map<Scope, number>();
 
@@ -45,14 +48,23 @@ export class PeerSender {
     this.#store = self.ref(db_store, shardProcess(options.site, options.shard, "db_store"));
     this.#peer = self.ref(db_store, options.peer);
     this.#timeoutMs = options.tuning.peerTimeoutMs;
+    this.#clock = self.clock;
+  }
+
+  /** How fast the peer answered batches, lately. */
+  get pace(): PaceSums {
+    return this.#pace;
   }
 
   /** Sends the current rows of these keys. Rejects only when the *local* store fails. */
   async send(batch: readonly TakenWithGrants[]): Promise<Sent[]> {
+    const startedAtMs = this.#clock.monotonicMs();
     const rows = await this.#store.call.get(batch.map(({ key }) => key));
     try {
       for (const { grants } of batch) for (const grant of grants) await this.#fence(grant);
-      return await this.#apply(batch, rows);
+      const sent = await this.#apply(batch, rows);
+      this.#pace = notePace(this.#pace, batch.length, this.#clock.monotonicMs() - startedAtMs);
+      return sent;
     } catch (error) {
       if (!(error instanceof NanoError)) throw error;
       const status = hasCode(error, "fenced") ? "fenced" : "unknown";

@@ -18,11 +18,24 @@ import { db_compare, type ValidationRequest } from "./db_compare.ts";
 import { db_crawler } from "./db_crawler.ts";
 import { db_dirty_keys } from "./db_dirty_keys.ts";
 import { db_perror, type PerrorEntry } from "./db_perror.ts";
+import { db_queuer } from "./db_queuer.ts";
+import { db_replay } from "./db_replay.ts";
 import { db_switch } from "./db_switch.ts";
 import { rememberHeld } from "./held_keys.ts";
 import { dataLimits } from "./limits.ts";
-import { type CohortId, everyCohort, type RowKey, type Site, splitRowKey } from "./records.ts";
-import { type ShardProcess, shardProcess } from "./shard_options.ts";
+import type { ShardLoad } from "./read_only_prediction.ts";
+import {
+  type CohortId,
+  compareKeys,
+  type DirtyRange,
+  everyCohort,
+  type RowKey,
+  type Site,
+  splitRowKey,
+} from "./records.ts";
+import { addPaces, paceOf } from "./send_pace.ts";
+import { type ShardProcess, shardProcess, type Tuning } from "./shard_options.ts";
+import type { ScanRange } from "./store_messages.ts";
 
 export interface SiteOptions {
   readonly sites: readonly [Site, Site];
@@ -30,6 +43,7 @@ export interface SiteOptions {
   readonly prefixes: readonly string[];
   /** As the owners' tuning has it. */
   readonly leaseMs: number;
+  readonly sending: Pick<Tuning, "sendBatchMax" | "sendsInFlightMax">;
 }
 
 export interface SiteCounts {
@@ -55,6 +69,13 @@ function passing(error: unknown): boolean {
   return ["noproc", "crashed", "timeout", "unavailable", "overloaded"].some((code) => hasCode(error, code));
 }
 
+/** Whether a range still holds keys of these bounds; "" is the end. */
+function overlap(range: DirtyRange, bounds: ScanRange): boolean {
+  const from = compareKeys(range.cursor, range.from) > 0 ? range.cursor : range.from;
+  const beginsBefore = bounds.to === "" || compareKeys(from, bounds.to) < 0;
+  return beginsBefore && (range.to === "" || compareKeys(range.to, bounds.from) > 0);
+}
+
 const patience = { timeoutMs: dataLimits.barrierTimeoutMs };
 
 export class SiteShards {
@@ -73,8 +94,8 @@ export class SiteShards {
   }
 
   /** Every db_switch of the site takes control's records over; resolves when all barriers are passed. */
-  async refresh(site: Site): Promise<void> {
-    await this.#each((shard) => this.#switch(site, shard).call.refresh(undefined, patience));
+  async refresh(site: Site, limits: { readonly timeoutMs: number } = patience): Promise<void> {
+    await this.#each((shard) => this.#switch(site, shard).call.refresh(undefined, limits));
   }
 
   async refreshAll(): Promise<void> {
@@ -114,6 +135,41 @@ export class SiteShards {
       sum.lagMs = Math.max(sum.lagMs, each.lagMs);
     }
     return sum;
+  }
+
+  /** What the shards have to send for these cohorts before a swap, and how fast they do. */
+  loads(site: Site, cohorts: readonly CohortId[]): Promise<ShardLoad[]> {
+    return this.#each(async (shard) => {
+      const [own, all, queuer, replay, crawler] = await Promise.all([
+        this.#ledger(site, shard).call.counts(cohorts, patience),
+        this.#ledger(site, shard).call.counts(undefined, patience),
+        this.#queuer(site, shard).call.statistics(undefined, patience),
+        this.#replay(site, shard).call.statistics(undefined, patience),
+        this.#crawler(site, shard).call.statistics(undefined, patience),
+      ]);
+      return {
+        shard,
+        dirty: own.marks - own.perror,
+        perror: own.perror,
+        dirtyOfAll: all.marks - all.perror,
+        queued: queuer.waiting,
+        parked: replay.parked,
+        remoteAnswers: replay.breaker !== "open",
+        repairsPerSecond: replay.repairsPerSecond,
+        pace: paceOf(addPaces([queuer.pace, replay.pace, crawler.pace])),
+      };
+    });
+  }
+
+  /** Ranges of a site that hold keys of these cohorts, each with its shard. */
+  async ranges(site: Site, cohorts: readonly CohortId[]): Promise<{ shard: number; range: DirtyRange }[]> {
+    const bounds = cohorts.map((cohort) => this.#cohortOf.bounds(cohort));
+    const found = await this.#each(async (shard) => {
+      const ranges = await this.#ledger(site, shard).call.ranges(undefined, patience);
+      const theirs = ranges.filter((range) => bounds.some((each) => overlap(range, each)));
+      return theirs.map((range) => ({ shard, range }));
+    });
+    return found.flat();
   }
 
   /** Everything in the site's shards is suspect, hence copied to the peer. Not repeated where a range stands. */
@@ -213,21 +269,38 @@ export class SiteShards {
     return { ...whole, unaccountedFoundTotal: unaccountedFoundTotal(records), cohorts: byCohort };
   }
 
-  /** The keys of `from`'s db_perror are neither read nor written at `to` once it serves. Returns how many. */
-  async carryHeld(from: Site, to: Site, cohorts: readonly CohortId[], decision: string): Promise<number> {
+  /**
+   * The keys of `from`'s db_perror are neither read nor written at `to` once it serves. Returns them. `mayGoOn` throws
+   * when the decision was aborted meanwhile: a hold that is sent after that would outlive it.
+   */
+  async carryHeld(
+    from: Site,
+    to: Site,
+    cohorts: readonly CohortId[],
+    { decision, mayGoOn }: { readonly decision: string; readonly mayGoOn: () => void },
+  ): Promise<RowKey[]> {
     const held = await this.#each((shard) => this.#quarantined(from, shard, cohorts));
-    const count = held.flat().length;
-    if (count > 0) await rememberHeld(this.#self.resource<ControlStore>("control"), decision, held.flat());
+    const all = held.flat();
+    if (all.length > 0) await rememberHeld(this.#self.resource<ControlStore>("control"), decision, all);
+    mayGoOn();
     await this.#each(async (shard) => {
       const keys = held[shard] ?? [];
       if (keys.length > 0) await this.#ledger(to, shard).call.hold({ keys, decision }, patience);
     });
-    return count;
+    return all;
   }
 
-  /** After a swap away from a site: what it held for these cohorts is the new side's own again. */
-  async releaseHeld(site: Site, cohorts: readonly CohortId[]): Promise<void> {
-    await this.#each((shard) => this.#ledger(site, shard).call.unhold({ cohorts }, patience));
+  /** The keys of these cohorts in a site's db_perror. */
+  async quarantined(site: Site, cohorts: readonly CohortId[]): Promise<RowKey[]> {
+    return (await this.#each((shard) => this.#quarantined(site, shard, cohorts))).flat();
+  }
+
+  /**
+   * After a swap away from a site: what these earlier decisions had it hold for these cohorts is the new side's own
+   * again. A newer one may be carrying keys back already.
+   */
+  async releaseHeld(site: Site, cohorts: readonly CohortId[], of: readonly string[]): Promise<void> {
+    await this.#each((shard) => this.#ledger(site, shard).call.unhold({ cohorts, decisions: of }, patience));
   }
 
   /** Keys that a site holds for reconciliation. */
@@ -296,6 +369,14 @@ export class SiteShards {
 
   #ledger(site: Site, shard: number) {
     return this.#self.ref(db_dirty_keys, this.#name(site, shard, "db_dirty_keys"));
+  }
+
+  #queuer(site: Site, shard: number) {
+    return this.#self.ref(db_queuer, this.#name(site, shard, "db_queuer"));
+  }
+
+  #replay(site: Site, shard: number) {
+    return this.#self.ref(db_replay, this.#name(site, shard, "db_replay"));
   }
 
   #crawler(site: Site, shard: number) {

@@ -7,21 +7,29 @@
 
 import { type ChildSpec, hasCode, NanoError, type Ref, type System, supervisorSpec } from "../src/index.ts";
 import type { Backend } from "./backends/backend.ts";
-import { type CohortFinder, cohortFinder, restPrefix } from "./cohorts.ts";
+import { type CohortFinder, canaryOf, checkPrefixes, cohortFinder, restPrefix } from "./cohorts.ts";
 import { authorityOf, type CohortRecord, type ControlStore, controlKeys } from "./control_store.ts";
 import type { SitesCoverage } from "./coverage.ts";
 import { DataAccess, type DataAccessOptions } from "./data_access.ts";
 import { db_compare, type Validation, type ValidationRequest } from "./db_compare.ts";
 import { db_dirty_keys } from "./db_dirty_keys.ts";
-import { db_failover, type MoveReport, readDecisions } from "./db_failover.ts";
 import { db_feed } from "./db_feed.ts";
+import {
+  db_failover,
+  type Move,
+  type MoveReport,
+  type QuarantineRequest,
+  readDecisions,
+} from "./db_failover.ts";
 import { db_migration, type MigrationPlan, writeCohorts } from "./db_migration.ts";
 import { db_perror, type PerrorEntry } from "./db_perror.ts";
 import { db_queuer } from "./db_queuer.ts";
+import type { Gates } from "./failover_gates.ts";
 import type { Account } from "./ledger.ts";
 import { dataLimits } from "./limits.ts";
 import { checkSource, type PlannedSource } from "./plan.ts";
 import { type CohortId, cohortId, type RowKey, type Site, shardOf, splitRowKey } from "./records.ts";
+import type { Deed, Stands } from "./quarantine.ts";
 import { defaultTuning, shardProcess } from "./shard_options.ts";
 import {
   coordinators,
@@ -102,6 +110,7 @@ const siteIntensity = { intensity: 20, periodMs: 10_000 };
 export async function startSites(system: System, options: SitesOptions): Promise<Sites> {
   const { sites, control, backends, shards, prefixes, link, here = everything } = options;
   refuseSource(options, { failover: false });
+  checkPrefixes(prefixes);
   const cohorts = backends.flatMap(({ name }) =>
     [...prefixes, restPrefix].map((prefix) => cohortId(name, prefix)),
   );
@@ -133,8 +142,9 @@ export async function startSites(system: System, options: SitesOptions): Promise
     await system.supervise(spec, { name: `site ${site}` });
   }
   if (here.coordinators) {
-    const { leaseMs } = { ...defaultTuning, ...options.tuning };
-    const coordinated = { sites, shards, prefixes, leaseMs };
+    const { leaseMs, sendBatchMax, sendsInFlightMax } = { ...defaultTuning, ...options.tuning };
+    const sending = { sendBatchMax, sendsInFlightMax };
+    const coordinated = { sites, shards, prefixes, leaseMs, sending };
     const children = [coordinators(sites[0], coordinated, options.replacedCoordinators)];
     await system.supervise({ children }, { name: "coordinators" });
   }
@@ -150,6 +160,8 @@ function refuseSource({ source }: SitesOptions, { failover }: { readonly failove
   const { field, message, cure } = refusal;
   throw new NanoError("unsafe", `${field}: ${message}; ${cure}`, { field, cure });
 }
+/** Of one move or rehearsal. */
+export type MoveLimits = Pick<Move, "readOnlyMsMax">;
 
 export class Sites {
   readonly system: System;
@@ -174,8 +186,9 @@ export class Sites {
   }
 
   /**
-   * What `migration.call.run` takes: every prefix to the second site. `paths` names prefixes that go another way, e.g.
-   * there, back, and there again. From a source that others write nothing moves by itself: it ends with phase `ready`.
+   * What `migration.call.run` takes: every prefix to the second site, canaries (`+49%5`) before all others. `paths`
+   * names prefixes that go another way, e.g. there, back, and there again.
+   * From a source that others write nothing moves by itself: it ends with phase `ready`.
    */
   migrationPlan(
     paths: Readonly<Record<string, readonly Site[]>> = {},
@@ -183,22 +196,56 @@ export class Sites {
   ): MigrationPlan {
     const { sites, backends, prefixes } = this.#options;
     const [from, to] = sites;
-    const moves = prefixes.map((prefix) => ({
-      prefix,
-      cohorts: backends.map(({ name }) => cohortId(name, prefix)),
-      path: paths[prefix] ?? [to],
-    }));
+    // Canaries first: what goes wrong goes wrong for few.
+    const isCanary = (prefix: string): number => (canaryOf(prefix) === undefined ? 1 : 0);
+    const moves = prefixes
+      .toSorted((a, b) => isCanary(a) - isCanary(b))
+      .map((prefix) => ({
+        prefix,
+        cohorts: backends.map(({ name }) => cohortId(name, prefix)),
+        path: paths[prefix] ?? [to],
+      }));
     const never = { movesFromMs: Number.MAX_SAFE_INTEGER };
     return { from, to, prefixes: moves, ...times, ...(this.#options.source === undefined ? {} : never) };
   }
 
   /**
    * Moves one prefix of all backends to a site, now: a reversal, or a first move by hand. Answered when the move has
-   * ended, swapped or aborted. Errors: `bad_argument` for a site or prefix of no plan, `conflict` in words when a gate
-   * refuses; `unsafe` away from a source that others write and whose server can't stop them. Theirs are stopped before
-   * the move begins, and stay stopped if its outcome is not known.
+   * ended, swapped or aborted. Errors: `bad_argument` for a site or prefix of no plan or a limit that is no time,
+   * `conflict` when gates refuse, with all that is missing in words.
+   * `unsafe` away from a source that others write and whose server can't stop them: theirs are stopped before the move
+   * begins, and stay stopped if its outcome is not known.
    */
-  async move(prefix: string, to: Site): Promise<MoveReport> {
+  async move(prefix: string, to: Site, limits: MoveLimits = {}): Promise<MoveReport> {
+    const asked = this.#moveOf(prefix, to, limits);
+    const move = () => this.failover.call.move(asked, { timeoutMs: dataLimits.moveTimeoutMs });
+    if (this.#options.source === undefined) return move();
+    const { cohorts, from } = asked;
+    const isAway = from === this.#options.sites[0];
+    return isAway ? this.#moveFromSource(cohorts, move) : this.#moveToSource(cohorts, move);
+  }
+
+  /**
+   * Blocks the prefix, drains and verifies it, and gives it back: the report says what a real move would have taken.
+   * The other site is not changed but for the fences under which it is sent to. Errors: as `move`.
+   */
+  async rehearse(prefix: string, to: Site, limits: MoveLimits = {}): Promise<MoveReport> {
+    const move: Move = { ...this.#moveOf(prefix, to, limits), rehearsal: true };
+    return this.failover.call.move(move, { timeoutMs: dataLimits.moveTimeoutMs });
+  }
+
+  /** What a move of the prefix to a site would lack now, in words; nothing moves. Errors: as `move`; `unavailable`. */
+  async gates(prefix: string, to: Site, limits: MoveLimits = {}): Promise<Gates> {
+    const move = this.#moveOf(prefix, to, limits);
+    return this.failover.call.gates(move, { timeoutMs: dataLimits.barrierTimeoutMs });
+  }
+
+  /** The move in work gives its prefix back at once, unless it has begun to swap; nothing happens without one. */
+  async abortMove(why: string): Promise<void> {
+    await this.failover.call.abort(why);
+  }
+
+  #moveOf(prefix: string, to: Site, limits: MoveLimits): Move {
     const { sites, backends, prefixes } = this.#options;
     const from = sites.find((site) => site !== to);
     if (!sites.includes(to) || from === undefined) {
@@ -208,11 +255,7 @@ export class Sites {
       const known = [...prefixes, restPrefix].join(", ");
       throw new NanoError("bad_argument", `no prefix ${prefix}; there are ${known}`, { field: "prefix" });
     }
-    const cohorts = backends.map(({ name }) => cohortId(name, prefix));
-    const limits = { timeoutMs: dataLimits.moveTimeoutMs };
-    const move = () => this.failover.call.move({ prefix, cohorts, from, to }, limits);
-    if (this.#options.source === undefined) return move();
-    return from === sites[0] ? this.#moveFromSource(cohorts, move) : this.#moveToSource(cohorts, move);
+    return { prefix, cohorts: backends.map(({ name }) => cohortId(name, prefix)), from, to, ...limits };
   }
 
   /** Nothing changes the source once the stop is in force, and all that did before is marked when the move begins. */
@@ -340,6 +383,36 @@ export class Sites {
       this.system.ref(db_perror, shardProcess(site, shard, "db_perror")).call.list(request),
     );
     return (await Promise.all(all)).flat();
+  }
+
+  /** Keys that a swap carried over to a site: they are neither shown nor written there until somebody decides. */
+  async held(site: Site): Promise<RowKey[]> {
+    const all = Array.from({ length: this.#options.shards }, (_, shard) =>
+      this.system.ref(db_dirty_keys, shardProcess(site, shard, "db_dirty_keys")).call.held(),
+    );
+    return (await Promise.all(all)).flat();
+  }
+
+  /** Quarantined keys are tried again at once, where they are served. Errors: `config` for a key of no cohort. */
+  retryPerror(keys: readonly RowKey[]): Promise<Deed> {
+    return this.#deed({ deed: "retry", keys });
+  }
+
+  /** The sides may differ in these quarantined keys: entry and mark go. Errors: as `retryPerror`. */
+  resolvePerror(keys: readonly RowKey[]): Promise<Deed> {
+    return this.#deed({ deed: "resolve", keys });
+  }
+
+  /**
+   * Held keys are shown and written again, with what stands: `here`, the value of the side that serves them, or
+   * `left behind`, the one that was acknowledged before they moved. The other value is gone. Errors: as `retryPerror`.
+   */
+  releaseHeld(keys: readonly RowKey[], stands: Stands): Promise<Deed> {
+    return this.#deed({ deed: "release", keys, stands });
+  }
+
+  #deed(request: QuarantineRequest): Promise<Deed> {
+    return this.failover.call.quarantine(request, { timeoutMs: dataLimits.validateTimeoutMs });
   }
 
   #everyShard<T>(ask: (site: Site, shard: number) => Promise<T>): Promise<T>[] {

@@ -3,6 +3,7 @@
 
 import { Command, InvalidArgumentError } from "commander";
 import { toErrorData } from "../src/index.ts";
+import { auditCommand } from "./audit.ts";
 import { type ConfigOverrides, isConfigError, parseRouting, prepareData, readConfig } from "./config.ts";
 import { defaultReportDirectory, migrate } from "./migrate.ts";
 import { planText, refuseUnsafe } from "./plan.ts";
@@ -68,6 +69,7 @@ program
   });
 
 addSimulateCommand(program, exitCodes.notProven);
+program.addCommand(auditCommand(exitCodes));
 
 async function runMigrate(flags: MigrateFlags): Promise<void> {
   const settings = prepareData(refuseUnsafe(readConfig(flags.config, overridesOf(flags))), flags.data);

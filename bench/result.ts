@@ -28,6 +28,8 @@ export interface BenchResult {
   readonly facts: Readonly<Record<string, number | string>>;
   /** Why the figures answer nothing: the scenario did not happen. Empty if it did. */
   readonly failures: readonly string[];
+  /** SVG texts by file name, written beside the record. */
+  readonly plots?: Readonly<Record<string, string>>;
 }
 
 /** What a `*.bench.ts` exports as `bench`. */

@@ -96,12 +96,15 @@ function report(bench: Bench, result: BenchResult, { quick, json, load }: Report
     node: process.versions.node,
     loadBefore: load,
   };
-  const record = { name: bench.name, question: bench.question, date, machine, quick, ...result };
+  const { plots = {}, ...figures } = result;
+  const record = { name: bench.name, question: bench.question, date, machine, quick, ...figures };
   const text = `${JSON.stringify(record, undefined, 2)}\n`;
   const folder = fileURLToPath(new URL("../../bench/results/", here));
   mkdirSync(folder, { recursive: true });
   // A quick run shows that a bench works: it is no result to keep.
   if (!quick) writeFileSync(join(folder, `${date}-${bench.name}.json`), text);
+  if (!quick)
+    for (const [file, svg] of Object.entries(plots)) writeFileSync(join(folder, `${date}-${file}`), svg);
   process.stdout.write(
     json
       ? text

@@ -17,7 +17,7 @@ import { db_dirty_keys } from "../actors/db_dirty_keys.ts";
 import { db_queuer } from "../actors/db_queuer.ts";
 import { db_replay } from "../actors/db_replay.ts";
 import { type ShardProcess, shardProcess, type Tuning } from "../actors/shard_options.ts";
-import { type Sites, startSites } from "../actors/sites.ts";
+import { type Sites, type SitesOptions, startSites } from "../actors/sites.ts";
 import {
   closeDataDirectory,
   layout,
@@ -59,8 +59,17 @@ export interface SiteStatistics {
   readonly ledgerBytes: number;
 }
 
-export async function startTwoSites(tuning: Partial<Tuning> = {}): Promise<TwoSites> {
+export interface Preparation extends Pick<SitesOptions, "replacedCoordinators"> {
+  /** Fills the data directory before anything opens it. */
+  readonly prepare?: (directory: string) => Promise<void>;
+}
+
+export async function startTwoSites(
+  tuning: Partial<Tuning> = {},
+  { prepare, replacedCoordinators = {} }: Preparation = {},
+): Promise<TwoSites> {
   const directory = mkdtempSync(join(tmpdir(), "nanoactor-bench-"));
+  await prepare?.(directory);
   const resources = openDataDirectory({ directory });
   const { control } = resources;
   const system = await startSystem({
@@ -77,6 +86,7 @@ export async function startTwoSites(tuning: Partial<Tuning> = {}): Promise<TwoSi
     prefixes: callingCodes.map(({ prefix }) => prefix),
     durability: "group",
     tuning,
+    replacedCoordinators,
     logFolder: (site, thread) => layout.log(directory, site, thread),
     link: (site, shard) => {
       if (site !== names[0]) return undefined;

@@ -14,6 +14,7 @@ import type { Backend } from "../backends/backend.ts";
 import { builtInBackends } from "../backends/index.ts";
 import type { ControlStore } from "../control_store.ts";
 import type { StoreOpener } from "../db_store.ts";
+import type { Digest } from "../decision_log.ts";
 import type { Site } from "../records.ts";
 import type { SitesOptions } from "../sites.ts";
 import type { StoreOptions } from "./contract.ts";
@@ -21,6 +22,7 @@ import { checkDirectoryFormat, recordDirectoryFormat } from "./data_format.ts";
 import { type DirectoryLock, lockDirectory } from "./directory_lock.ts";
 import { openLmdbStore } from "./lmdb.ts";
 import { openLmdbControl } from "./lmdb_control.ts";
+import { nodeDigest } from "./sha256.ts";
 
 /** Where things lie in a data directory. */
 export const layout = {
@@ -44,6 +46,7 @@ export interface DataResources extends Readonly<Record<string, unknown>> {
   readonly stores: StoreOpener;
   readonly control: ControlStore;
   readonly disk: Disk;
+  readonly digest: Digest;
   readonly backends: readonly Backend[];
   readonly lock: DirectoryLock;
 }
@@ -84,6 +87,7 @@ function resourcesOf(
     stores: { open },
     control: openLmdbControl(layout.control(directory)),
     disk: nodeDisk(),
+    digest: nodeDigest,
     backends,
     lock,
   };

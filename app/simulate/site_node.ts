@@ -13,6 +13,7 @@ import { type ForeignSource, type Sites, type SitesOptions, startSites } from ".
 import type { ApplyGroup } from "../../actors/store_messages.ts";
 import type { MemoryFiles } from "../../actors/stores/memory.ts";
 import type { MemorySource } from "../../actors/stores/memory_source.ts";
+import { nodeDigest } from "../../actors/stores/sha256.ts";
 import { child, NanoError, type System } from "../../src/index.ts";
 import {
   type PausePoints,
@@ -232,6 +233,7 @@ export class SiteNode {
     return {
       backends: this.#options.backends ?? builtInBackends,
       control: this.#isAlone ? control : controlOver(this.controlWay, control, thread),
+      digest: nodeDigest,
       disk: pausingDisk(this.disk.mounted(thread), points, thread),
       network,
       ...(foreign === undefined ? {} : { feeds: pausingFeeds(foreign.feed, points, thread) }),

@@ -106,7 +106,11 @@ export const forgetful_failover = genServer(import.meta.url, "forgetful_failover
   ...failover,
   cast: {
     ...failover.cast,
-    recover: () => undefined,
+    next: (state: { undone: boolean }) => {
+      state.undone = false;
+      return failover.cast.next(state as never);
+    },
+    beat: () => undefined,
   },
 }) as typeof db_failover;
 

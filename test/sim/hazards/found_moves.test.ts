@@ -1,7 +1,7 @@
 /** Found by thinking about a move: what it can't see because nothing marks it, or because it comes late. */
 
 import { decisionBecomes, ending } from "./at_rest.ts";
-import { forgetful_ledger, untidy_ledger } from "./found_twins.ts";
+import { credulous_failover, forgetful_ledger, untidy_ledger } from "./found_twins.ts";
 import { carrying, hazard, judge, rowOf } from "./hazard.ts";
 import { corrupt } from "./rogue.ts";
 
@@ -10,19 +10,26 @@ const key = "+4917101";
 hazard({
   number: "N1",
   title: "a write to a prefix that makes no marks yet is not lost when the prefix moves around it",
-  play: async (sites) => {
-    // No migration has begun: both sides are equal and empty, so nothing keeps the prefix from moving.
+  play: async (sites, world) => {
+    // No migration has begun: both sides are equal and empty, so nothing but the gates keeps the prefix from moving.
     sites.points.arm("control compareAndSet", decisionBecomes("blocking"));
-    const move = ending(sites.move("+49"));
-    await sites.reached("control compareAndSet");
+    let refused = false;
+    const move = ending(sites.move("+49")).then((ended) => {
+      refused = !("outcome" in ended);
+    });
+    const blocks = (): boolean => refused || sites.points.parked("control compareAndSet") > 0;
+    await world.eventually("it blocks, or is refused", blocks, 10_000);
     const wrong = (await sites.write(key, "unmarked")) ? [] : ["the write was refused before the block"];
     sites.points.release("control compareAndSet");
     await move;
+    // A migration copies what was written before it.
+    if (refused) await sites.copied();
     return judge(sites, [], wrong);
   },
   twin: {
-    name: "a ledger that remembers as changed only what it marks",
+    name: "no such gate, and a ledger that remembers as changed only what it marks",
     replaced: { db_dirty_keys: forgetful_ledger },
+    replacedCoordinators: { db_failover: credulous_failover },
   },
 });
 

@@ -67,12 +67,15 @@ hazard({
     await withPoison(sites, world);
     const unaccounted = sites.watchUnaccounted();
     const { points } = sites;
+    points.arm("control compareAndSet", decisionBecomes("blocking"));
+    const move = ending(sites.move("+49"));
+    await sites.reached("control compareAndSet", 1, 30_000);
     points.arm("control get", { matches: (call) => (call as { key: string }).key === "shard/B/0" });
     sites.kill("B", "db_dirty_keys");
     await sites.reached("control get");
     // B's ledger is up again, its db_switch has not begun a term. The prefix swaps, and the node dies.
     points.arm("control wrote", decisionBecomes("swapped"));
-    const move = ending(sites.move("+49"));
+    points.release("control compareAndSet");
     await sites.reached("control wrote", 1, 30_000);
     sites.crash();
     await move;

@@ -67,6 +67,7 @@ export const scanning_crawler: Definition<ShardOptions> = genServer(import.meta.
     const own = shardProcess(options.site, options.shard, "db_store");
     const seenRows = { call: { get: async (keys: readonly RowKey[]) => keys.map((key) => seen.get(key)) } };
     const blind = {
+      clock: self.clock,
       ref: (definition: Definition, name: string) => (name === own ? seenRows : self.ref(definition, name)),
     } as unknown as Self;
     const reader: Pick<RangeReader, "read"> = {

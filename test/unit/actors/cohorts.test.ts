@@ -2,7 +2,7 @@
 
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { cohortFinder } from "../../../actors/cohorts.ts";
+import { checkPrefixes, cohortFinder } from "../../../actors/cohorts.ts";
 import { compareKeys, rowKey } from "../../../actors/records.ts";
 import type { ScanRange } from "../../../actors/store_messages.ts";
 
@@ -91,5 +91,42 @@ describe("the bounds of a cohort", () => {
       false,
       false,
     ]);
+  });
+});
+
+describe("a canary", () => {
+  const find = cohortFinder(["+49", "+49%5", "+4930", "*%20"]);
+  const share = (start: string, cohort: string): number => {
+    const keys = Array.from({ length: 10_000 }, (_, i) => `${start}${i}`);
+    return keys.filter((key) => find("groups", key) === cohort).length / keys.length;
+  };
+
+  it("has its share of its prefix's keys, and none of a longer prefix", () => {
+    expect(share("+4917", "groups/+49%5")).toBeCloseTo(0.05, 1);
+    expect(share("+4917", "groups/+49%5") + share("+4917", "groups/+49")).toBe(1);
+    expect(share("+4930", "groups/+4930")).toBe(1);
+    expect(share("+33", "groups/*%20")).toBeCloseTo(0.2, 1);
+  });
+
+  it("has a user in every backend or in none", () => {
+    for (let i = 0; i < 1_000; i++) {
+      const key = `+4917${i}`;
+      const [groups, blocklist] = ["groups", "blocklist"].map((backend) => find(backend, key).split("/")[1]);
+      expect(groups).toBe(blocklist);
+    }
+  });
+
+  it("lies within the bounds of its prefix", () => {
+    expect(find.bounds("groups/+49%5")).toEqual(find.bounds("groups/+49"));
+    expect(find.bounds("groups/*%20")).toEqual(find.bounds("groups/*"));
+  });
+
+  it.each([
+    [["+49", "+49%0"], "a canary is 1 to 99 in a hundred keys"],
+    [["+49", "+49%100"], "a canary is 1 to 99 in a hundred keys"],
+    [["+33", "+49%5"], "+49 is no prefix of the plan"],
+    [["+49", "+49%5", "+49%7"], "+49 has two canaries"],
+  ])("%j is refused", (plan, why) => {
+    expect(() => checkPrefixes(plan)).toThrow(why);
   });
 });
