@@ -148,7 +148,9 @@ describe("the gates of a move", () => {
       return { elsewhere, mirror: await texts(sites) };
     });
     expect(elsewhere).toEqual([expect.stringMatching(/^\+49: A serves it, not B \(device_platform\/\+49, /)]);
-    expect(mirror).toEqual(["+49: the mirror was down while shards 0 of A went on; they are repaired first"]);
+    expect(mirror).toEqual([
+      "+49: the mirror of A's shards 0 is stale: it must come back, and each shard be compared as a whole",
+    ]);
   });
 
   it("say that a shard does not answer", async () => {

@@ -7,7 +7,7 @@ import type { Callbacks } from "./late_messages.ts";
 
 const ledger: Callbacks<typeof db_dirty_keys> = db_dirty_keys.callbacks;
 
-/** Tells a coordinator that nothing is dirty, and that nothing changed since it began to watch. */
+/** Tells a coordinator that nothing is dirty, and that nothing changed since the comparison. */
 export const boastful_ledger: Definition<ShardOptions> = genServer(import.meta.url, "boastful_ledger", {
   ...(ledger as Callbacks<Definition>),
   call: {
@@ -16,6 +16,6 @@ export const boastful_ledger: Definition<ShardOptions> = genServer(import.meta.u
       const counts = ledger.call.counts(state, cohorts);
       return cohorts === undefined ? counts : { ...counts, marks: 0, perror: 0, pending: 0 };
     },
-    watched: () => [],
+    changedKeys: () => [],
   },
 });
