@@ -6,7 +6,7 @@
 import { expect, it } from "vitest";
 import { TwoSites } from "../../../app/simulate/two_sites.ts";
 import { simulateSeed, type World } from "../../../src/simulation/index.ts";
-import { ending } from "./at_rest.ts";
+import { decisionBecomes, ending } from "./at_rest.ts";
 import { clean, type Findings, hazard, judge } from "./hazard.ts";
 import { stepped_failover } from "./stepped_coordinator.ts";
 import { boastful_ledger } from "./undrained_twins.ts";
@@ -21,14 +21,19 @@ async function writtenOnTheNewSide(sites: TwoSites): Promise<void> {
   await sites.copied();
   await sites.move(prefix);
   sites.weather("B").delayMs = 100;
-  await Promise.all(keys.map((key, i) => sites.write(key, i % 10 === 3 ? null : "new")));
+  await Promise.all(keys.map((key, i) => sites.write(key, valueOf(i))));
+}
+
+/** Some of them are deleted. */
+function valueOf(i: number): string | null {
+  return i % 10 === 3 ? null : "new";
 }
 
 async function shownOn(sites: TwoSites): Promise<string[]> {
   const wrong: string[] = [];
   for (const [i, key] of keys.entries()) {
     const shown = await sites.read(key);
-    if (shown !== (i % 10 === 3 ? null : "new")) wrong.push(`${key} shows ${shown}`);
+    if (shown !== valueOf(i)) wrong.push(`${key} shows ${shown}`);
   }
   return wrong;
 }
@@ -39,7 +44,14 @@ hazard({
   play: async (sites) => {
     await writtenOnTheNewSide(sites);
     const unaccounted = sites.watchUnaccounted();
-    const { outcome, reason } = await sites.move(prefix, "B", "A");
+    sites.points.arm("control compareAndSet", decisionBecomes("blocking"));
+    const back = sites.move(prefix, "B", "A");
+    await sites.reached("control compareAndSet");
+    // Compared already, and dirty when the block comes.
+    for (const key of keys) await sites.write(key, "newer");
+    await Promise.all(keys.map((key, i) => sites.write(key, valueOf(i))));
+    sites.points.release("control compareAndSet");
+    const { outcome, reason } = await back;
     const wrong = outcome === "swapped" ? [] : [`it did not move back: ${reason}`];
     wrong.push(...(await shownOn(sites)));
     sites.weather("B").delayMs = 0;
