@@ -88,7 +88,8 @@ export function verifyText(audits: readonly PrefixAudit[]): string {
   const total = audits.reduce((sum, { entries }) => sum + entries, 0);
   const verdict =
     wrong === 0 ? "nothing is wrong" : `${wrong} ${wrong === 1 ? "thing is" : "things are"} wrong`;
-  return [...lines, `${audits.length} prefixes, ${total} entries: ${verdict}`].join("\n");
+  const prefixes = `${audits.length} ${audits.length === 1 ? "prefix" : "prefixes"}`;
+  return [...lines, `${prefixes}, ${total} entries: ${verdict}`].join("\n");
 }
 
 export function showText(prefix: string, entries: readonly DecisionEntry[]): string {

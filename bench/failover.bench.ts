@@ -47,7 +47,7 @@ interface Moved {
 
 async function run({ quick }: BenchOptions): Promise<BenchResult> {
   const sizes = quick ? [2_000, 20_000] : [100_000, 1_000_000];
-  const repeats = quick ? 1 : 3;
+  const repeats = quick ? 1 : 2;
   const moves: Moved[] = [];
   for (const keys of sizes) {
     // 0, a ten-thousandth, a thousandth, a hundredth; the same counts for both sizes overlap.
@@ -75,8 +75,8 @@ async function moveAll(keys: number, dirty: readonly number[], repeats: number):
       await two.settled();
       return report;
     };
-    // Twice each way: code is compiled, and each side's senders have a pace.
-    for (let i = 0; i < 4; i++) await move(1_000);
+    // Once each way: code is compiled, and each side's senders have a pace.
+    for (let i = 0; i < 2; i++) await move(1_000);
     for (let repeat = 0; repeat < repeats; repeat++) {
       for (const wanted of dirty) moves.push({ keys, wanted, report: await move(wanted) });
     }

@@ -116,6 +116,18 @@ describe("a canary", () => {
     }
   });
 
+  it("ends a run of rows with each key: the next one may be another cohort's", () => {
+    const keys = Array.from({ length: 200 }, (_, i) => `+4917${1_000 + i}`);
+    for (const [i, key] of keys.slice(0, -1).entries()) {
+      const { cohort, until } = find.run(rowKey("groups", key));
+      expect(cohort).toBe(find("groups", key));
+      expect(compareKeys(rowKey("groups", key, "+499"), until)).toBeLessThan(0);
+      expect(compareKeys(until, rowKey("groups", keys[i + 1] ?? ""))).toBeLessThanOrEqual(0);
+    }
+    // Where there is no canary a run is as long as ever.
+    expect(find.run(rowKey("groups", "+49301")).until).toBe(find.bounds("groups/+4930").to);
+  });
+
   it("lies within the bounds of its prefix", () => {
     expect(find.bounds("groups/+49%5")).toEqual(find.bounds("groups/+49"));
     expect(find.bounds("groups/*%20")).toEqual(find.bounds("groups/*"));
