@@ -209,7 +209,9 @@ class Store {
     record.value = change(record.value as DecisionEntry);
   }
 
-  rehashed({ hash: _, ...fields }: DecisionEntry): DecisionEntry {
+  rehashed(entry: DecisionEntry): DecisionEntry {
+    const { hash: replaced, ...fields } = entry;
+    if (replaced === "") throw new Error("an entry has a hash");
     const hash = nodeDigest.sha256(
       JSON.stringify(Object.fromEntries(Object.entries(fields).sort(([a], [b]) => (a < b ? -1 : 1)))),
     );

@@ -117,7 +117,7 @@ it("hazard 57: a decision ends once, whichever of their instructions its owner a
   const { findings, pairs } = await races(stepped_failover, false);
   expect(findings).toEqual([]);
   // Both ends are seen, or the race was none.
-  expect(pairs.filter(({ other }) => other !== undefined).length).toBeGreaterThan(100);
+  expect(pairs.filter(({ other }) => other !== undefined).length).toBeGreaterThan(40);
 }, 600_000);
 
 it("twin of hazard 57: caught with coordinators that end a decision without comparing", async () => {

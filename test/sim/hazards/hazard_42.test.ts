@@ -21,11 +21,11 @@ async function writtenOnTheNewSide(sites: TwoSites): Promise<void> {
   await sites.copied();
   await sites.move(prefix);
   sites.weather("B").delayMs = 100;
-  await Promise.all(keys.map((key, i) => sites.write(key, valueOf(i))));
+  await Promise.all(keys.map((key, i) => sites.write(key, writtenFor(i))));
 }
 
 /** Some of them are deleted. */
-function valueOf(i: number): string | null {
+function writtenFor(i: number): string | null {
   return i % 10 === 3 ? null : "new";
 }
 
@@ -33,7 +33,7 @@ async function shownOn(sites: TwoSites): Promise<string[]> {
   const wrong: string[] = [];
   for (const [i, key] of keys.entries()) {
     const shown = await sites.read(key);
-    if (shown !== valueOf(i)) wrong.push(`${key} shows ${shown}`);
+    if (shown !== writtenFor(i)) wrong.push(`${key} shows ${shown}`);
   }
   return wrong;
 }
@@ -49,7 +49,7 @@ hazard({
     await sites.reached("control compareAndSet");
     // Compared already, and dirty when the block comes.
     for (const key of keys) await sites.write(key, "newer");
-    await Promise.all(keys.map((key, i) => sites.write(key, valueOf(i))));
+    await Promise.all(keys.map((key, i) => sites.write(key, writtenFor(i))));
     sites.points.release("control compareAndSet");
     const { outcome, reason } = await back;
     const wrong = outcome === "swapped" ? [] : [`it did not move back: ${reason}`];
