@@ -28,6 +28,7 @@ export type GateName =
   | "perror"
   | "mirror"
   | "dirty"
+  | "lost"
   | "shards";
 
 export interface MissingGate {
@@ -91,17 +92,20 @@ export async function readGates(keeper: GateKeeper, move: GatedMove): Promise<Ga
     missing.push(...perrorGates(move, loads), ...dirtyGates(move, loads, predictedReadOnlyMs));
   } catch (error) {
     const { code, message } = toErrorData(error);
-    missing.push({ gate: "shards", text: `${move.prefix}: a shard does not answer (${code}): ${message}` });
+    if (code === "lost") missing.push({ gate: "lost", text: `${move.prefix}: ${message}` });
+    else
+      missing.push({ gate: "shards", text: `${move.prefix}: a shard does not answer (${code}): ${message}` });
   }
   const { prefix, from, to } = move;
   return { prefix, from, to, missing, dirty, predictedReadOnlyMs };
 }
 
-/** Errors: `conflict` with the text of everything that is missing. */
+/** Errors: `conflict` with the text of everything that is missing; `lost` if a store is, for no wait opens that gate. */
 export function refuseUnready({ missing }: Gates): void {
   if (missing.length === 0) return;
   const text = missing.map((each) => each.text).join("; ");
-  throw new NanoError("conflict", text, { gates: missing.map(({ gate }) => gate) });
+  const code = missing.some(({ gate }) => gate === "lost") ? "lost" : "conflict";
+  throw new NanoError(code, text, { gates: missing.map(({ gate }) => gate) });
 }
 
 /** Each barrier is passed for it: what a real move would wait for. Of what verify will find nothing is known yet. */
