@@ -145,7 +145,14 @@ export {
   siteChildren,
 } from "./site.ts";
 export type { SiteCounts, SiteOptions } from "./site_shards.ts";
-export { type ForeignSource, type MoveLimits, Sites, type SitesCounts, type SitesOptions, startSites } from "./sites.ts";
+export {
+  type ForeignSource,
+  type MoveLimits,
+  Sites,
+  type SitesCounts,
+  type SitesOptions,
+  startSites,
+} from "./sites.ts";
 export type { ApplyGroup, ApplyResult, Identity, ScanRange } from "./store_messages.ts";
 export type { Capabilities, Store, StoreOptions } from "./stores/contract.ts";
 export {

@@ -13,7 +13,6 @@ import type { SitesCoverage } from "./coverage.ts";
 import { DataAccess, type DataAccessOptions } from "./data_access.ts";
 import { db_compare, type Validation, type ValidationRequest } from "./db_compare.ts";
 import { db_dirty_keys } from "./db_dirty_keys.ts";
-import { db_feed } from "./db_feed.ts";
 import {
   db_failover,
   type Move,
@@ -21,6 +20,7 @@ import {
   type QuarantineRequest,
   readDecisions,
 } from "./db_failover.ts";
+import { db_feed } from "./db_feed.ts";
 import { db_migration, type MigrationPlan, writeCohorts } from "./db_migration.ts";
 import { db_perror, type PerrorEntry } from "./db_perror.ts";
 import { db_queuer } from "./db_queuer.ts";
@@ -28,8 +28,8 @@ import type { Gates } from "./failover_gates.ts";
 import type { Account } from "./ledger.ts";
 import { dataLimits } from "./limits.ts";
 import { checkSource, type PlannedSource } from "./plan.ts";
-import { type CohortId, cohortId, type RowKey, type Site, shardOf, splitRowKey } from "./records.ts";
 import type { Deed, Stands } from "./quarantine.ts";
+import { type CohortId, cohortId, type RowKey, type Site, shardOf, splitRowKey } from "./records.ts";
 import { defaultTuning, shardProcess } from "./shard_options.ts";
 import {
   coordinators,
