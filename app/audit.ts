@@ -6,6 +6,7 @@ import { auditDecisions, type PrefixAudit } from "../actors/decision_audit.ts";
 import { type DecisionEntry, eraseKey, readEntries } from "../actors/decision_log.ts";
 import type { ControlStore } from "../actors/index.ts";
 import { layout } from "../actors/stores/data_directory.ts";
+import { lockDirectory } from "../actors/stores/directory_lock.ts";
 import { openLmdbControl } from "../actors/stores/lmdb_control.ts";
 import { nodeDigest } from "../actors/stores/sha256.ts";
 import { NanoError } from "../src/index.ts";
@@ -54,7 +55,7 @@ export function auditCommand(exitCodes: { readonly failed: number }): Command {
   return command;
 }
 
-/** Errors: `config` when there is no control store. */
+/** Errors: `config` when there is no control store; `locked` when a system has the directory that is to be changed. */
 async function withControl<T>(
   data: string,
   readOnly: boolean,
@@ -65,11 +66,17 @@ async function withControl<T>(
     const cure = "give the directory that migrate was given, or printed";
     throw new NanoError("config", `--data: no control store in ${data}; ${cure}`, { field: "--data", cure });
   }
-  const control = openLmdbControl(path, { readOnly });
+  // Who writes is alone in the directory; readers may look beside a running system.
+  const lock = readOnly ? undefined : lockDirectory(data);
   try {
-    return await work(control);
+    const control = openLmdbControl(path, { readOnly });
+    try {
+      return await work(control);
+    } finally {
+      await control.close();
+    }
   } finally {
-    await control.close();
+    lock?.release();
   }
 }
 

@@ -8,6 +8,7 @@ import type { FeedStatistics } from "../../actors/db_feed.ts";
 import type { ShardProcess } from "../../actors/shard_options.ts";
 import { startSites } from "../../actors/sites.ts";
 import { MemoryControl } from "../../actors/stores/memory_control.ts";
+import { nodeDigest } from "../../actors/stores/sha256.ts";
 import { TwoSites, type WorldOptions } from "../../app/simulate/two_sites.ts";
 import type { NanoError } from "../../src/index.ts";
 import { simulateSeed, type World } from "../../src/simulation/index.ts";
@@ -264,7 +265,7 @@ it("sites on a source without a feed that detects gaps are refused before anythi
 it("a prefix is not moved away from a source whose server can't stop its writers", async () => {
   const report = await simulateSeed({ seed: 1 }, async (world) => {
     const control = new MemoryControl();
-    const node = await world.node("n", { resources: () => ({ control }) });
+    const node = await world.node("n", { resources: () => ({ control, digest: nodeDigest }) });
     const [sites, prefixes, logFolder] = [["A", "B"], ["+49"], (): string => "log"] as const;
     const parts = {
       control,

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { afterAll, expect, it } from "vitest";
 import { DecisionLog } from "../../actors/decision_log.ts";
 import { layout } from "../../actors/stores/data_directory.ts";
+import { lockDirectory } from "../../actors/stores/directory_lock.ts";
 import { openLmdbControl } from "../../actors/stores/lmdb_control.ts";
 import { nodeDigest } from "../../actors/stores/sha256.ts";
 import type { Self } from "../../src/index.ts";
@@ -66,6 +67,21 @@ it("shows and verifies the log of a data directory, finds what was changed in it
   const changed = audit("verify", "--data", directory);
   expect(changed.code).toBe(1);
   expect(changed.out).toContain("WRONG +49: entry 1 was changed: its hash is not that of what it says");
+});
+
+it("erases nothing in a directory that another process has open, and says who has it", () => {
+  const lock = lockDirectory(directory);
+  try {
+    const refused = audit("erase", "+49151", "--data", directory);
+    expect(refused.code).not.toBe(0);
+    expect(refused.said).toContain(String(process.pid));
+  } finally {
+    lock.release();
+  }
+  expect(audit("erase", "+49151", "--data", directory)).toMatchObject({
+    code: 0,
+    out: "erased from 0 entries\n",
+  });
 });
 
 it("says what a directory without a control store is, and where help is", () => {
