@@ -81,7 +81,7 @@ it("a row that no version of this software can read fails the comparison: it is 
     const bytes = sites.files("B").rows.get(row)?.slice() ?? new Uint8Array();
     bytes[0] = 9;
     sites.files("B").rows.set(row, bytes);
-    await expect(mismatches(sites)).rejects.toMatchObject({ code: "unavailable" });
+    await expect(mismatches(sites)).rejects.toMatchObject({ code: "newer_format" });
   });
 });
 

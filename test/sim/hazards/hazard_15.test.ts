@@ -19,7 +19,7 @@ async function diskLost(sites: TwoSites, _: World): Promise<Findings> {
   sites.disk.wipe(logFolder);
   await sites.restart();
   const wrong: string[] = [];
-  if (!/ranges are still copied or repaired/.test(await gate(sites))) wrong.push("the gate is open");
+  if (!/ranges? still copied or repaired/.test(await gate(sites))) wrong.push("the gate is open");
   sites.weather("A").down = false;
   const findings = await judge(sites, unaccounted, wrong);
   const after = await gate(sites);

@@ -104,7 +104,7 @@ async function mirrorCaughtUp(sites: TwoSites, world: World): Promise<Findings> 
   await world.eventually("a range over the shard", stands, 10_000).catch(() => wrong.push("no range"));
   await world.sleep(100);
   const words = await gate(sites);
-  if (!/1 ranges are still copied or repaired/.test(words)) wrong.push(`the gate says: ${words}`);
+  if (!/1 range still copied or repaired/.test(words)) wrong.push(`the gate says: ${words}`);
   sites.weather("A").down = false;
   const findings = await judge(sites, unaccounted, wrong);
   const after = await gate(sites);
