@@ -106,8 +106,11 @@ function openEnvironment(path: string, noSync: boolean): Environment {
   }
 }
 
-function openMeta(root: RootDatabase<Buffer, string>): Meta {
-  return root.openDB<string | number, string>({ name: "meta", ...packed });
+/** For a database that is not there: it is not made, and undefined. */
+const notMade = { create: false } as const;
+
+function openMeta(root: RootDatabase<Buffer, string>, options: { readonly create?: false } = {}): Meta {
+  return root.openDB<string | number, string>({ name: "meta", ...packed, ...options });
 }
 
 /** An environment without a number is new, or older than the number: both are format 1. */
@@ -120,8 +123,11 @@ function checkStoreFormat(root: RootDatabase<Buffer, string>, meta: Meta | undef
   }
 }
 
-function openRows(root: RootDatabase<Buffer, string>): Database<Buffer, string> {
-  return root.openDB<Buffer, string>({ name: "rows", ...utf8Binary });
+function openRows(
+  root: RootDatabase<Buffer, string>,
+  options: { readonly create?: false } = {},
+): Database<Buffer, string> {
+  return root.openDB<Buffer, string>({ name: "rows", ...utf8Binary, ...options });
 }
 
 class LmdbStore implements Store {
@@ -335,23 +341,19 @@ export interface StoreReader {
 }
 
 /**
- * Errors: `unavailable` when there is no store, or its folder can't be written: see `rollBackUnsynced`; `newer_format`,
- * `unreadable`.
+ * Opened as an owner would: after a loss of power whoever opens an environment first must go back to its last synced
+ * transaction, and LMDB does not do that for a reader, nor for an owner who finds a reader there. Nothing is written
+ * but that. Errors: `unavailable` when there is no store, or its folder can't be written; `newer_format`, `unreadable`.
  */
 export function openLmdbReader(path: string): StoreReader {
   checkLmdbFile(path);
   try {
     if (!hasEnvironment(path)) throw new Error("there is no store");
-    rollBackUnsynced(path);
-    const root = open<Buffer, string>({
-      path,
-      readOnly: true,
-      maxDbs: databases,
-      ...utf8Binary,
-    });
-    checkStoreFormat(root, openMeta(root), path);
+    // Its syncs overlap by default, as the owner's. By name that is refused where this process reads it already.
+    const root = open<Buffer, string>({ path, mapSize: mapBytes, maxDbs: databases, ...utf8Binary });
+    checkStoreFormat(root, openMeta(root, notMade), path);
     // Whoever made the environment may have died before it was a store.
-    const rows: Database<Buffer, string> | undefined = openRows(root);
+    const rows: Database<Buffer, string> | undefined = openRows(root, notMade);
     if (rows === undefined) {
       void root.close();
       throw new Error("there is no store yet");
@@ -373,16 +375,6 @@ export function openLmdbReader(path: string): StoreReader {
       path,
     });
   }
-}
-
-/**
- * After a loss of power whoever opens an environment first must go back to its last synced transaction: LMDB does not
- * do it for a reader, and not for an owner who finds a reader there. So a reader comes as an owner would, and leaves.
- */
-function rollBackUnsynced(path: string): void {
-  const root = open({ path, mapSize: mapBytes, maxDbs: databases, overlappingSync: true });
-  // Nothing was written, so it is closed at once: reading begins with an environment of its own.
-  void root.close();
 }
 
 function readRow(rows: Database<Buffer, string>, key: RowKey): Row | undefined {

@@ -5,7 +5,8 @@ import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { open } from "lmdb";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
-import { openLmdbReader } from "../../actors/stores/lmdb.ts";
+import { rowKey } from "../../actors/records.ts";
+import { openLmdbReader, openLmdbStore } from "../../actors/stores/lmdb.ts";
 import { makeEnvironment } from "../../actors/stores/lmdb_file.ts";
 
 /** What was done to which path, and what is to happen just before a link. */
@@ -86,4 +87,20 @@ it("a reader is refused where no store was ever opened, file or not", () => {
   mkdirSync(path, { recursive: true });
   makeEnvironment(path, options);
   expect(() => openLmdbReader(path)).toThrow("there is no store yet");
+});
+
+it("a process may read one store twice, and again when one of its readers has ended", async () => {
+  const key = rowKey("things", "k");
+  const store = await openLmdbStore({ path, indexedBackends: [], durability: "group", newStoreId: "s" });
+  const row = { key, version: [1, 1, 1] as const, value: Buffer.from("v"), expiresAtMs: 0 };
+  await store.apply([{ grants: [], rows: [row] }]);
+  await store.close();
+  const first = openLmdbReader(path);
+  const second = openLmdbReader(path);
+  await first.close();
+  const third = openLmdbReader(path);
+  const read = [second, third].map((reader) => Buffer.from(reader.getSync([key])[0]?.value ?? []).toString());
+  expect(read).toEqual(["v", "v"]);
+  await second.close();
+  await third.close();
 });
