@@ -1,7 +1,4 @@
-/**
- * The control store in memory: for tests and the simulator. Share one object between everything that uses it. What it
- * hands out is frozen: nobody changes a record but by writing it.
- */
+/** The control store in memory: for tests and the simulator. Share one object between everything that uses it. */
 
 import type { ControlRecord, ControlStore } from "../control_store.ts";
 import { compareKeys } from "../records.ts";
@@ -11,14 +8,14 @@ export class MemoryControl implements ControlStore {
   #term = 0;
 
   async get(key: string): Promise<ControlRecord | undefined> {
-    return this.getNow(key);
+    return structuredClone(this.getNow(key));
   }
 
   async list(prefix: string): Promise<ControlRecord[]> {
-    return this.listNow(prefix);
+    return structuredClone(this.listNow(prefix));
   }
 
-  /** The same at this instant: for oracles. */
+  /** The same at this instant, frozen instead of copied: for oracles, and for the simulator. */
   listNow(prefix: string): ControlRecord[] {
     const found = [...this.#records.values()].filter(({ key }) => key.startsWith(prefix));
     return found.sort((a, b) => compareKeys(a.key, b.key));

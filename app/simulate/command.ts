@@ -63,9 +63,11 @@ function summary(report: SwarmReport): string {
   const { seeds, failed, playedTwice, seconds, effects, sometimes, neverReached } = report;
   const lines = [
     `${report.scenario}: ${report.topology}`,
-    `${seeds} seeds from ${report.from} in ${seconds.toFixed(0)} s (${report.seedsPerSecond.toFixed(0)}/s), ${failed.length} failed`,
+    `${seeds} seeds from ${report.from} in ${seconds.toFixed(0)} s (${report.seedsPerSecond.toFixed(0)}/s)`,
+    `${failed.length} failed`,
     `${playedTwice} played twice, with equal hashes unless a seed above says otherwise`,
-    `operations of clients in a seed: ${report.operationsMin} at least; faults that changed an outcome: median ${report.effectiveFaultsMedian}`,
+    `operations of clients in a seed: ${report.operationsMin} at least`,
+    `faults of a seed that changed an outcome: median ${report.effectiveFaultsMedian}`,
     `faults: ${listed(effects)}`,
     `states reached sometimes: ${listed(sometimes)}`,
     ...failed.map(({ seed, command, regression }) => `seed ${seed} failed: ${regression ?? command}`),

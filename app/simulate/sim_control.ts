@@ -31,12 +31,12 @@ export class SimControl extends MemoryControl {
 
   override async get(key: string): Promise<ControlRecord | undefined> {
     await this.#points.pass("control get", { key } satisfies ControlCall);
-    return super.get(key);
+    return this.getNow(key);
   }
 
   override async list(prefix: string): Promise<ControlRecord[]> {
     await this.#points.pass("control list", { key: prefix } satisfies ControlCall);
-    return super.list(prefix);
+    return this.listNow(prefix);
   }
 
   override async compareAndSet(key: string, expected: number, value: unknown): Promise<number | undefined> {

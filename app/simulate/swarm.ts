@@ -115,10 +115,12 @@ class Swarm {
     this.#nextLineMs = ms + lineMs;
     const never = [...this.#reached.values()].filter((count) => count === 0).length;
     const perSecond = (this.#results.length / ms) * 1_000;
-    this.#options.say(
-      `${this.#results.length} seeds, ${perSecond.toFixed(0)}/s, ${this.#failed.length} failed, ` +
-        `${this.#effects.size} kinds of faults fired, ${this.#reached.size - never} of ${this.#reached.size} states reached`,
-    );
+    const parts = [
+      `${this.#results.length} seeds, ${perSecond.toFixed(0)}/s, ${this.#failed.length} failed`,
+      `${this.#effects.size} kinds of faults fired`,
+      `${this.#reached.size - never} of ${this.#reached.size} states reached`,
+    ];
+    this.#options.say(parts.join(", "));
   }
 
   async report(): Promise<SwarmReport> {
@@ -166,7 +168,8 @@ class Swarm {
 
 function topologyOf(scenario: Scenario): string {
   const { topology, operations } = scenarios[scenario];
-  return `two sites of ${topology.nodesPerSite} nodes, up to ${topology.shardsMax} shards each, ${operations} operations of clients`;
+  const { nodesPerSite, shardsMax } = topology;
+  return `two sites of ${nodesPerSite} nodes, up to ${shardsMax} shards each, ${operations} operations of clients`;
 }
 
 function sum(values: readonly number[]): number {

@@ -3,10 +3,10 @@
  *
  * State: this thread's waiting calls and where they went; which calls of others are being answered here.
  *
- * Always true: a call is settled once: by its answer, its deadline, its signal, or the news that nobody works on it: the
- * node is down or silent, or knows nothing of the call because the request or its answer was lost. So a call may wait
- * for hours, and a lost message is noticed within seconds. No absolute time crosses nodes, for their clocks differ: what
- * is sent is how long the caller still waits.
+ * Always true: a call is settled once: by its answer, its deadline, its signal, or the news that nobody works on it:
+ * the node is down or silent, or knows nothing of the call because the request or its answer was lost. So a call may
+ * wait for hours, and a lost message is noticed within seconds. No absolute time crosses nodes, for their clocks
+ * differ: what is sent is how long the caller still waits.
  */
 
 import { fromErrorData, NanoError, toErrorData } from "../base/errors.ts";

@@ -23,7 +23,9 @@ const tables = new Map<number, Uint16Array>();
 /** The newest are kept: factories of a program have few sizes. */
 const tablesMax = 64;
 
-/** Partition -> worker's number, 0 to `workers` - 1; each worker gets its share, rounded up, at most. Not to be changed. */
+/**
+ * Partition -> worker's number, 0 to `workers` - 1; each worker gets its share, rounded up, at most. Not to be changed.
+ */
 export function routingTable(workers: number): Uint16Array {
   assert(Number.isSafeInteger(workers) && workers >= 1, "a table needs at least one worker");
   let table = tables.get(workers);
