@@ -21,6 +21,7 @@ import { prefixes } from "./draw.ts";
 import { Histories } from "./histories.ts";
 import { Observer, type Sometimes } from "./observer.ts";
 import { faultsOf, operationsOf, type SwarmPlan } from "./plan.ts";
+import type { OpenAccess } from "./site_node.ts";
 import { Storm } from "./storm.ts";
 import { TwoSites } from "./two_sites.ts";
 
@@ -36,6 +37,7 @@ export interface Findings {
 export interface Broken {
   readonly replaced?: NonNullable<SitesOptions["replaced"]>;
   readonly replacedCoordinators?: NonNullable<SitesOptions["replacedCoordinators"]>;
+  readonly openAccess?: OpenAccess;
 }
 
 /** When the faults have stopped, everything comes to rest within this, virtual ms: backoffs, rechecks, second moves. */

@@ -6,6 +6,7 @@
 import type { Backend } from "../../actors/backends/backend.ts";
 import { builtInBackends } from "../../actors/backends/index.ts";
 import type { DataAccess, DataAccessOptions } from "../../actors/data_access.ts";
+import type { ModuleOptions } from "../../actors/db_module.ts";
 import type { RowKey, Site } from "../../actors/records.ts";
 import { shardProcess, type Tuning } from "../../actors/shard_options.ts";
 import type { MirrorPlan } from "../../actors/site.ts";
@@ -52,6 +53,14 @@ export interface Surroundings {
   readonly onApply: ((groups: readonly ApplyGroup[]) => void) | undefined;
 }
 
+/** Opens a backend's data access on a node. */
+export type OpenAccess = (
+  sites: Sites,
+  backend: Backend,
+  where: Omit<ModuleOptions, "backend">,
+  options: DataAccessOptions,
+) => Promise<DataAccess<Backend>>;
+
 export interface SiteNodeOptions {
   readonly shards?: number;
   /** Worker threads; 0, the default: all on the main thread. */
@@ -73,6 +82,8 @@ export interface SiteNodeOptions {
   /** Broken twins, by the name of what they stand for. */
   readonly replaced?: NonNullable<SitesOptions["replaced"]>;
   readonly replacedCoordinators?: NonNullable<SitesOptions["replacedCoordinators"]>;
+  /** The same for what lies beneath a data access. Default: as `Sites.access` opens it. */
+  readonly openAccess?: OpenAccess | undefined;
 }
 
 /** Short pauses: in virtual time a scenario may wait, but its trace gets long. */
@@ -171,10 +182,17 @@ export class SiteNode {
   ): Promise<DataAccess<B>> {
     let access = this.#access.get(backend.name);
     if (access === undefined) {
-      access = this.alive(this.sites.access(backend, options)) as Promise<DataAccess<Backend>>;
+      access = this.alive(this.#open(backend, options));
       this.#access.set(backend.name, access);
     }
     return access as unknown as Promise<DataAccess<B>>;
+  }
+
+  #open(backend: Backend, options: DataAccessOptions): Promise<DataAccess<Backend>> {
+    const { openAccess } = this.#options;
+    if (openAccess === undefined) return this.sites.access(backend, options);
+    const { shards, prefixes } = this.#around;
+    return openAccess(this.sites, backend, { shards, prefixes, sites: siteNames }, options);
   }
 
   /** An answer of this node, or `crashed` when it dies first. */
