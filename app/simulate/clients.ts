@@ -11,7 +11,7 @@ import { rowKey } from "../../actors/records.ts";
 import { NanoError } from "../../src/index.ts";
 import { isUnknown } from "./acknowledged.ts";
 import type { Histories, RegisterEvent } from "./histories.ts";
-import type { Client, Operation } from "./plan.ts";
+import type { BurstWrite, Client, Operation } from "./plan.ts";
 import type { SiteNode } from "./site_node.ts";
 import type { TwoSites } from "./two_sites.ts";
 
@@ -95,11 +95,32 @@ export class Clients {
         const put = (): Promise<null> => call.put({ key, value: encoded(value), expiresAtMs }, { timeoutMs });
         return this.#write(node, register, value, expiresAtMs, put);
       }
+      case "burst":
+        return this.#burst(node, call, operation.writes);
       case "delete":
         return this.#write(node, register, null, 0, () => call.delete({ key }, { timeoutMs }));
       default:
         return this.#read(node, register, () => call.get({ key }, { timeoutMs }));
     }
+  }
+
+  async #burst(
+    node: SiteNode,
+    call: DataAccess<typeof devicePlatform>["call"],
+    writes: readonly BurstWrite[],
+  ): Promise<void> {
+    const before = new Map<string, string>();
+    const written = writes.map(({ key, value }) => {
+      const register = rowKey(devicePlatform.name, key);
+      const earlier = before.get(key);
+      if (earlier !== undefined) this.#histories.ordered(register, earlier, value);
+      before.set(key, value);
+      const put = (): Promise<null> =>
+        call.put({ key, value: encoded(value), expiresAtMs: 0 }, { timeoutMs });
+      return this.#write(node, register, value, 0, put);
+    });
+    const ends = await Promise.allSettled(written);
+    for (const end of ends) if (end.status === "rejected") throw end.reason;
   }
 
   async #relation(node: SiteNode, operation: Operation): Promise<void> {

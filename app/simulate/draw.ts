@@ -10,6 +10,7 @@ import { rowKey } from "../../actors/records.ts";
 import type { ShardProcess } from "../../actors/shard_options.ts";
 import { Chance } from "../../src/simulation/index.ts";
 import {
+  type BurstWrite,
   type Client,
   type Fault,
   type FaultType,
@@ -60,6 +61,7 @@ const faultTypes: readonly FaultType[] = [
   "control",
   "sync fails",
   "disk full",
+  "disk slow",
   "clock",
   "kill",
   "kill coordinator",
@@ -91,7 +93,7 @@ export function drawPlan(seed: number, size: Size = scenarios.ordinary): SwarmPl
         sendBatchMax: chance.oneOf([2, 128], "batch"),
         crawlBatchMax: chance.oneOf([3, 64], "crawl"),
         rejectionsMax: chance.oneOf([1, 3], "rejections"),
-        leaseMs: 300,
+        leaseMs: chance.oneOf([100, 300], "lease"),
       },
       routing: chance.oneOf(["sticky_queue", "consistent_hash"], "routing"),
       writers: 1 + chance.upTo(3, "writers"),
@@ -137,7 +139,7 @@ function drawOperations(
       case "public_keys":
         return { ...at, key, ...drawOneTime(chance, n) };
       default:
-        return { ...at, key, ...drawKeyValue(chance, n) };
+        return drawKeyValue(chance, n, { ...at, key });
     }
   });
   return drawn.sort((a, b) => a.atMs - b.atMs);
@@ -145,13 +147,22 @@ function drawOperations(
 
 type Drawn<T> = T extends unknown ? Omit<T, "atMs" | "client" | "key"> : never;
 
-function drawKeyValue(chance: Chance, n: number): Drawn<Operation> {
+function drawKeyValue(chance: Chance, n: number, at: Pick<Operation, "atMs" | "client" | "key">): Operation {
   const kind = chance.share("kv");
+  if (kind < 0.1) return { ...at, type: "burst", writes: drawBurst(chance, n, at.key) };
   if (kind < 0.45) {
     const expiresInMs = chance.share("expiry") < 0.1 ? 100 + chance.upTo(1_500, "expires in") : 0;
-    return { type: "put", value: `v${n}`, expiresInMs };
+    return { ...at, type: "put", value: `v${n}`, expiresInMs };
   }
-  return { type: kind < 0.6 ? "delete" : "get" };
+  return { ...at, type: kind < 0.6 ? "delete" : "get" };
+}
+
+/** Of one key or of two in turn. */
+function drawBurst(chance: Chance, n: number, key: string): BurstWrite[] {
+  const keys = [key, `${key.slice(0, -3)}${100 + chance.upTo(4, "burst key")}`];
+  const turns = 1 + chance.upTo(2, "burst keys");
+  const count = 2 + chance.upTo(4, "burst");
+  return Array.from({ length: count }, (_, i) => ({ key: keys[i % turns] ?? key, value: `v${n}.${i}` }));
 }
 
 function drawRelation(chance: Chance, n: number): Drawn<Operation> {
@@ -173,11 +184,19 @@ function drawFaults(chance: Chance, topology: Topology, clients: readonly Client
   const chosen = allowed.filter(() => chance.share("fault chosen") < 0.4);
   if (chosen.length === 0) chosen.push("way");
   const count = 3 + chance.upTo(12, "faults");
-  const faults = Array.from({ length: count }, () => {
+  const faults = Array.from({ length: count }, (): Fault[] => {
     const at = Math.round(chance.share("fault at") * size.stormMs);
-    return drawFault(chance, chance.oneOf(chosen, "fault"), at, topology, clients);
-  });
+    const fault = drawFault(chance, chance.oneOf(chosen, "fault"), at, topology, clients);
+    return fault.type === "disk slow" ? [fault, ...drawEnd(chance, fault)] : [fault];
+  }).flat();
   return faults.sort((a, b) => a.atMs - b.atMs);
+}
+
+/** A disk that gets slow is often about to die: what waited for it then is what was not durable. */
+function drawEnd(chance: Chance, { atMs, node, forMs }: Extract<Fault, { type: "disk slow" }>): Fault[] {
+  if (chance.share("slow disk dies") < 0.4) return [];
+  const diesAtMs = atMs + Math.round(chance.share("slow disk dies at") * forMs);
+  return [{ atMs: diesAtMs, type: "crash", node, powerLoss: true, damage: "none", forMs: 50 }];
 }
 
 function drawFault(
@@ -189,18 +208,20 @@ function drawFault(
 ): Fault {
   const nodes = nodeNames(topology);
   const node = chance.oneOf(nodes, "node");
-  const other = chance.oneOf(
-    nodes.filter((each) => each !== node),
-    "other node",
-  );
+  const twin = `${node.startsWith("A") ? "B" : "A"}${node.slice(1)}`;
+  const others = nodes.filter((each) => each !== node);
+  // The same shards live on a node and its twin: all replication goes between these two.
+  const other = chance.share("twin") < 0.5 ? twin : chance.oneOf(others, "other node");
   const site = chance.oneOf(["A", "B"], "site");
   const shard = chance.upTo(topology.shards, "shard");
   const forMs = chance.oneOf([30, 150, 500], "for");
+  // What is to outlast a lease.
+  const forLongMs = chance.oneOf([150, 500, 800], "for long");
   switch (type) {
     case "way":
       return { atMs, type, from: node, to: other, change: drawWay(chance), forMs };
     case "isolate":
-      return { atMs, type, node, cut: chance.oneOf(["drop", "hold"], "cut"), forMs };
+      return { atMs, type, node, cut: chance.oneOf(["drop", "hold"], "cut"), forMs: forLongMs };
     case "reset":
       return { atMs, type, from: node, to: other };
     case "link": {
@@ -224,22 +245,25 @@ function drawFault(
         site,
         shard,
         failShare: chance.oneOf([0, 0.1], "fail"),
-        slowMs: chance.oneOf([0, 20], "slow"),
+        slowMs: chance.oneOf([0, 20, 100], "slow"),
         forMs,
       };
     case "control":
       return {
         atMs,
         type,
-        node,
-        failShare: chance.oneOf([0.2, 0.5], "fail"),
+        // The first has the coordinators.
+        node: chance.share("coordinator's") < 0.3 ? "A1" : node,
+        failShare: chance.oneOf([0.05, 0.2, 0.5], "fail"),
         cut: chance.share("cut") < 0.3,
-        forMs,
+        forMs: forLongMs,
       };
     case "sync fails":
       return { atMs, type, node, count: 1 + chance.upTo(2, "syncs") };
     case "disk full":
       return { atMs, type, node, forMs };
+    case "disk slow":
+      return { atMs, type, node, slowMs: chance.oneOf([5, 40], "slow"), forMs };
     case "clock":
       return { atMs, type, node, jumpMs: chance.oneOf([-300, -40, 40, 300], "jump") };
     case "kill":
@@ -260,6 +284,7 @@ function drawFault(
         type,
         client: chance.upTo(clients.length, "client"),
         workers: 1 + chance.upTo(4, "workers"),
+        times: chance.oneOf([1, 20], "times"),
       };
   }
 }

@@ -1,6 +1,7 @@
 /**
  * Oracles I2 and I3 over what clients saw: each key's operations are linearizable, whatever side served them, with
- * unknown outcomes as such; a one-time key is handed to one request, ever.
+ * unknown outcomes as such; a client's writes of a key happen in the order in which it asked for them; a one-time key
+ * is handed to one request, ever.
  */
 
 import { checkHistory, type HistoryOperation, type SequentialModel } from "../../src/simulation/index.ts";
@@ -20,6 +21,12 @@ export interface TakeEvent {
   readonly requestId: string;
   /** Null: none was left. */
   readonly id: string | null;
+}
+
+interface Ordered {
+  readonly register: string;
+  readonly earlier: string;
+  readonly later: string;
 }
 
 interface Held {
@@ -48,6 +55,7 @@ export class Histories {
   readonly #skewMs: number;
   readonly #registers = new Map<string, RegisterEvent[]>();
   readonly #takes = new Map<string, TakeEvent[]>();
+  readonly #ordered: Ordered[] = [];
   readonly #offered = new Set<string>();
 
   /** `skewMs`: how far a node's clock is from the world's at most. */
@@ -71,6 +79,11 @@ export class Histories {
     this.register(register).push({ kind: "write", value, expiresAtMs: 0, ...at, outcome: "ok" });
   }
 
+  /** A client asked for both writes in this order, for the second before it had an answer to the first. */
+  ordered(register: string, earlier: string, later: string): void {
+    this.#ordered.push({ register, earlier, later });
+  }
+
   registers(): readonly string[] {
     return [...this.#registers.keys()];
   }
@@ -87,7 +100,7 @@ export class Histories {
 
   /** What is wrong, in words; empty if nothing is. */
   faults(): string[] {
-    return [...this.#registerFaults(), ...this.#takeFaults()];
+    return [...this.#registerFaults(), ...this.#orderFaults(), ...this.#takeFaults()];
   }
 
   #registerFaults(): string[] {
@@ -96,6 +109,23 @@ export class Histories {
     for (const [register, events] of this.#registers) {
       const verdict = checkHistory(model, events);
       if (!verdict.ok) faults.push(`${register} is not linearizable: ${verdict.reason}`);
+    }
+    return faults;
+  }
+
+  /** No value is written twice, so one that is seen when both writes have ended came last. */
+  #orderFaults(): string[] {
+    const faults: string[] = [];
+    for (const { register, earlier, later } of this.#ordered) {
+      const events = this.register(register);
+      const done = (wanted: string): RegisterEvent | undefined =>
+        events.find(({ kind, value, outcome }) => kind === "write" && value === wanted && outcome === "ok");
+      const first = done(earlier);
+      const second = done(later);
+      if (first === undefined || second === undefined) continue;
+      const endedAt = Math.max(first.end, second.end);
+      if (events.some(({ kind, value, start }) => kind === "read" && value === earlier && start > endedAt))
+        faults.push(`${register}: ${later} was asked for after ${earlier}, and written before it`);
     }
     return faults;
   }

@@ -6,12 +6,18 @@
 
 import type { DecisionRecord } from "../../actors/control_store.ts";
 import type { Ledger } from "../../actors/ledger.ts";
+import type { RowKey } from "../../actors/records.ts";
 import { defaultTuning } from "../../actors/shard_options.ts";
 import type { ApplyGroup } from "../../actors/store_messages.ts";
-import type { NanoError } from "../../src/index.ts";
+import type { Heap, NanoError } from "../../src/index.ts";
 import type { Settings } from "./plan.ts";
 import { siteNames } from "./site_node.ts";
 import type { TwoSites } from "./two_sites.ts";
+
+/** None of the ends that were ahead has come. */
+function runs(before: Backoff, now: Backoff): boolean {
+  return before.ends.every((end) => now.ends.includes(end));
+}
 
 /** States that a swarm must reach in some of its seeds; one that it never reaches says that it tests nothing there. */
 export const sometimes = [
@@ -47,6 +53,15 @@ interface QueuerState {
 
 interface ReplayState {
   readonly breaker: { readonly state: string };
+  /** Keys whose backoff runs, by when it ends. */
+  readonly parked: Heap<RowKey>;
+}
+
+/** A mark as it was seen while its key's backoff ran. */
+interface Backoff {
+  readonly mark: object;
+  readonly replay: ReplayState;
+  readonly ends: readonly number[];
 }
 
 export class Observer {
@@ -57,6 +72,7 @@ export class Observer {
   readonly #admitting = new Map<string, string>();
   readonly #blockedAtMs = new Map<string, number>();
   readonly #states = new Map<string, string>();
+  readonly #backoffs = new Map<string, Backoff>();
   #ended = false;
 
   constructor(sites: TwoSites, settings: Settings) {
@@ -106,6 +122,7 @@ export class Observer {
         if (ledger !== undefined) {
           this.#look(ledger);
           this.#bounded(`${site}/${shard}`, ledger);
+          if (replay !== undefined) this.#backingOff(`${site}/${shard}`, ledger, replay);
         }
         if (sites.held(site, shard) > 0) this.reached.add("a key held on the new side");
       }
@@ -133,6 +150,23 @@ export class Observer {
     const { ledgerBytesMax = defaultTuning.ledgerBytesMax } = this.#settings.tuning;
     if (ledger.bytes > ledgerBytesMax && ledger.counts().perror === 0)
       this.faults.add(`${place}: a ledger of ${ledgerBytesMax} bytes has ${ledger.bytes}`);
+  }
+
+  /** A key whose backoff has not ended since the last look is still out of replay's reach. */
+  #backingOff(place: string, ledger: Ledger, replay: ReplayState): void {
+    const ends = new Map<RowKey, number[]>();
+    for (const [atMs, key] of replay.parked.entries()) ends.set(key, [...(ends.get(key) ?? []), atMs]);
+    for (const mark of ledger.marks(new Set(ends.keys()))) {
+      const name = `${place} ${mark.key}`;
+      const now: Backoff = { mark, replay, ends: ends.get(mark.key) ?? [] };
+      const before = this.#backoffs.get(name);
+      this.#backoffs.delete(name);
+      // What was db_perror's begins anew with its owner.
+      if (mark.owner !== "replay" || mark.quarantined) continue;
+      if (mark.parked) this.#backoffs.set(name, now);
+      else if (before?.mark === mark && before.replay === replay && runs(before, now))
+        this.faults.add(`${name} may be sent again while its backoff runs`);
+    }
   }
 
   #decided({ id, state, to }: DecisionRecord): void {

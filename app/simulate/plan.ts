@@ -25,9 +25,16 @@ export interface Settings {
   readonly reversed: readonly string[];
 }
 
+export interface BurstWrite {
+  readonly key: string;
+  readonly value: string;
+}
+
 /** The client does it at `atMs` at the earliest, and one after the other. */
 export type Operation = { readonly atMs: number; readonly client: number; readonly key: string } & (
   | { readonly type: "put"; readonly value: string; readonly expiresInMs: number }
+  /** All at once, in this order: none waits for another's answer. `key` is the first one's. */
+  | { readonly type: "burst"; readonly writes: readonly BurstWrite[] }
   | { readonly type: "delete" | "get" | "list" | "count" }
   | { readonly type: "add"; readonly member: string; readonly value: string }
   | { readonly type: "remove" | "has"; readonly member: string }
@@ -79,6 +86,7 @@ export type Fault = { readonly atMs: number } & (
     }
   | { readonly type: "sync fails"; readonly node: string; readonly count: number }
   | { readonly type: "disk full"; readonly node: string; readonly forMs: number }
+  | { readonly type: "disk slow"; readonly node: string; readonly slowMs: number; readonly forMs: number }
   | { readonly type: "clock"; readonly node: string; readonly jumpMs: number }
   | { readonly type: "kill"; readonly site: string; readonly shard: number; readonly process: ShardProcess }
   | { readonly type: "kill coordinator"; readonly process: "db_failover" | "db_migration" }
@@ -92,7 +100,8 @@ export type Fault = { readonly atMs: number } & (
       readonly forMs: number;
     }
   | { readonly type: "abort move" }
-  | { readonly type: "resize"; readonly client: number; readonly workers: number }
+  /** To so many workers and back again, several times: some of it happens while jobs run. */
+  | { readonly type: "resize"; readonly client: number; readonly workers: number; readonly times: number }
 );
 
 export type FaultType = Fault["type"];
@@ -118,6 +127,7 @@ export interface SwarmPlan {
 
 const operationTypes: ReadonlySet<string> = new Set<Operation["type"]>([
   "put",
+  "burst",
   "delete",
   "get",
   "list",

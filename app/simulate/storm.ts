@@ -133,6 +133,13 @@ export class Storm {
           disk.faults.bytesMax = Number.POSITIVE_INFINITY;
         });
       }
+      case "disk slow": {
+        const { faults } = sites.siteNode(fault.node).disk;
+        faults.slowMs = fault.slowMs;
+        return this.#lasts(`slow ${fault.node}`, fault.forMs, () => {
+          faults.slowMs = 0;
+        });
+      }
       case "clock": {
         const clock = sites.siteNode(fault.node).simulated?.wallClock;
         if (clock !== undefined) clock.skewMs += fault.jumpMs;
@@ -162,12 +169,8 @@ export class Storm {
         return this.#crash(fault);
       case "abort move":
         return this.#abortMove();
-      case "resize": {
-        const client = this.#plan.clients[fault.client];
-        if (client === undefined) return;
-        // A node that dies meanwhile takes the factory along.
-        return this.#clients.resize(client, fault.workers).catch(() => undefined);
-      }
+      case "resize":
+        return this.#resize(fault);
     }
   }
 
@@ -251,6 +254,17 @@ export class Storm {
     );
   }
 
+  async #resize({ client: index, workers, times }: FaultOf<"resize">): Promise<void> {
+    const client = this.#plan.clients[index];
+    if (client === undefined) return;
+    const sizes = [workers, this.#plan.settings.writers];
+    for (let i = 0; i < times; i++) {
+      // A node that dies meanwhile takes the factory along.
+      await this.#clients.resize(client, sizes[i % sizes.length] ?? workers).catch(() => undefined);
+      if (i + 1 < times) await this.#sites.world.sleep(resizePauseMs);
+    }
+  }
+
   #kill(node: string, process: string): boolean {
     return this.#sites.siteNode(node).simulated?.kill(process) === true;
   }
@@ -266,6 +280,9 @@ export class Storm {
     this.#sites.world.timeline.schedule(forMs, `${what} ends`, ended);
   }
 }
+
+/** Between two resizes, ms: shorter than a move. */
+const resizePauseMs = 7;
 
 /** Syncs that were told to fail and never came fail no more after this, ms. */
 const syncsFailMs = 200;

@@ -43,6 +43,11 @@ export class Heap<T> {
     return top.value;
   }
 
+  /** All of it, in no order. */
+  *entries(): IterableIterator<readonly [priority: number, value: T]> {
+    for (const { priority, value } of this.#slots) yield [priority, value];
+  }
+
   #sink(slot: Slot<T>): void {
     const slots = this.#slots;
     let index = 0;

@@ -23,6 +23,8 @@ export interface DiskFaults {
   failingSyncs: number;
   /** Bytes that the disk holds; an append past it writes what fits, and fails. */
   bytesMax: number;
+  /** So much longer takes every operation, ms. */
+  slowMs: number;
   /** Every operation on a path that begins with one of these fails: a disk that does not answer any more. */
   readonly broken: Set<string>;
   /** Files that can't be read. */
@@ -37,6 +39,7 @@ export class SimulatedDisk {
   readonly faults: DiskFaults = {
     failingSyncs: 0,
     bytesMax: Number.POSITIVE_INFINITY,
+    slowMs: 0,
     broken: new Set(),
     unreadable: new Set(),
     unsyncedFolders: false,
@@ -63,7 +66,8 @@ export class SimulatedDisk {
   /** The disk as one thread's life has it: when that life ends, its unanswered operations are never answered. */
   mounted(thread: SimulatedThread): Disk {
     const answered = async (): Promise<void> => {
-      await thread.sleep(thread.delayMs("simulation.disk", this.#delayMs), `disk ${this.#name}`);
+      const delayMs = thread.delayMs("simulation.disk", this.#delayMs) + this.faults.slowMs;
+      await thread.sleep(delayMs, `disk ${this.#name}`);
     };
     const operation: Operation = async (path, work) => {
       await answered();

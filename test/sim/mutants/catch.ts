@@ -54,7 +54,7 @@ export default async function catchMutant({
     const seed = from + tried - 1;
     const plan = drawPlan(seed);
     const fault = await faultOf(plan);
-    if (fault === "") continue;
+    if (fault === "" || (await faultOf(plan, true)) !== "") continue;
     const isSmall = ({ decisions }: SwarmPlan): boolean => decisions.length < decisionsBelow;
     let small: SwarmPlan | undefined;
     let plays = 0;
@@ -62,7 +62,7 @@ export default async function catchMutant({
       // Smaller than asked for is worth no more plays.
       if (small !== undefined) return false;
       plays++;
-      if ((await faultOf(smaller)) === "") return false;
+      if ((await faultOf(smaller)) === "" || (await faultOf(smaller, true)) !== "") return false;
       if (isSmall(smaller)) small = smaller;
       return true;
     };

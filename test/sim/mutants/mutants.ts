@@ -4,7 +4,7 @@
  */
 
 import { caching_store, unmarking_ledger } from "../../sabotage/twins.ts";
-import { forgetful_failover, unbarriered_switch, unfenced_store } from "../hazards/broken_actors.ts";
+import { forgetful_failover, unfenced_store } from "../hazards/broken_actors.ts";
 import { hasty_crawler } from "../hazards/crawl_twins.ts";
 import { forgetful_ledger, wholesale_queuer, wholesale_replay } from "../hazards/repair_twins.ts";
 import { forgetful_dispatcher } from "../hazards/routing_twins.ts";
@@ -106,10 +106,6 @@ export const mutants: Readonly<Record<string, Mutant>> = {
   "write without a mark": {
     breaks: "every write of a live cohort is marked",
     broken: { replaced: { db_dirty_keys: unmarking_ledger } },
-  },
-  "barrier that waits for nothing": {
-    breaks: "a barrier is passed when nothing admitted before it is in flight",
-    broken: { replaced: { db_switch: unbarriered_switch } },
   },
   "open decision left open": {
     breaks: "a decision whose coordinator died is ended by the next one",
