@@ -187,13 +187,28 @@ function drawFaults(chance: Chance, topology: Topology, clients: readonly Client
   const faults = Array.from({ length: count }, (): Fault[] => {
     const at = Math.round(chance.share("fault at") * size.stormMs);
     const fault = drawFault(chance, chance.oneOf(chosen, "fault"), at, topology, clients);
-    return fault.type === "disk slow" ? [fault, ...drawEnd(chance, fault)] : [fault];
+    switch (fault.type) {
+      case "disk slow":
+        return [fault, ...drawEnd(chance, fault)];
+      case "poison":
+        return [
+          fault,
+          ...Array.from({ length: chance.upTo(4, "more poison") }, () => ({
+            ...fault,
+            row: drawRow(chance),
+          })),
+        ];
+      default:
+        return [fault];
+    }
   }).flat();
   return faults.sort((a, b) => a.atMs - b.atMs);
 }
 
+type FaultOf<Type extends FaultType> = Extract<Fault, { readonly type: Type }>;
+
 /** A disk that gets slow is often about to die: what waited for it then is what was not durable. */
-function drawEnd(chance: Chance, { atMs, node, forMs }: Extract<Fault, { type: "disk slow" }>): Fault[] {
+function drawEnd(chance: Chance, { atMs, node, forMs }: FaultOf<"disk slow">): Fault[] {
   if (chance.share("slow disk dies") < 0.4) return [];
   const diesAtMs = atMs + Math.round(chance.share("slow disk dies at") * forMs);
   return [{ atMs: diesAtMs, type: "crash", node, powerLoss: true, damage: "none", forMs: 50 }];
@@ -224,20 +239,10 @@ function drawFault(
       return { atMs, type, node, cut: chance.oneOf(["drop", "hold"], "cut"), forMs: forLongMs };
     case "reset":
       return { atMs, type, from: node, to: other };
-    case "link": {
-      const down = chance.share("down") < 0.3;
-      return {
-        atMs,
-        type,
-        site,
-        failShare: chance.oneOf([0, 0.2, 0.6], "fail"),
-        delayMs: chance.oneOf([0, 40], "slow"),
-        down,
-        forMs,
-      };
-    }
+    case "link":
+      return { atMs, type, site, ...drawWeather(chance), forMs: forLongMs };
     case "poison":
-      return { atMs, type, site, row: drawRow(chance), forMs };
+      return { atMs, type, site, row: drawRow(chance), forMs: forLongMs };
     case "store":
       return {
         atMs,
@@ -256,6 +261,7 @@ function drawFault(
         node: chance.share("coordinator's") < 0.3 ? "A1" : node,
         failShare: chance.oneOf([0.05, 0.2, 0.5], "fail"),
         cut: chance.share("cut") < 0.3,
+        writesOnly: chance.share("writes only") < 0.5,
         forMs: forLongMs,
       };
     case "sync fails":
@@ -289,12 +295,31 @@ function drawFault(
   }
 }
 
+/** Down, failing now and then, or only slow: what is slow is still drained, and takes its time over it. */
+function drawWeather(chance: Chance): Pick<FaultOf<"link">, "failShare" | "delayMs" | "down"> {
+  switch (chance.upTo(3, "weather")) {
+    case 0:
+      return { failShare: 0, delayMs: 0, down: true };
+    case 1:
+      return {
+        failShare: chance.oneOf([0.2, 0.6], "fail"),
+        delayMs: chance.oneOf([0, 40], "slow"),
+        down: false,
+      };
+    default:
+      return { failShare: 0, delayMs: chance.oneOf([10, 40], "slow"), down: false };
+  }
+}
+
 function drawWay(chance: Chance): WayChange {
-  switch (chance.upTo(5, "way")) {
+  switch (chance.upTo(6, "way")) {
     case 0:
       return { lossShare: chance.oneOf([0.1, 0.5], "loss") };
     case 1:
       return { repeatShare: 0.5 };
+    case 4:
+      // What arrives again does so long after.
+      return { repeatShare: 0.5, delayMs: [1, 20] };
     case 2:
       return { reorderShare: 0.5 };
     case 3:

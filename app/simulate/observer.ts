@@ -4,6 +4,7 @@
  * were reached.
  */
 
+import type { Backend } from "../../actors/backends/backend.ts";
 import type { DecisionRecord } from "../../actors/control_store.ts";
 import type { Ledger } from "../../actors/ledger.ts";
 import type { RowKey } from "../../actors/records.ts";
@@ -13,11 +14,6 @@ import type { Heap, NanoError } from "../../src/index.ts";
 import type { Settings } from "./plan.ts";
 import { siteNames } from "./site_node.ts";
 import type { TwoSites } from "./two_sites.ts";
-
-/** None of the ends that were ahead has come. */
-function runs(before: Backoff, now: Backoff): boolean {
-  return before.ends.every((end) => now.ends.includes(end));
-}
 
 /** States that a swarm must reach in some of its seeds; one that it never reaches says that it tests nothing there. */
 export const sometimes = [
@@ -51,6 +47,12 @@ interface QueuerState {
   readonly waiting: ReadonlySet<string>;
 }
 
+interface DispatcherState {
+  readonly workers: readonly { readonly job: { readonly key: string } | undefined }[];
+  /** Beyond the wanted number: they end after the job in hand. */
+  readonly leaving: DispatcherState["workers"];
+}
+
 interface ReplayState {
   readonly breaker: { readonly state: string };
   /** Keys whose backoff runs, by when it ends. */
@@ -69,15 +71,17 @@ export class Observer {
   readonly faults = new Set<string>();
   readonly #sites: TwoSites;
   readonly #settings: Settings;
+  readonly #backends: readonly string[];
   readonly #admitting = new Map<string, string>();
   readonly #blockedAtMs = new Map<string, number>();
   readonly #states = new Map<string, string>();
   readonly #backoffs = new Map<string, Backoff>();
   #ended = false;
 
-  constructor(sites: TwoSites, settings: Settings) {
+  constructor(sites: TwoSites, settings: Settings, backends: readonly Backend[]) {
     this.#sites = sites;
     this.#settings = settings;
+    this.#backends = backends.map(({ name }) => name);
     sites.control.onWrite = (key, value) => {
       if (key.startsWith("decision/")) this.#decided(value as DecisionRecord);
     };
@@ -127,9 +131,26 @@ export class Observer {
         if (sites.held(site, shard) > 0) this.reached.add("a key held on the new side");
       }
     }
+    this.#jobs();
     for (const [id, sinceMs] of this.#blockedAtMs) {
       const ms = sites.world.nowMs - sinceMs;
       if (ms > readOnlyMsMax) this.faults.add(`${id}: read-only for more than ${readOnlyMsMax} ms`);
+    }
+  }
+
+  /** Of the jobs of one key, only one runs, also while a factory's workers come and go. */
+  #jobs(): void {
+    for (const { name, simulated } of this.#sites.nodes) {
+      for (const backend of this.#backends) {
+        const state = simulated?.stateOf(`${backend} writers`) as DispatcherState | undefined;
+        if (state === undefined) continue;
+        const keys = new Set<string>();
+        for (const { job } of [...state.workers, ...state.leaving]) {
+          if (job !== undefined && keys.has(job.key))
+            this.faults.add(`${name}: two jobs of ${backend} ${job.key} run at once`);
+          if (job !== undefined) keys.add(job.key);
+        }
+      }
     }
   }
 
@@ -208,4 +229,9 @@ export class Observer {
   expired(): void {
     this.reached.add("a value expired");
   }
+}
+
+/** None of the ends that were ahead has come. */
+function runs(before: Backoff, now: Backoff): boolean {
+  return before.ends.every((end) => now.ends.includes(end));
 }

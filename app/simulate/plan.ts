@@ -82,6 +82,8 @@ export type Fault = { readonly atMs: number } & (
       readonly node: string;
       readonly failShare: number;
       readonly cut: boolean;
+      /** It has no majority: what it knows can be read. */
+      readonly writesOnly: boolean;
       readonly forMs: number;
     }
   | { readonly type: "sync fails"; readonly node: string; readonly count: number }

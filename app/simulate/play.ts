@@ -95,7 +95,7 @@ class Play {
     });
     const clients = new Clients(sites, held, histories);
     const storm = new Storm(sites, this.#plan, clients);
-    const observer = new Observer(sites, settings);
+    const observer = new Observer(sites, settings, backends);
     clients.onRefused = (error) => observer.refused(error);
     preload(sites, histories);
     await sites.restart();

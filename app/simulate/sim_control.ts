@@ -58,6 +58,8 @@ export interface ControlWay {
   /** Share of the calls that fail, half of them after their effect. */
   failShare: number;
   cut: boolean;
+  /** Of both, only what changes something hears. */
+  writesOnly: boolean;
   /** Hears of each call that failed. */
   onFault?: () => void;
 }
@@ -85,6 +87,7 @@ export function controlOver(way: ControlWay, control: ControlStore, thread: Simu
   /** What changes nothing may be lost on either way: it makes no difference. */
   const readOver = async <T>(call: () => Promise<T>): Promise<T> => {
     await half();
+    if (way.writesOnly) return call();
     if (way.cut || (way.failShare > 0 && thread.random.next("sim_control.fail") < way.failShare))
       return unreachable();
     return call();

@@ -103,7 +103,7 @@ export class SiteNode {
   readonly name: string;
   readonly disk: SimulatedDisk;
   /** Its way to the control store; not used by a node that is all there is. */
-  readonly controlWay: ControlWay = { delayMs: [0.1, 1], failShare: 0, cut: false };
+  readonly controlWay: ControlWay = { delayMs: [0.1, 1], failShare: 0, cut: false, writesOnly: false };
   readonly #around: Surroundings;
   readonly #options: SiteNodeOptions;
   readonly #access = new Map<string, Promise<DataAccess<Backend>>>();

@@ -112,11 +112,11 @@ export class Storm {
         return this.#lasts(place, fault.forMs, () => Object.assign(mood, { failShare: 0, slowMs: 0 }));
       }
       case "control": {
-        const { failShare, cut } = fault;
+        const { failShare, cut, writesOnly } = fault;
         const way = sites.siteNode(fault.node).controlWay;
-        Object.assign(way, { failShare, cut });
+        Object.assign(way, { failShare, cut, writesOnly });
         return this.#lasts(`control ${fault.node}`, fault.forMs, () =>
-          Object.assign(way, { failShare: 0, cut: false }),
+          Object.assign(way, { failShare: 0, cut: false, writesOnly: false }),
         );
       }
       case "sync fails": {
