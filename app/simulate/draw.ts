@@ -14,6 +14,7 @@ import {
   type Client,
   type Fault,
   type FaultType,
+  type Moment,
   nodeNames,
   type Operation,
   type SwarmPlan,
@@ -186,23 +187,20 @@ function drawFaults(chance: Chance, topology: Topology, clients: readonly Client
   const count = 3 + chance.upTo(12, "faults");
   const faults = Array.from({ length: count }, (): Fault[] => {
     const at = Math.round(chance.share("fault at") * size.stormMs);
-    const fault = drawFault(chance, chance.oneOf(chosen, "fault"), at, topology, clients);
-    switch (fault.type) {
-      case "disk slow":
-        return [fault, ...drawEnd(chance, fault)];
-      case "poison":
-        return [
-          fault,
-          ...Array.from({ length: chance.upTo(4, "more poison") }, () => ({
-            ...fault,
-            row: drawRow(chance),
-          })),
-        ];
-      default:
-        return [fault];
-    }
+    const drawn = drawFault(chance, chance.oneOf(chosen, "fault"), at, topology, clients);
+    const fault = chance.share("when") < 0.3 ? { ...drawn, when: drawMoment(chance) } : drawn;
+    if (fault.type === "disk slow") return [fault, ...drawEnd(chance, fault)];
+    if (fault.type === "store" && fault.slowMs > 0) return [fault, ...drawKill(chance, fault)];
+    if (fault.type !== "poison") return [fault];
+    const more = Array.from({ length: chance.upTo(4, "more poison") }, () => drawRow(chance));
+    return [fault, ...more.map((row) => ({ ...fault, row }))];
   }).flat();
   return faults.sort((a, b) => a.atMs - b.atMs);
+}
+
+function drawMoment(chance: Chance): Moment {
+  const state = chance.oneOf(["announced", "blocking", "blocking", "swapped"] as const, "moment");
+  return { state, afterMs: chance.upTo(40, "after") };
 }
 
 type FaultOf<Type extends FaultType> = Extract<Fault, { readonly type: Type }>;
@@ -212,6 +210,14 @@ function drawEnd(chance: Chance, { atMs, node, forMs }: FaultOf<"disk slow">): F
   if (chance.share("slow disk dies") < 0.4) return [];
   const diesAtMs = atMs + Math.round(chance.share("slow disk dies at") * forMs);
   return [{ atMs: diesAtMs, type: "crash", node, powerLoss: true, damage: "none", forMs: 50 }];
+}
+
+/** Somebody dies while a store is slow: what waits for it then is of an old term when it is done. */
+function drawKill(chance: Chance, { atMs, site, shard, forMs, when }: FaultOf<"store">): Fault[] {
+  if (chance.share("slow store, and a death") < 0.5) return [];
+  const killedAtMs = atMs + Math.round(chance.share("killed at") * forMs);
+  const process = chance.oneOf(["db_queuer", "db_crawler", "db_switch"] as const, "process");
+  return [{ atMs: killedAtMs, type: "kill", site, shard, process, ...(when === undefined ? {} : { when }) }];
 }
 
 function drawFault(

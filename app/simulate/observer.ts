@@ -4,8 +4,10 @@
  * were reached.
  */
 
+import type { AuthorityTable } from "../../actors/authority.ts";
 import type { Backend } from "../../actors/backends/backend.ts";
-import type { DecisionRecord } from "../../actors/control_store.ts";
+import type { ServingLease } from "../../actors/control_reading.ts";
+import type { DecisionRecord, DecisionState } from "../../actors/control_store.ts";
 import type { Ledger } from "../../actors/ledger.ts";
 import type { RowKey } from "../../actors/records.ts";
 import { defaultTuning } from "../../actors/shard_options.ts";
@@ -47,6 +49,12 @@ interface QueuerState {
   readonly waiting: ReadonlySet<string>;
 }
 
+interface SwitchState {
+  readonly lost: string;
+  readonly lease: ServingLease;
+  readonly authority: AuthorityTable;
+}
+
 interface DispatcherState {
   readonly workers: readonly { readonly job: { readonly key: string } | undefined }[];
   /** Beyond the wanted number: they end after the job in hand. */
@@ -69,6 +77,8 @@ interface Backoff {
 export class Observer {
   readonly reached = new Set<Sometimes>();
   readonly faults = new Set<string>();
+  /** Hears of each decision's states as control gets to know them. */
+  onDecided: ((state: DecisionState) => void) | undefined;
   readonly #sites: TwoSites;
   readonly #settings: Settings;
   readonly #backends: readonly string[];
@@ -132,10 +142,21 @@ export class Observer {
       }
     }
     this.#jobs();
+    for (let shard = 0; shard < sites.shards; shard++) this.#serving(shard);
     for (const [id, sinceMs] of this.#blockedAtMs) {
       const ms = sites.world.nowMs - sinceMs;
       if (ms > readOnlyMsMax) this.faults.add(`${id}: read-only for more than ${readOnlyMsMax} ms`);
     }
+  }
+
+  /** No cohort is served by two sites at once, be it for reads only: hazard 54. */
+  #serving(shard: number): void {
+    const [a = [], b = []] = siteNames.map((site) => {
+      const state = this.#sites.stateOf(site, "db_switch", shard) as SwitchState | undefined;
+      return state === undefined || !mayServe(state) ? [] : Object.keys(state.authority.ownTerms());
+    });
+    for (const cohort of a)
+      if (b.includes(cohort)) this.faults.add(`${cohort}: both sites serve it in shard ${shard}`);
   }
 
   /** Of the jobs of one key, only one runs, also while a factory's workers come and go. */
@@ -191,6 +212,7 @@ export class Observer {
   }
 
   #decided({ id, state, to }: DecisionRecord): void {
+    this.onDecided?.(state);
     const before = this.#states.get(id);
     this.#states.set(id, state);
     if (state === "blocking") this.#blockedAtMs.set(id, this.#sites.world.nowMs);
@@ -234,4 +256,13 @@ export class Observer {
 /** None of the ends that were ahead has come. */
 function runs(before: Backoff, now: Backoff): boolean {
   return before.ends.every((end) => now.ends.includes(end));
+}
+
+function mayServe({ lost, lease }: SwitchState): boolean {
+  try {
+    lease.check();
+    return lost === "";
+  } catch {
+    return false;
+  }
 }

@@ -50,7 +50,14 @@ export interface WayChange {
   readonly delayMs?: readonly [number, number];
 }
 
-export type Fault = { readonly atMs: number } & (
+/** So long after a decision gets into this state: what a move does in between takes a few ms. */
+export interface Moment {
+  readonly state: "announced" | "blocking" | "swapped";
+  readonly afterMs: number;
+}
+
+/** `when`: the next such moment after `atMs`, if it comes soon. */
+export type Fault = { readonly atMs: number; readonly when?: Moment } & (
   | {
       readonly type: "way";
       readonly from: string;

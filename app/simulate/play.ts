@@ -96,6 +96,7 @@ class Play {
     const clients = new Clients(sites, held, histories);
     const storm = new Storm(sites, this.#plan, clients);
     const observer = new Observer(sites, settings, backends);
+    observer.onDecided = (state) => storm.decided(state);
     clients.onRefused = (error) => observer.refused(error);
     preload(sites, histories);
     await sites.restart();

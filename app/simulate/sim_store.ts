@@ -45,7 +45,9 @@ export async function openSimStore(
   const store = await open();
   const half = (): Promise<void> => {
     if (mood.slowMs > 0) onFault("store slow");
-    return thread.sleep(mood.slowMs + thread.delayMs("sim_store", storeDelayMs), `store ${site}`);
+    // Now and then a short wait: what comes first is not always the same.
+    const slowMs = mood.slowMs === 0 ? 0 : mood.slowMs * 2 * thread.random.next("sim_store.slow");
+    return thread.sleep(slowMs + thread.delayMs("sim_store", storeDelayMs), `store ${site}`);
   };
   const slow = async <T>(work: () => Promise<T>): Promise<T> => {
     await half();

@@ -3,11 +3,12 @@
  * What is made worse for a while gets well by itself; a node that crashed is started until it is up.
  */
 
+import type { DecisionState } from "../../actors/control_store.ts";
 import { shardProcess } from "../../actors/shard_options.ts";
 import { NanoError } from "../../src/index.ts";
 import type { NetworkWay } from "../../src/simulation/index.ts";
 import type { Clients } from "./clients.ts";
-import { type Fault, faultsOf, nodeNames, type SwarmPlan } from "./plan.ts";
+import { type Fault, faultsOf, type Moment, nodeNames, type SwarmPlan } from "./plan.ts";
 import type { SiteNode } from "./site_node.ts";
 import type { TwoSites } from "./two_sites.ts";
 
@@ -45,6 +46,8 @@ export class Storm {
   /** Ends what lasts, by what it is about: a new one takes the place of the old. */
   readonly #lasting = new Map<string, () => void>();
 
+  readonly #awaited = new Map<DecisionState, (() => void)[]>();
+
   constructor(sites: TwoSites, plan: SwarmPlan, clients: Clients) {
     this.#sites = sites;
     this.#plan = plan;
@@ -71,9 +74,25 @@ export class Storm {
     await Promise.all(
       faultsOf(this.#plan).map(async (fault) => {
         await world.until(startMs + fault.atMs);
+        if (fault.when !== undefined) await this.#moment(fault.when);
         await this.#make(fault);
       }),
     );
+  }
+
+  /** A decision got into this state. */
+  decided(state: DecisionState): void {
+    for (const resolve of this.#awaited.get(state) ?? []) resolve();
+    this.#awaited.delete(state);
+  }
+
+  async #moment({ state, afterMs }: Moment): Promise<void> {
+    const { world } = this.#sites;
+    const comes = new Promise<void>((resolve) => {
+      this.#awaited.set(state, [...(this.#awaited.get(state) ?? []), resolve]);
+    });
+    await Promise.race([comes, world.sleep(momentMsMax)]);
+    await world.sleep(afterMs);
   }
 
   /** Nothing is bad any more. */
@@ -283,6 +302,9 @@ export class Storm {
 
 /** Between two resizes, ms: shorter than a move. */
 const resizePauseMs = 7;
+
+/** A fault that waits for a state that does not come is made after this, ms. */
+const momentMsMax = 400;
 
 /** Syncs that were told to fail and never came fail no more after this, ms. */
 const syncsFailMs = 200;

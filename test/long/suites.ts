@@ -59,6 +59,17 @@ export const longSuites: Readonly<Record<string, LongSuite>> = {
     full: [command("test/sim/swarm_run.js", "--seeds 300")],
     tenth: [command("test/sim/swarm_run.js", "--seeds 30 --from 1000")],
   },
+  mutants: {
+    proves: "each planted mutant is caught by a seed of the swarm, and its plan shrunk",
+    full: [command("test/sim/mutants/run.js", "")],
+    tenth: [command("test/sim/mutants/run.js", "--seeds 20 --quick")],
+  },
+  mutation: {
+    proves:
+      "every small change of what a write passes is noticed, or is harmless for a reason that is written down",
+    full: [command("test/mutation/run.js", "--minutes 35")],
+    tenth: [command("test/mutation/run.js", "--sample 60 --minutes 2")],
+  },
   kill: {
     proves: "a migration whose system is killed again and again goes on and loses nothing",
     full: [command("test/long/kill_rounds.js", "--rounds 20")],

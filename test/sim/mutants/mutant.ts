@@ -6,4 +6,6 @@ export interface Mutant {
   /** The promise that it breaks. */
   readonly breaks: string;
   readonly broken: Broken;
+  /** The first seeds catch it: for a check at every change. */
+  readonly quick?: true;
 }

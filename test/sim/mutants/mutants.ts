@@ -4,7 +4,7 @@
  */
 
 import { caching_store, unmarking_ledger } from "../../sabotage/twins.ts";
-import { forgetful_failover, unfenced_store } from "../hazards/broken_actors.ts";
+import { forgetful_failover } from "../hazards/broken_actors.ts";
 import { hasty_crawler } from "../hazards/crawl_twins.ts";
 import { forgetful_ledger, wholesale_queuer, wholesale_replay } from "../hazards/repair_twins.ts";
 import { forgetful_dispatcher } from "../hazards/routing_twins.ts";
@@ -20,19 +20,23 @@ import { early_drain_failover, hasty_swap_failover } from "./coordinator_mutants
 import { accessOver } from "./factory_mutants.ts";
 import { impatient_ledger, orphaning_ledger, overclearing_ledger, set_ledger } from "./ledger_mutants.ts";
 import type { Mutant } from "./mutant.ts";
+import { unchecking_store } from "./store_mutants.ts";
 import { hasty_switch, leaseless_switch } from "./switch_mutants.ts";
 
 export const mutants: Readonly<Record<string, Mutant>> = {
   "unversioned clear": {
     breaks: "a mark is cleared only if nothing newer was admitted since its row was read",
+    quick: true,
     broken: { replaced: { db_dirty_keys: unversioned_ledger } },
   },
   "repair from a cached value": {
     breaks: "what is sent is the current local row, read under the key's lane",
+    quick: true,
     broken: { replaced: { db_store: caching_store } },
   },
   "cursor saved early": {
     breaks: "a range's cursor moves behind confirmed rows only",
+    quick: true,
     broken: { replaced: { db_crawler: hasty_crawler } },
   },
   "drain before block": {
@@ -45,10 +49,11 @@ export const mutants: Readonly<Record<string, Mutant>> = {
   },
   "term unchecked at the store": {
     breaks: "a store takes nothing under a term that is below its fence",
-    broken: { replaced: { db_store: unfenced_store } },
+    broken: { replaced: { db_store: unchecking_store } },
   },
   "ledger as a set": {
     breaks: "the ledger knows each dirty key's version and what of it is still to be committed",
+    quick: true,
     broken: { replaced: { db_dirty_keys: set_ledger } },
   },
   "discard forgotten": {
@@ -81,10 +86,12 @@ export const mutants: Readonly<Record<string, Mutant>> = {
   },
   "range cleared past its cursor": {
     breaks: "a range stands until every key in it was confirmed",
+    quick: true,
     broken: { replaced: { db_dirty_keys: overclearing_ledger } },
   },
   "mark after the local write": {
     breaks: "a key is marked before its local write",
+    quick: true,
     broken: { replaced: { db_dirty_keys: late_ledger } },
   },
   "mark acknowledged before its sync": {
@@ -105,6 +112,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
   },
   "write without a mark": {
     breaks: "every write of a live cohort is marked",
+    quick: true,
     broken: { replaced: { db_dirty_keys: unmarking_ledger } },
   },
   "open decision left open": {

@@ -1,0 +1,67 @@
+/** The files that are mutated, and the tests of each that run before the swarm does: those that name what it does. */
+
+const unit = (...names: readonly string[]): string[] =>
+  names.map((name) => `test/unit/actors/${name}.test.js`);
+const hazards = (...names: readonly string[]): string[] =>
+  names.map((name) => `test/sim/hazards/${name}.test.js`);
+
+export const areas: Readonly<Record<string, readonly string[]>> = {
+  "actors/db_switch.ts": [
+    ...unit("amend_queue", "write_way"),
+    ...hazards(
+      "hazard_03",
+      "hazard_48",
+      "hazard_51",
+      "hazard_55",
+      "drain_counts",
+      "held_keys",
+      "found_moves",
+    ),
+  ],
+  "actors/db_dirty_keys.ts": [
+    ...unit("ledger"),
+    ...hazards(
+      "hazard_13",
+      "hazard_17",
+      "hazard_28",
+      "hazard_30",
+      "hazard_51",
+      "found_losses",
+      "found_moves",
+    ),
+    ...hazards("found_quarantine", "found_restarts", "held_across_cut"),
+  ],
+  "actors/ledger.ts": [
+    ...unit("ledger"),
+    "test/unit/ledger_pending.test.js",
+    ...hazards("hazard_13", "hazard_17", "hazard_28", "found_quarantine", "queuer_death"),
+  ],
+  "actors/db_dirty_log.ts": [
+    ...unit("db_dirty_log", "log_compaction", "log_reading"),
+    "test/sim/log_faults.test.js",
+    ...hazards("hazard_14", "hazard_15", "hazard_56"),
+  ],
+  "actors/db_store.ts": [
+    ...unit("write_way"),
+    ...hazards("hazard_11", "hazard_12", "hazard_44", "found_clocks", "hazard_47"),
+  ],
+  "actors/stores/apply_row.ts": ["test/contract/memory.test.js", ...hazards("hazard_01", "hazard_19")],
+  "actors/db_queuer.ts": [
+    ...unit("write_way"),
+    ...hazards("hazard_16", "hazard_20", "queuer_death", "found_restarts"),
+  ],
+  "actors/peer_sender.ts": [
+    ...unit("write_way"),
+    "test/sim/foreign_version.test.js",
+    ...hazards("hazard_02", "hazard_09", "hazard_49", "hazard_20"),
+  ],
+  "actors/db_replay.ts": [
+    ...unit("breaker", "token_bucket"),
+    "test/sim/properties.test.js",
+    ...hazards("hazard_20", "hazard_27", "hazard_29", "hazard_49", "found_clocks", "found_quarantine"),
+  ],
+  "actors/db_failover.ts": [
+    ...hazards("coordinator_death", "move_restarts", "held_across_cut", "held_keys", "found_moves"),
+    "test/sim/coverage.test.js",
+  ],
+};

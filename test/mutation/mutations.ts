@@ -1,0 +1,110 @@
+/**
+ * Every small change of a source file that a good test must notice: each condition negated, forced true and forced
+ * false; each comparison flipped; one operand of `&&`, `||` and `??` alone; each `await` left out, with the rejection
+ * that nobody hears of then swallowed. Pure.
+ */
+
+import { createHash } from "node:crypto";
+import ts from "typescript";
+
+export interface Mutation {
+  /** Of the file's text and the change: a result is good for as long as neither is another one. */
+  readonly id: string;
+  readonly file: string;
+  readonly line: number;
+  /** The first line that it changes, trimmed: it outlives changes elsewhere in the file. */
+  readonly code: string;
+  readonly from: string;
+  readonly to: string;
+  readonly start: number;
+  readonly end: number;
+}
+
+type Change = readonly [node: ts.Node, to: string];
+
+const flipped: ReadonlyMap<ts.SyntaxKind, readonly string[]> = new Map([
+  [ts.SyntaxKind.LessThanToken, ["<=", ">="]],
+  [ts.SyntaxKind.LessThanEqualsToken, ["<", ">"]],
+  [ts.SyntaxKind.GreaterThanToken, [">=", "<="]],
+  [ts.SyntaxKind.GreaterThanEqualsToken, [">", "<"]],
+  [ts.SyntaxKind.EqualsEqualsEqualsToken, ["!=="]],
+  [ts.SyntaxKind.ExclamationEqualsEqualsToken, ["==="]],
+]);
+
+const joining: ReadonlySet<ts.SyntaxKind> = new Set([
+  ts.SyntaxKind.AmpersandAmpersandToken,
+  ts.SyntaxKind.BarBarToken,
+  ts.SyntaxKind.QuestionQuestionToken,
+]);
+
+export function mutationsOf(file: string, text: string): Mutation[] {
+  const source = ts.createSourceFile(file, text, ts.ScriptTarget.Latest, true);
+  const found = new Map<string, Mutation>();
+  const add = ([node, to]: Change): void => {
+    const [start, end] = [node.getStart(source), node.getEnd()];
+    const from = text.slice(start, end);
+    const { line } = source.getLineAndCharacterOfPosition(start);
+    const code = (text.split("\n")[line] ?? "").trim();
+    const id = createHash("sha256")
+      .update(`${file}\n${text}\n${start}\n${end}\n${to}`)
+      .digest("hex")
+      .slice(0, 16);
+    // Two ways to one text are one mutation.
+    const changed = `${text.slice(0, start)}${to}${text.slice(end)}`.replaceAll(/[\s()]/g, "");
+    if (!found.has(changed)) found.set(changed, { id, file, line: line + 1, code, from, to, start, end });
+  };
+  const visit = (node: ts.Node): void => {
+    for (const change of changesOf(node, source)) add(change);
+    ts.forEachChild(node, visit);
+  };
+  visit(source);
+  return [...found.values()];
+}
+
+function changesOf(node: ts.Node, source: ts.SourceFile): Change[] {
+  const condition = conditionOf(node);
+  const changes: Change[] = condition === undefined ? [] : forced(condition, source);
+  if (ts.isBinaryExpression(node)) changes.push(...operands(node, source));
+  if (ts.isAwaitExpression(node)) changes.push([node, `swallowed(${node.expression.getText(source)})`]);
+  return changes;
+}
+
+function conditionOf(node: ts.Node): ts.Expression | undefined {
+  if (ts.isIfStatement(node) || ts.isWhileStatement(node) || ts.isDoStatement(node)) return node.expression;
+  return ts.isConditionalExpression(node) || ts.isForStatement(node) ? node.condition : undefined;
+}
+
+function forced(condition: ts.Expression, source: ts.SourceFile): Change[] {
+  return [`!(${condition.getText(source)})`, "true", "false"].map((to): Change => [condition, to]);
+}
+
+/** A comparison that is a whole condition is negated there already: only its bounds are left. */
+function operands(node: ts.BinaryExpression, source: ts.SourceFile): Change[] {
+  const { left, right, operatorToken } = node;
+  const [l, r] = [left.getText(source), right.getText(source)];
+  if (joining.has(operatorToken.kind)) return [l, r].map((to): Change => [node, `(${to})`]);
+  const isWhole = conditionOf(node.parent) === node;
+  const others = flipped.get(operatorToken.kind) ?? [];
+  return (isWhole ? others.slice(0, others.length - 1) : others).map(
+    (operator): Change => [node, `${l} ${operator} ${r}`],
+  );
+}
+
+/** Compiled, with what a left out `await` needs. */
+export function compiled({ start, end, to }: Mutation, text: string): string {
+  const changed = `${text.slice(0, start)}${to}${text.slice(end)}`;
+  const { outputText } = ts.transpileModule(changed, {
+    compilerOptions: {
+      target: ts.ScriptTarget.ES2023,
+      module: ts.ModuleKind.ESNext,
+      verbatimModuleSyntax: true,
+      rewriteRelativeImportExtensions: true,
+    },
+  });
+  return to.startsWith("swallowed(") ? `${outputText}\n${swallowed}\n` : outputText;
+}
+
+const swallowed = `function swallowed(value) {
+  if (typeof value?.then === "function") value.then(undefined, () => undefined);
+  return value;
+}`;

@@ -1,0 +1,47 @@
+/**
+ * A second project in which one compiled file is another: `dist` as hard links, the rest as it is. One for each run
+ * beside the others.
+ */
+
+import { cpSync, linkSync, mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+
+export class Tree {
+  readonly root: string;
+  readonly #project: string;
+
+  /** What stood in `root` is removed. */
+  constructor(project: string, root: string) {
+    this.#project = project;
+    this.root = root;
+    rmSync(root, { recursive: true, force: true });
+    mkdirSync(root, { recursive: true });
+    for (const path of readdirSync(join(project, "dist"), { recursive: true, encoding: "utf8" })) {
+      if (!/\.(js|json)$/.test(path)) continue;
+      const target = join(root, "dist", path);
+      mkdirSync(dirname(target), { recursive: true });
+      linkSync(join(project, "dist", path), target);
+    }
+    for (const folder of ["node_modules", "test", "docs", "actors", "src", "app"])
+      symlinkSync(join(project, folder), join(root, folder));
+    for (const file of ["package.json", "vitest.config.ts"]) cpSync(join(project, file), join(root, file));
+  }
+
+  /** `source`: as `actors/ledger.ts`. What is written never reaches the file that was linked. */
+  async with<T>(source: string, code: string, work: () => Promise<T>): Promise<T> {
+    const path = join("dist", source.replace(/\.ts$/, ".js"));
+    const target = join(this.root, path);
+    rmSync(target);
+    writeFileSync(target, code);
+    try {
+      return await work();
+    } finally {
+      rmSync(target);
+      linkSync(join(this.#project, path), target);
+    }
+  }
+
+  remove(): void {
+    rmSync(this.root, { recursive: true, force: true });
+  }
+}
