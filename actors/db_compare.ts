@@ -22,13 +22,13 @@ import {
   type Ref,
   type Self,
 } from "../src/index.ts";
-import type { PassStart } from "./changed_keys.ts";
 import { type CohortFinder, cohortFinder } from "./cohorts.ts";
 import { compareRows, type Pair, type Stamp, stampOf, stoodStill } from "./compare.ts";
 import type { CompareStatistics, Validation, ValidationRequest } from "./compare_messages.ts";
+import { type Begun, newPass, type Pass } from "./compare_pass.ts";
 import { nextLimit, type Portion, planWork, readPortion, Tally, type Work } from "./compare_work.ts";
 import type { ControlStore } from "./control_store.ts";
-import { type CoveragePart, type CoverageRecord, changeCoverage, readCoverage } from "./coverage.ts";
+import { type CoveragePart, changeCoverage, readCoverage } from "./coverage.ts";
 import { db_dirty_keys } from "./db_dirty_keys.ts";
 import { db_perror } from "./db_perror.ts";
 import type { Account } from "./ledger.ts";
@@ -46,33 +46,6 @@ interface Suspect {
   readonly stamp: Stamp;
   readonly round: number;
   readonly pass: Pass | undefined;
-}
-
-/** One validation: open until the last portion was read, its last suspect settled, and its coverage recorded. */
-interface Pass {
-  readonly from: From<Validation>;
-  /** Its request's cohorts: a second pass over the same ends it. */
-  readonly scope: string;
-  readonly request: ValidationRequest;
-  readonly startedAtMs: number;
-  begun: Begun | undefined;
-  work: Work[];
-  limit: number;
-  rows: number;
-  suspects: number;
-  accounted: number;
-  open: number;
-  reading: boolean;
-  ended: boolean;
-  mismatches: number;
-  readonly examples: RowKey[];
-}
-
-interface Begun {
-  readonly start: PassStart;
-  readonly record: CoverageRecord;
-  readonly tally: Tally;
-  readonly again: ReadonlySet<CohortId>;
 }
 
 interface State {
@@ -130,23 +103,8 @@ export const db_compare = genServer(import.meta.url, "db_compare", {
     validate: (state, request: ValidationRequest, from: From<Validation>) => {
       const scope = request.cohorts?.join() ?? "";
       abandon(state, scope);
-      const pass: Pass = {
-        from,
-        scope,
-        request,
-        startedAtMs: state.self.clock.now(),
-        begun: undefined,
-        work: [],
-        limit: Math.min(firstLimit, state.options.tuning.crawlBatchMax),
-        rows: 0,
-        suspects: 0,
-        accounted: 0,
-        open: 0,
-        reading: true,
-        ended: false,
-        mismatches: 0,
-        examples: [],
-      };
+      const startedAtMs = state.self.clock.now();
+      const pass = newPass({ from, scope, request, startedAtMs }, state.options.tuning.crawlBatchMax);
       state.passes.add(pass);
       state.self.pipe(begin(state, request), "begun", pass);
       return noReply;
@@ -288,9 +246,6 @@ export const db_compare = genServer(import.meta.url, "db_compare", {
     },
   },
 });
-
-/** Of rows whose size is not known yet. */
-const firstLimit = 64;
 
 interface Reread {
   readonly pairs: readonly Pair[];
@@ -445,9 +400,13 @@ function judge(state: State, due: readonly Suspect[], { pairs, accounts, after }
   });
   if (found.length === 0) return;
   const room = found.filter(({ pass }) => {
-    const tooMany = pass !== undefined && pass.mismatches + found.length > dataLimits.mismatchesPerPassMax;
-    if (tooMany) degrade(state, pass);
-    return !tooMany;
+    if (pass === undefined) return true;
+    if (pass.handedOver >= dataLimits.mismatchesPerPassMax) {
+      degrade(state, pass);
+      return false;
+    }
+    pass.handedOver++;
+    return true;
   });
   if (room.length === 0) return;
   const keys = room.map(({ key }) => key);

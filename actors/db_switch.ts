@@ -60,6 +60,7 @@ import {
 import { type ShardOptions, type ShardProcess, shardProcess } from "./shard_options.ts";
 import { takeShard } from "./shard_start.ts";
 import type { ApplyGroup, ApplyResult, ScanRange } from "./store_messages.ts";
+import { writeResult } from "./write_result.ts";
 
 /** One admitted row on its way to the local store. */
 interface Admitted {
@@ -417,26 +418,6 @@ function endBatch(state: State, batch: Admitted[]): void {
   }
   for (const base of bases) pumpAmends(state, base);
   wantFlush(state);
-}
-
-function writeResult(row: Row, result: ApplyResult | undefined): WriteResult {
-  switch (result?.status) {
-    case "applied":
-    case "same":
-      return { ok: true, version: row.version };
-    case "rejected":
-      return { ok: false, code: "rejected", message: `the store refuses this row: ${result.code}` };
-    case "fenced":
-      return {
-        ok: false,
-        code: "fenced",
-        message: `${result.scope} is at term ${result.term}; nothing was written`,
-      };
-    case "stale":
-      return { ok: false, code: "conflict", message: "a newer version of this row stands in the store" };
-    case undefined:
-      return { ok: false, code: "crashed", message: "the store gave no result for this row" };
-  }
 }
 
 function finishRow(operation: Operation, index: number, result: WriteResult): void {

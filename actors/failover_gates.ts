@@ -100,7 +100,7 @@ export async function readGates(keeper: GateKeeper, move: GatedMove): Promise<Ga
   return { prefix, from, to, missing, dirty, predictedReadOnlyMs };
 }
 
-/** Errors: `conflict` with the text of everything that is missing; `lost` if a store is, for no wait opens that gate. */
+/** Errors: `conflict` with the text of all that is missing; `lost` if a store is, for no wait opens that gate. */
 export function refuseUnready({ missing }: Gates): void {
   if (missing.length === 0) return;
   const text = missing.map((each) => each.text).join("; ");

@@ -88,20 +88,16 @@ export class Clients {
     const { key } = operation;
     const register = rowKey(devicePlatform.name, key);
     const { call } = await node.access(devicePlatform);
-    switch (operation.type) {
-      case "put": {
-        const { value, expiresInMs } = operation;
-        const expiresAtMs = expiresInMs === 0 ? 0 : Math.floor(this.#sites.world.wallMs) + expiresInMs;
-        const put = (): Promise<null> => call.put({ key, value: encoded(value), expiresAtMs }, { timeoutMs });
-        return this.#write(node, register, value, expiresAtMs, put);
-      }
-      case "burst":
-        return this.#burst(node, call, operation.writes);
-      case "delete":
-        return this.#write(node, register, null, 0, () => call.delete({ key }, { timeoutMs }));
-      default:
-        return this.#read(node, register, () => call.get({ key }, { timeoutMs }));
+    if (operation.type === "put") {
+      const { value, expiresInMs } = operation;
+      const expiresAtMs = expiresInMs === 0 ? 0 : Math.floor(this.#sites.world.wallMs) + expiresInMs;
+      const put = (): Promise<null> => call.put({ key, value: encoded(value), expiresAtMs }, { timeoutMs });
+      return this.#write(node, register, value, expiresAtMs, put);
     }
+    if (operation.type === "burst") return this.#burst(node, call, operation.writes);
+    if (operation.type === "delete")
+      return this.#write(node, register, null, 0, () => call.delete({ key }, { timeoutMs }));
+    return this.#read(node, register, () => call.get({ key }, { timeoutMs }));
   }
 
   async #burst(
@@ -126,26 +122,17 @@ export class Clients {
   async #relation(node: SiteNode, operation: Operation): Promise<void> {
     const { key } = operation;
     const { call } = await node.access(blocklist);
-    switch (operation.type) {
-      case "add": {
-        const { member, value } = operation;
-        const add = (): Promise<null> => call.add({ key, member, value: encoded(value) }, { timeoutMs });
-        return this.#write(node, rowKey(blocklist.name, key, member), value, 0, add);
-      }
-      case "remove": {
-        const { member } = operation;
-        const remove = (): Promise<null> => call.remove({ key, member }, { timeoutMs });
-        return this.#write(node, rowKey(blocklist.name, key, member), null, 0, remove);
-      }
-      case "has": {
-        const { member } = operation;
-        return this.#read(node, rowKey(blocklist.name, key, member), () =>
-          call.has({ key, member }, { timeoutMs }),
-        );
-      }
-      default:
-        return this.#list(node, call, key);
+    if (!("member" in operation)) return this.#list(node, call, key);
+    const { member } = operation;
+    const register = rowKey(blocklist.name, key, member);
+    if (operation.type === "add") {
+      const { value } = operation;
+      const add = (): Promise<null> => call.add({ key, member, value: encoded(value) }, { timeoutMs });
+      return this.#write(node, register, value, 0, add);
     }
+    if (operation.type === "remove")
+      return this.#write(node, register, null, 0, () => call.remove({ key, member }, { timeoutMs }));
+    return this.#read(node, register, () => call.has({ key, member }, { timeoutMs }));
   }
 
   /** A read of every edge that anybody has written. */
@@ -169,29 +156,29 @@ export class Clients {
   async #oneTime(node: SiteNode, operation: Operation): Promise<void> {
     const { key } = operation;
     const { call } = await node.access(publicKeys);
-    switch (operation.type) {
-      case "upload": {
-        for (const id of operation.ids) this.#histories.offered(key, id);
-        const keys = operation.ids.map((id) => ({ id, value: encoded(id) }));
-        await node.alive(call.upload({ key, keys }, { timeoutMs }));
+    if (operation.type === "upload") {
+      for (const id of operation.ids) this.#histories.offered(key, id);
+      const keys = operation.ids.map((id) => ({ id, value: encoded(id) }));
+      await node.alive(call.upload({ key, keys }, { timeoutMs }));
+    } else if (operation.type === "take") await this.#take(node, call, key, operation.requestId);
+    else await node.alive(call.count({ key }, { timeoutMs }));
+  }
+
+  /** One that had no answer is asked again, as clients do: it must not get a second key. */
+  async #take(
+    node: SiteNode,
+    call: DataAccess<typeof publicKeys>["call"],
+    key: string,
+    requestId: string,
+  ): Promise<void> {
+    for (let tries = 0; tries < 2; tries++) {
+      try {
+        const taken = await node.alive(call.take({ key, requestId }, { timeoutMs }));
+        this.#histories.took(key, { requestId, id: taken?.id ?? null });
         return;
+      } catch (error) {
+        if (tries > 0 || !isUnknown(error) || !node.isUp) throw error;
       }
-      case "take": {
-        const { requestId } = operation;
-        // One that had no answer is asked again, as clients do: it must not get a second key.
-        for (let tries = 0; tries < 2; tries++) {
-          try {
-            const taken = await node.alive(call.take({ key, requestId }, { timeoutMs }));
-            this.#histories.took(key, { requestId, id: taken?.id ?? null });
-            return;
-          } catch (error) {
-            if (tries > 0 || !isUnknown(error) || !node.isUp) throw error;
-          }
-        }
-        return;
-      }
-      default:
-        await node.alive(call.count({ key }, { timeoutMs }));
     }
   }
 

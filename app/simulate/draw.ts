@@ -134,14 +134,10 @@ function drawOperations(
     const at = { atMs: Math.round(chance.share("operation at") * lastMs), client };
     const number = chance.upTo(keys, "key");
     const key = `${chance.oneOf([...prefixes, "+1"], "prefix")}${100 + number}`;
-    switch (clients[client]?.backend) {
-      case "blocklist":
-        return { ...at, key, ...drawRelation(chance, n) };
-      case "public_keys":
-        return { ...at, key, ...drawOneTime(chance, n) };
-      default:
-        return drawKeyValue(chance, n, { ...at, key });
-    }
+    const backend = clients[client]?.backend;
+    if (backend === "blocklist") return { ...at, key, ...drawRelation(chance, n) };
+    if (backend === "public_keys") return { ...at, key, ...drawOneTime(chance, n) };
+    return drawKeyValue(chance, n, { ...at, key });
   });
   return drawn.sort((a, b) => a.atMs - b.atMs);
 }

@@ -10,7 +10,6 @@
  */
 
 import { fromErrorData, NanoError, toErrorData } from "../base/errors.ts";
-import type { TimerHandle } from "../seams/clock.ts";
 import type { Cluster, ClusterAddress } from "../seams/cluster.ts";
 import type { Outcome } from "./envelope.ts";
 import type { Host } from "./host.ts";
@@ -55,7 +54,8 @@ export class ClusterCalls {
   readonly #serving = new Set<string>();
   /** When something was heard of a node last, monotonic ms. */
   readonly #heardMs = new Map<string, number>();
-  #timer: TimerHandle | undefined;
+  /** Its timer runs. */
+  #looks = false;
 
   constructor(host: Host, cluster: Cluster<ClusterMessage>) {
     this.#host = host;
@@ -161,8 +161,10 @@ export class ClusterCalls {
   }
 
   #lookLater(): void {
-    this.#timer ??= this.#host.clock.setTimer(coreLimits.clusterPingMs, () => {
-      this.#timer = undefined;
+    if (this.#looks) return;
+    this.#looks = true;
+    this.#host.clock.setTimer(coreLimits.clusterPingMs, () => {
+      this.#looks = false;
       this.#look();
       if (this.#waiting.size > 0) this.#lookLater();
     });

@@ -262,7 +262,8 @@ function described(message: ClusterMessage): string {
       return `${message.type} ${message.name} ${message.method}`;
     case "reply":
       return `reply ${message.ref}`;
-    default:
+    case "ping":
+    case "pong":
       return message.type;
   }
 }

@@ -11,7 +11,7 @@ import { credulous_ledger, forgetful_log, hurried_log } from "./log_twins.ts";
 
 const key = "+4917015";
 
-async function diskLost(sites: TwoSites, _: World): Promise<Findings> {
+async function diskLost(sites: TwoSites): Promise<Findings> {
   await copiedAndCutOff(sites);
   const unaccounted = sites.watchUnaccounted();
   await sites.write(key, "marked");

@@ -85,5 +85,6 @@ function table(all: readonly Caught[]): string {
   const head = ["mutant", "caught by", "seed", "seeds tried", "decisions", "shrunk to"];
   const lines = [head, head.map(() => "---"), ...rows].map((cells) => `| ${cells.join(" | ")} |`);
   const caught = all.filter(isProof).length;
-  return `${lines.join("\n")}\n\n${caught} of ${all.length} mutants were caught and shrunk below ${decisionsBelow} decisions\n`;
+  const total = `${caught} of ${all.length} mutants were caught and shrunk below ${decisionsBelow} decisions`;
+  return `${lines.join("\n")}\n\n${total}\n`;
 }
