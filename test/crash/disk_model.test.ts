@@ -104,6 +104,17 @@ it("a file may stay after it was removed until its folder was synced", () => {
   expect(contents(events, 6)).toEqual(new Set([undefined]));
 });
 
+it("a file that was renamed has its old name or its new one until the folder is synced, never both or none", () => {
+  const events: DiskEvent[] = [
+    ...made,
+    { type: "rename", path: "g", from: "f", start: 3, end: 3 },
+    { type: "sync_folder", path: "", start: 5, end: 5 },
+  ];
+  const names = (at: number) => new Set(images(events, at).map(({ files }) => [...files.keys()].join(" ")));
+  expect(names(4)).toEqual(new Set(["f", "g"]));
+  expect(names(5)).toEqual(new Set(["g"]));
+});
+
 it("without syncs in the model nothing is certain", () => {
   const events = [...made, write("a", 3, 3, { synced: true }), sync(4)];
   expect(contents(events, 4, { ...strict, syncs: false })).toEqual(new Set([undefined, "", "-", "a"]));

@@ -9,7 +9,10 @@ import { type Disk, type DiskEvent, folderOf, type Trace } from "./strace.ts";
 
 type Write = Extract<DiskEvent, { readonly type: "write" }>;
 type Cut = Extract<DiskEvent, { readonly type: "truncate" }>;
-type EntryEvent = Extract<DiskEvent, { readonly type: "create" | "create_folder" | "link" | "remove" }>;
+type EntryEvent = Extract<
+  DiskEvent,
+  { readonly type: "create" | "create_folder" | "link" | "rename" | "remove" }
+>;
 
 /** Whether a pending event has come to the disk: of the file with this path, by its index, in this sector. */
 type Chosen = (path: string, index: number, sector: number) => boolean;
@@ -176,9 +179,11 @@ export class DiskModel {
       case "create":
       case "create_folder":
       case "link":
+      case "rename":
       case "remove":
         if (event.type === "create_folder") this.#folders.add(event.path);
-        if (event.type === "link") this.#files.set(event.path, this.#fileOf(event.from));
+        if (event.type === "link" || event.type === "rename")
+          this.#files.set(event.path, this.#fileOf(event.from));
         if (event.type === "create") this.#files.set(event.path, new ModelFile());
         this.#pendingEntries.push(event);
         return;
@@ -206,7 +211,8 @@ export class DiskModel {
     this.#pendingEntries = this.#pendingEntries.filter((event) => {
       if (!covers(event)) return true;
       if (event.type !== "remove") this.#durableEntries.add(event.path);
-      else {
+      if (event.type === "rename") this.#durableEntries.delete(event.from);
+      if (event.type === "remove") {
         this.#durableEntries.delete(event.path);
         this.#files.delete(event.path);
         if (this.#folders.delete(event.path)) gone.add(event.path);
@@ -231,6 +237,7 @@ export class DiskModel {
       if (!chosen("", index, 0)) continue;
       if (event.type === "remove") entries.delete(event.path);
       else entries.add(event.path);
+      if (event.type === "rename") entries.delete(event.from);
     }
     const stands = (path: string): boolean => path === "" || (entries.has(path) && stands(folderOf(path)));
     const files = new Map<string, Uint8Array>();

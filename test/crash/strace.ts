@@ -21,8 +21,8 @@ export type DiskEvent = { readonly path: string; readonly start: number; readonl
   | { readonly type: "truncate"; readonly size: number }
   | { readonly type: "sync" | "sync_folder" }
   | { readonly type: "create" | "create_folder" | "remove" }
-  /** Another entry of the same file. */
-  | { readonly type: "link"; readonly from: string }
+  /** Another entry of the same file; of a rename the only one. */
+  | { readonly type: "link" | "rename"; readonly from: string }
 );
 
 export interface Report {
@@ -189,7 +189,8 @@ export class TraceReader {
         this.#entry("create_folder", this.#named(call.text), call);
         return;
       case "link":
-        this.#linked(call);
+      case "rename":
+        this.#linked(call.name, call);
         return;
       case "unlink":
       case "unlinkat":
@@ -228,8 +229,9 @@ export class TraceReader {
     const flags = /, (O_[A-Z_|]+)/.exec(text)?.[1]?.split("|") ?? [];
     const synced = flags.includes("O_DSYNC") || flags.includes("O_SYNC");
     this.#open.set(String(fd), { synced, appends: flags.includes("O_APPEND"), position: 0 });
-    if (flags.includes("O_TRUNC")) throw new Error(`${path} is cut by its opening: not understood`);
     if (flags.includes("O_CREAT")) this.#entry("create", path, { start, end });
+    if (flags.includes("O_TRUNC") && (this.#sizes.get(path) ?? 0) > 0)
+      this.#truncated(path, 0, { start, end });
   }
 
   #entry(
@@ -243,11 +245,13 @@ export class TraceReader {
     this.#events.push({ type, path, start, end });
   }
 
-  #linked({ text, start, end }: Call): void {
+  #linked(type: "link" | "rename", { text, start, end }: Pick<Call, "text" | "start" | "end">): void {
     const [from, path] = bytesOf(text).map((bytes) => this.#inside(bytes.toString("utf8")));
     if (from === undefined || path === undefined) return;
+    if (this.#sizes.has(path)) throw new Error(`${path} is replaced by a ${type}: not understood`);
     this.#sizes.set(path, this.#sizes.get(from) ?? 0);
-    this.#events.push({ type: "link", path, from, start, end });
+    if (type === "rename") this.#sizes.delete(from);
+    this.#events.push({ type, path, from, start, end });
   }
 
   #written({ name, text, start, end }: Call): void {
@@ -264,7 +268,7 @@ export class TraceReader {
     this.#events.push({ type: "write", path, offset, data, synced: file.synced, start, end });
   }
 
-  #truncated(path: string, size: number, { start, end }: Call): void {
+  #truncated(path: string, size: number, { start, end }: Pick<Call, "start" | "end">): void {
     this.#sizes.set(path, size);
     this.#events.push({ type: "truncate", path, size, start, end });
   }
