@@ -9,7 +9,7 @@ import type { Backend } from "../../actors/backends/backend.ts";
 import type { ServingLease } from "../../actors/control_reading.ts";
 import type { DecisionRecord, DecisionState } from "../../actors/control_store.ts";
 import type { Ledger } from "../../actors/ledger.ts";
-import type { RowKey } from "../../actors/records.ts";
+import type { CohortId, RowKey } from "../../actors/records.ts";
 import { defaultTuning } from "../../actors/shard_options.ts";
 import type { ApplyGroup } from "../../actors/store_messages.ts";
 import type { Heap, NanoError } from "../../src/index.ts";
@@ -153,7 +153,8 @@ export class Observer {
   #serving(shard: number): void {
     const [a = [], b = []] = siteNames.map((site) => {
       const state = this.#sites.stateOf(site, "db_switch", shard) as SwitchState | undefined;
-      return state === undefined || !mayServe(state) ? [] : Object.keys(state.authority.ownTerms());
+      if (state === undefined) return [];
+      return Object.keys(state.authority.ownTerms()).filter((cohort) => mayServe(state, cohort));
     });
     for (const cohort of a)
       if (b.includes(cohort)) this.faults.add(`${cohort}: both sites serve it in shard ${shard}`);
@@ -258,9 +259,9 @@ function runs(before: Backoff, now: Backoff): boolean {
   return before.ends.every((end) => now.ends.includes(end));
 }
 
-function mayServe({ lost, lease }: SwitchState): boolean {
+function mayServe({ lost, lease }: SwitchState, cohort: CohortId): boolean {
   try {
-    lease.check();
+    lease.check(cohort);
     return lost === "";
   } catch {
     return false;
