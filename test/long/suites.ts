@@ -56,8 +56,8 @@ export const longSuites: Readonly<Record<string, LongSuite>> = {
   },
   swarm: {
     proves: "migrations under faults that each seed draws lose nothing and come to rest",
-    full: [command("test/sim/swarm_run.js", "--seeds 300")],
-    tenth: [command("test/sim/swarm_run.js", "--seeds 30 --from 1000")],
+    full: [command("app/main.js", "simulate --seeds 10000")],
+    tenth: [command("app/main.js", "simulate --seeds 500 --from 1000")],
   },
   mutants: {
     proves: "each planted mutant is caught by a seed of the swarm, and its plan shrunk",
