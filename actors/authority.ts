@@ -14,8 +14,6 @@ export interface CohortState {
   readonly blocked: boolean;
   readonly live: boolean;
   readonly finished: boolean;
-  /** It moved to its site, and the side that it left may serve it still: control does not say that it has let go. */
-  readonly awaited: boolean;
   /** The later of this and the own clock judges expiry: when the last decision that ended did so, ms since 1970. */
   readonly decidedAtMs: number;
 }
@@ -32,15 +30,14 @@ export class AuthorityTable {
   update(cohorts: readonly CohortRecord[], decisions: readonly DecisionRecord[]): void {
     const next = new Map<CohortId, CohortState>();
     for (const record of cohorts) {
-      const { site, term, blocked, decision } = authorityOf(record, decisions);
-      const awaited = decision?.state === "swapped" && decision.released !== true;
+      const { site, term, blocked } = authorityOf(record, decisions);
       const live = record.phase === "live";
       const finished = record.phase === "finished";
       // The latest decision may still be open: what an earlier one recorded holds until it ends.
       const ended = decisions.filter((decision) => decision.cohorts.includes(record.cohort));
       const decidedAtMs = Math.max(0, ...ended.map(({ endedAtMs }) => endedAtMs));
       const { cohort } = record;
-      next.set(cohort, { cohort, site, term, blocked, live, finished, awaited, decidedAtMs });
+      next.set(cohort, { cohort, site, term, blocked, live, finished, decidedAtMs });
     }
     this.#cohorts = next;
   }
@@ -76,12 +73,6 @@ export class AuthorityTable {
     const cohort = this.reading(id);
     if (cohort.blocked) throw new NanoError("blocked", `${id} is read-only while it fails over`);
     return cohort;
-  }
-
-  /** Cohorts that moved here and that the other side may serve still, with their terms here. */
-  awaited(): ReadonlyMap<CohortId, number> {
-    const cohorts = [...this.#cohorts.values()].filter(({ awaited, site }) => awaited && site === this.#site);
-    return new Map(cohorts.map(({ cohort, term }) => [cohort, term]));
   }
 
   /** The terms under which this site sends and must be fenced. */

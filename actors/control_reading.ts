@@ -4,15 +4,11 @@
  * reading began, by its own monotonic clock, and whoever moves authority waits that long for an owner that does not
  * answer. The lease is a bound on the age of what is known, not a record: nothing is written to renew it.
  *
- * The side that a cohort moved to reads of the swap as soon as anybody: it waits out the other side's lease from then
- * on, unless control says that the other side has let go.
- *
  * Always true: a reading that began before the last one was taken over is never taken over after it.
  */
 
 import { type Clock, NanoError } from "../src/index.ts";
 import type { CohortRecord, ControlStore, DecisionRecord } from "./control_store.ts";
-import type { CohortId } from "./records.ts";
 
 export interface ControlReading {
   readonly cohorts: readonly CohortRecord[];
@@ -40,17 +36,12 @@ export async function readControl(
   };
 }
 
-/** The rates of two nodes' clocks differ by far less than this. */
-export const leaseMargin = 1.1;
-
 export class ServingLease {
   readonly #clock: Pick<Clock, "monotonicMs">;
   readonly #leaseMs: number;
   #fingerprint = "";
   #begunMs = 0;
   #takenOverMs = 0;
-  /** Cohorts that moved here: at which term, and until when the side that they left may serve them by its lease. */
-  #awaited: ReadonlyMap<CohortId, { readonly term: number; readonly untilMs: number }> = new Map();
 
   /** `leaseMs` 0: control can't be cut off from this owner, so it serves for ever. */
   constructor(clock: Pick<Clock, "monotonicMs">, leaseMs: number) {
@@ -63,16 +54,7 @@ export class ServingLease {
     return this.#leaseMs / 3;
   }
 
-  /** `awaited`: cohorts, and their terms, that moved here and that the other side may serve still. */
-  takenOver({ fingerprint, begunMs }: ControlReading, awaited: ReadonlyMap<CohortId, number>): void {
-    const before = this.#awaited;
-    const untilMs = begunMs + this.#leaseMs * leaseMargin;
-    this.#awaited = new Map(
-      [...awaited].map(([cohort, term]) => {
-        const known = before.get(cohort);
-        return [cohort, known?.term === term ? known : { term, untilMs }];
-      }),
-    );
+  takenOver({ fingerprint, begunMs }: ControlReading): void {
     this.#fingerprint = fingerprint;
     this.#begunMs = begunMs;
     this.#takenOverMs = this.#clock.monotonicMs();
@@ -86,12 +68,9 @@ export class ServingLease {
     return false;
   }
 
-  /** Errors: `unavailable`; `blocked` while the side that the cohort left may serve it still. */
-  check(cohort: CohortId): void {
+  /** Errors: `unavailable`. */
+  check(): void {
     if (this.#leaseMs === 0) return;
-    const { untilMs = 0 } = this.#awaited.get(cohort) ?? {};
-    if (this.#clock.monotonicMs() < untilMs)
-      throw new NanoError("blocked", `${cohort} has moved here; its old side may not know it yet`);
     const ageMs = this.#clock.monotonicMs() - this.#begunMs;
     if (ageMs <= this.#leaseMs) return;
     const text = `control was last read ${Math.round(ageMs)} ms ago; nothing is served by what is older than a lease`;

@@ -80,8 +80,6 @@ export interface DecisionRecord {
   readonly rehearsal?: boolean;
   /** Aborted before it blocked anything: it says nothing about the authority, another may have swapped meanwhile. */
   readonly withdrawn?: boolean;
-  /** Swapped, and the side that it left serves nothing of it any more: the other one need not wait for a lease. */
-  readonly released?: boolean;
   /** Which coordinator holds it and until when (ms since 1970); anyone may end it after that. */
   readonly owner: string;
   readonly leaseUntilMs: number;

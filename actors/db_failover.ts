@@ -15,12 +15,17 @@ import type { ControlStore, DecisionRecord, DecisionState } from "./control_stor
 import { DecisionLog, type Digest, readEntries } from "./decision_log.ts";
 import { endOverdue, isOpen, mayEnd, readDecisions, renewLease } from "./decisions.ts";
 import { type GatedMove, type Gates, readGates } from "./failover_gates.ts";
-import { type Move, type MoveContext, MoveInWork, type MoveReport } from "./failover_move.ts";
+import {
+  type Move,
+  type MoveContext,
+  MoveInWork,
+  type MoveReport,
+  VerificationPace,
+} from "./failover_move.ts";
 import { dataLimits } from "./limits.ts";
 import { type Deed, Quarantine, type Stands } from "./quarantine.ts";
 import type { CohortId, RowKey, Site } from "./records.ts";
 import { type SiteOptions, SiteShards } from "./site_shards.ts";
-import { VerificationPace } from "./verification_pace.ts";
 
 export { readDecisions } from "./decisions.ts";
 export type { Move, MoveReport } from "./failover_move.ts";

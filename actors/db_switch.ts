@@ -37,7 +37,6 @@ import { amendFunctions } from "./kinds/index.ts";
 import type { Absorbed, Admission } from "./ledger_messages.ts";
 import { dataLimits } from "./limits.ts";
 import {
-  type CohortId,
   compareKeys,
   type Row,
   type RowKey,
@@ -142,14 +141,14 @@ export const db_switch = genServer(import.meta.url, "db_switch", {
   call: {
     /** Answered when every row is durable here or refused; each row by itself. */
     write: (state, request: WriteRequest, from: From<WriteResult[]>) => {
-      const cohort = serving(state, request.cohort).writing(request.cohort);
+      const cohort = serving(state).writing(request.cohort);
       admit(state, cohort, request.rows, (results) => state.self.reply(from, results));
       return noReply;
     },
 
     /** As `write`, of held keys: an operator's word on what stands. Those that are durable are held no more. */
     reconcile: (state, request: WriteRequest, from: From<WriteResult[]>) => {
-      const cohort = serving(state, request.cohort).writing(request.cohort);
+      const cohort = serving(state).writing(request.cohort);
       const done = (results: WriteResult[]): void => {
         const keys = request.rows.filter((_, i) => results[i]?.ok === true).map(({ key }) => key);
         state.self.pipe(state.ledger.call.unhold({ keys }), "reconciled", { from, results, keys });
@@ -160,7 +159,7 @@ export const db_switch = genServer(import.meta.url, "db_switch", {
 
     /** Errors: as `write`, and what the kind's function refuses with. */
     amend: (state, request: AmendRequest, from: From<unknown>) => {
-      serving(state, request.cohort).writing(request.cohort);
+      serving(state).writing(request.cohort);
       const base = rowKey(request.backend, request.key);
       state.amends.push({ type: "request", base, request, from });
       pumpAmends(state, base);
@@ -168,14 +167,14 @@ export const db_switch = genServer(import.meta.url, "db_switch", {
     },
 
     get: (state, { cohort, keys }: GetRequest, from: From<(LiveRow | undefined)[]>) => {
-      const { decidedAtMs } = serving(state, cohort).reading(cohort);
+      const { decidedAtMs } = serving(state).reading(cohort);
       for (const key of keys) refuseHeld(state, key);
       state.store.cast.readFor({ keys, from, decidedAtMs });
       return noReply;
     },
 
     scan: (state, { cohort, range, limit }: ScanRequest, from: From<LiveRow[]>) => {
-      const { decidedAtMs } = serving(state, cohort).reading(cohort);
+      const { decidedAtMs } = serving(state).reading(cohort);
       refuseHeldIn(state, range);
       state.store.cast.scanFor({ range, limit, from, decidedAtMs });
       return noReply;
@@ -280,7 +279,7 @@ async function applyReading(state: State, reading: ControlReading): Promise<void
   await state.ledger.call.sendUnder({ shardTerm, cohorts, lost, finished: next.allFinished });
   state.held = new Set(await state.ledger.call.held());
   state.authority = next;
-  state.lease.takenOver(reading, next.awaited());
+  state.lease.takenOver(reading);
 }
 
 /** `passed` runs when nothing that was admitted before is in flight; ranges may be scanned then, if all is live. */
@@ -299,10 +298,10 @@ async function fenceOwnStore(state: State, cohorts: Readonly<Record<Scope, numbe
   await Promise.all(behind.map(([scope, term]) => state.store.call.fence({ scope, term })));
 }
 
-function serving(state: State, cohort: CohortId): AuthorityTable {
+function serving(state: State): AuthorityTable {
   if (state.lost !== "")
     throw new NanoError("lost", `${state.lost}; promote the other side or restore the store`);
-  state.lease.check(cohort);
+  state.lease.check();
   return state.authority;
 }
 
@@ -456,7 +455,7 @@ function decideAmend(state: State, job: AmendJob, rows: (Row | undefined)[]): vo
 }
 
 function amend(state: State, request: AmendRequest, from: From<unknown>, rows: (Row | undefined)[]): void {
-  const cohort = serving(state, request.cohort).writing(request.cohort);
+  const cohort = serving(state).writing(request.cohort);
   const decide = amendFunctions[request.operation];
   if (decide === undefined) {
     throw new NanoError("bad_argument", `no amend named ${request.operation}`, { field: "operation" });
@@ -476,8 +475,7 @@ function amend(state: State, request: AmendRequest, from: From<unknown>, rows: (
 /** The current row, or its absence, gets a version that is newer than anything the peer can have of ours. */
 function renew(state: State, key: RowKey, row: Row | undefined): void {
   const { backend, key: plain } = splitRowKey(key);
-  const id = state.cohortOf(backend, plain);
-  const cohort = serving(state, id).reading(id);
+  const cohort = serving(state).reading(state.cohortOf(backend, plain));
   const write: RowWrite = { key, value: row?.value ?? null, expiresAtMs: row?.expiresAtMs ?? 0 };
   admit(state, cohort, [write], () => undefined);
 }

@@ -84,13 +84,6 @@ export async function renewLease(self: Self, control: ControlStore, id: string):
   return state;
 }
 
-/** The side that a swapped decision's cohorts left serves nothing of them any more. Repeatable. */
-export async function releaseDecision(control: ControlStore, id: string): Promise<void> {
-  await change(control, id, (decision) =>
-    decision.state === "swapped" && decision.released !== true ? { ...decision, released: true } : undefined,
-  );
-}
-
 /** Repeats until the change stands or there is nothing to change. Returns the record that stands. */
 async function change(
   control: ControlStore,

@@ -17,7 +17,7 @@ import {
 } from "./control_store.ts";
 import { type Coverage, coverageOf } from "./coverage.ts";
 import type { DecisionFacts, DecisionLog, DecisionStep } from "./decision_log.ts";
-import { blockDecision, endDecision, isOpen, leaseEnd, readDecisions, releaseDecision } from "./decisions.ts";
+import { blockDecision, endDecision, isOpen, leaseEnd, readDecisions } from "./decisions.ts";
 import {
   type GatedMove,
   type GateKeeper,
@@ -29,8 +29,8 @@ import {
 import { dataLimits } from "./limits.ts";
 import { predictReadOnly } from "./read_only_prediction.ts";
 import type { RowKey } from "./records.ts";
+import { noPace, notePace, paceOf } from "./send_pace.ts";
 import type { SiteShards, SiteVerification } from "./site_shards.ts";
-import type { VerificationPace } from "./verification_pace.ts";
 
 export interface Move extends GatedMove {
   /** Blocks, drains, verifies, and gives the prefix back: says what a real move would take. */
@@ -63,6 +63,24 @@ export interface MoveReport {
 export interface MoveContext extends GateKeeper {
   readonly log: DecisionLog;
   readonly pace: VerificationPace;
+}
+
+/** How long comparisons under a block took, over the moves of this coordinator's life. */
+export class VerificationPace {
+  #sums = noPace;
+
+  verified(keys: number, ms: number): void {
+    this.#sums = notePace(this.#sums, keys, ms);
+  }
+
+  /** Of so many keys; before the first one what is assumed of a row. */
+  verifyMs(keys: number): number {
+    const { roundTripMs, perRowMs } = paceOf(this.#sums) ?? {
+      roundTripMs: 0,
+      perRowMs: dataLimits.unmeasuredRowMs,
+    };
+    return roundTripMs + perRowMs * keys;
+  }
 }
 
 export class MoveInWork {
@@ -331,13 +349,6 @@ export class MoveInWork {
     if (this.#held.length > 0) this.#noteLater("carried", { held: this.#held.length }, this.#held);
   }
 
-  /** Without this the new side waits out the old one's leases by itself: a failure costs time, nothing else. */
-  async #release(): Promise<void> {
-    if (!this.#shards.hasLeases) return;
-    const { id } = this.#open();
-    await this.#shards.retried(() => releaseDecision(this.#control, id)).catch(() => undefined);
-  }
-
   async #swap(): Promise<MoveReport> {
     const { from, to, cohorts } = this.#move;
     let ended: DecisionState;
@@ -351,7 +362,6 @@ export class MoveInWork {
     if (ended !== "swapped") return this.#abort(`decision ended as ${ended} by another`);
     // From here on every failure is retried, never undone.
     await this.#shards.letGo(from);
-    await this.#release();
     await this.#shards.letGo(to);
     const report = this.#report("swapped", "");
     await this.#finish([

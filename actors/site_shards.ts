@@ -5,7 +5,6 @@
 
 import { hasCode, type Self } from "../src/index.ts";
 import { type CohortFinder, cohortFinder } from "./cohorts.ts";
-import { leaseMargin } from "./control_reading.ts";
 import { authorityOf, type CohortRecord, type ControlStore, type DecisionRecord } from "./control_store.ts";
 import {
   type CoveragePart,
@@ -62,6 +61,9 @@ export interface SiteVerification {
   readonly parts: readonly (readonly CoveragePart[])[];
 }
 
+/** The rates of two nodes' clocks differ by far less than this. */
+const leaseMargin = 1.1;
+
 /** A shard that restarts, or a way that is bad for now. */
 function passing(error: unknown): boolean {
   return ["noproc", "crashed", "timeout", "unavailable", "overloaded"].some((code) => hasCode(error, code));
@@ -85,11 +87,6 @@ export class SiteShards {
     this.#self = self;
     this.#options = options;
     this.#cohortOf = cohortFinder(options.prefixes);
-  }
-
-  /** Owners serve by a lease: see control_reading.ts. */
-  get hasLeases(): boolean {
-    return this.#options.leaseMs > 0;
   }
 
   get sites(): readonly Site[] {

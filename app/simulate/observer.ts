@@ -9,7 +9,7 @@ import type { Backend } from "../../actors/backends/backend.ts";
 import type { ServingLease } from "../../actors/control_reading.ts";
 import type { DecisionRecord, DecisionState } from "../../actors/control_store.ts";
 import type { Ledger } from "../../actors/ledger.ts";
-import type { CohortId, RowKey } from "../../actors/records.ts";
+import type { RowKey } from "../../actors/records.ts";
 import { defaultTuning } from "../../actors/shard_options.ts";
 import type { ApplyGroup } from "../../actors/store_messages.ts";
 import type { Heap, NanoError } from "../../src/index.ts";
@@ -153,8 +153,7 @@ export class Observer {
   #serving(shard: number): void {
     const [a = [], b = []] = siteNames.map((site) => {
       const state = this.#sites.stateOf(site, "db_switch", shard) as SwitchState | undefined;
-      if (state === undefined) return [];
-      return Object.keys(state.authority.ownTerms()).filter((cohort) => mayServe(state, cohort));
+      return state === undefined || !mayServe(state) ? [] : Object.keys(state.authority.ownTerms());
     });
     for (const cohort of a)
       if (b.includes(cohort)) this.faults.add(`${cohort}: both sites serve it in shard ${shard}`);
@@ -259,9 +258,9 @@ function runs(before: Backoff, now: Backoff): boolean {
   return before.ends.every((end) => now.ends.includes(end));
 }
 
-function mayServe({ lost, lease }: SwitchState, cohort: CohortId): boolean {
+function mayServe({ lost, lease }: SwitchState): boolean {
   try {
-    lease.check(cohort);
+    lease.check();
     return lost === "";
   } catch {
     return false;
