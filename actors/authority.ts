@@ -14,30 +14,36 @@ export interface CohortState {
   readonly blocked: boolean;
   readonly live: boolean;
   readonly finished: boolean;
+  /** The swap that gave it to its site, unless the other one is known to have let go. */
+  readonly leaving?: string;
   /** The later of this and the own clock judges expiry: when the last decision that ended did so, ms since 1970. */
   readonly decidedAtMs: number;
 }
 
 export class AuthorityTable {
   readonly #site: Site;
+  readonly #mayStillServe: (swap: string) => boolean;
   #cohorts = new Map<CohortId, CohortState>();
 
-  constructor(site: Site) {
+  /** `mayStillServe`: the side that a swap took cohorts from, at the time of asking. Default: it let go. */
+  constructor(site: Site, mayStillServe: (swap: string) => boolean = () => false) {
     this.#site = site;
+    this.#mayStillServe = mayStillServe;
   }
 
   /** Takes over what control says now. */
   update(cohorts: readonly CohortRecord[], decisions: readonly DecisionRecord[]): void {
     const next = new Map<CohortId, CohortState>();
     for (const record of cohorts) {
-      const { site, term, blocked } = authorityOf(record, decisions);
+      const { site, term, blocked, leaving } = authorityOf(record, decisions);
       const live = record.phase === "live";
       const finished = record.phase === "finished";
       // The latest decision may still be open: what an earlier one recorded holds until it ends.
       const ended = decisions.filter((decision) => decision.cohorts.includes(record.cohort));
       const decidedAtMs = Math.max(0, ...ended.map(({ endedAtMs }) => endedAtMs));
       const { cohort } = record;
-      next.set(cohort, { cohort, site, term, blocked, live, finished, decidedAtMs });
+      const left = leaving === undefined ? {} : { leaving };
+      next.set(cohort, { cohort, site, term, blocked, live, finished, decidedAtMs, ...left });
     }
     this.#cohorts = next;
   }
@@ -54,7 +60,7 @@ export class AuthorityTable {
     return this.#cohorts.size > 0;
   }
 
-  /** The cohort, for a read here. Errors: `moved`, `config`. */
+  /** The cohort, for a read here. Errors: `moved`, `config`; `blocked` while the other side may still serve it. */
   reading(id: CohortId): CohortState {
     const cohort = this.#cohorts.get(id);
     if (cohort === undefined) {
@@ -65,6 +71,8 @@ export class AuthorityTable {
       const details = { site: cohort.site, term: cohort.term };
       throw new NanoError("moved", `${id} is served by site ${cohort.site}`, details);
     }
+    if (cohort.leaving !== undefined && this.#mayStillServe(cohort.leaving))
+      throw new NanoError("blocked", `${id} waits until the other site has surely let go of it`);
     return cohort;
   }
 

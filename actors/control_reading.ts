@@ -4,6 +4,9 @@
  * reading began, by its own monotonic clock, and whoever moves authority waits that long for an owner that does not
  * answer. The lease is a bound on the age of what is known, not a record: nothing is written to renew it.
  *
+ * For the same reason an owner that learns by itself that it gained a cohort waits as long before it serves it, unless
+ * control says that the old side has let go (hazard 54).
+ *
  * Always true: a reading that began before the last one was taken over is never taken over after it.
  */
 
@@ -34,6 +37,36 @@ export async function readControl(
     fingerprint,
     begunMs,
   };
+}
+
+/** The rates of two nodes' clocks differ by far less than this. */
+export const leaseMargin = 1.1;
+
+/** Until when the side that a swap took cohorts from may serve them, as far as this owner can tell. */
+export class LeavingSides {
+  readonly #clock: Pick<Clock, "monotonicMs">;
+  readonly #leaseMs: number;
+  /** By decision. */
+  readonly #untilMs = new Map<string, number>();
+
+  /** `leaseMs` 0: who is told of a swap is told when the old side has let go, and nobody learns it by himself. */
+  constructor(clock: Pick<Clock, "monotonicMs">, leaseMs: number) {
+    this.#clock = clock;
+    this.#leaseMs = leaseMs;
+  }
+
+  /** Control has these now: what the old side read before a swap that is among them is no younger than this. */
+  seen(decisions: readonly DecisionRecord[]): void {
+    const now = this.#clock.monotonicMs();
+    for (const { id, state } of decisions) {
+      if (state === "swapped" && !this.#untilMs.has(id))
+        this.#untilMs.set(id, now + this.#leaseMs * leaseMargin);
+    }
+  }
+
+  mayServe(decision: string): boolean {
+    return this.#leaseMs > 0 && this.#clock.monotonicMs() < (this.#untilMs.get(decision) ?? 0);
+  }
 }
 
 export class ServingLease {

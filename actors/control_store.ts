@@ -85,6 +85,8 @@ export interface DecisionRecord {
   readonly leaseUntilMs: number;
   /** What a swap rested on: the comparison of every row, what was verified after it under the block, and their ages. */
   readonly compared?: Coverage;
+  /** Of a swap: the old side serves nothing of it any more, so the new one need not wait for the end of a lease. */
+  readonly letGo?: boolean;
   /** Wall-clock ms at the swap or abort: expiry is judged by the later of this and the own clock. */
   readonly endedAtMs: number;
 }
@@ -101,6 +103,8 @@ export interface Authority {
   /** True between `blocking` and the end of the decision: no client write is admitted anywhere. */
   readonly blocked: boolean;
   readonly decision: DecisionRecord | undefined;
+  /** The swap that it rests on, as long as control does not know that the side that it was taken from let go. */
+  readonly leaving?: string;
 }
 
 /** Who may write a cohort: the outcome of its latest decision, or what plan wrote. Pure. */
@@ -119,8 +123,10 @@ export function authorityOf(cohort: CohortRecord, decisions: readonly DecisionRe
     }
     case "blocking":
       return { site: latest.from, term: latest.blockTerm, blocked: true, decision: latest };
-    case "swapped":
-      return { site: latest.to, term: latest.swapTerm, blocked: false, decision: latest };
+    case "swapped": {
+      const leaving = latest.letGo === true ? {} : { leaving: latest.id };
+      return { site: latest.to, term: latest.swapTerm, blocked: false, decision: latest, ...leaving };
+    }
     case "aborted":
       if (latest.withdrawn === true) {
         return authorityOf(

@@ -13,7 +13,7 @@
 import { type From, genServer, NanoError, noReply, type Piped, toErrorData } from "../src/index.ts";
 import type { ControlStore, DecisionRecord, DecisionState } from "./control_store.ts";
 import { DecisionLog, type Digest, readEntries } from "./decision_log.ts";
-import { endOverdue, isOpen, mayEnd, readDecisions, renewLease } from "./decisions.ts";
+import { endOverdue, hasLeft, isOpen, mayEnd, noteLetGo, readDecisions, renewLease } from "./decisions.ts";
 import { type GatedMove, type Gates, readGates } from "./failover_gates.ts";
 import {
   type Move,
@@ -176,6 +176,10 @@ async function recover({ self, control, shards, log }: State): Promise<void> {
   }
   const decisions = await readDecisions(control);
   await releaseHolds(shards, decisions);
+  for (const { id, from } of decisions.filter(hasLeft)) {
+    await shards.letGo(from);
+    await noteLetGo(control, id);
+  }
   await shards.refreshAll();
   await logEnds(control, log, decisions);
   // Another coordinator's move rests on what stands still.

@@ -27,7 +27,7 @@ import { type AmendJob, AmendQueue } from "./amend_queue.ts";
 import { AuthorityTable, type CohortState } from "./authority.ts";
 import { Barriers } from "./barriers.ts";
 import { type CohortFinder, cohortFinder } from "./cohorts.ts";
-import { type ControlReading, readControl, ServingLease } from "./control_reading.ts";
+import { type ControlReading, LeavingSides, readControl, ServingLease } from "./control_reading.ts";
 import type { ControlStore } from "./control_store.ts";
 import { db_dirty_keys } from "./db_dirty_keys.ts";
 import { db_perror } from "./db_perror.ts";
@@ -99,6 +99,7 @@ interface State {
   readonly amends: AmendQueue;
   readonly barriers: Barriers;
   readonly lease: ServingLease;
+  readonly leaving: LeavingSides;
 }
 
 export const db_switch = genServer(import.meta.url, "db_switch", {
@@ -129,6 +130,7 @@ export const db_switch = genServer(import.meta.url, "db_switch", {
       amends: new AmendQueue(),
       barriers: new Barriers(),
       lease: new ServingLease(self.clock, options.tuning.leaseMs),
+      leaving: new LeavingSides(self.clock, options.tuning.leaseMs),
     };
     await applyControl(state);
     // Nothing of this term is in flight yet, and the fence keeps out what is older.
@@ -271,7 +273,8 @@ async function applyControl(state: State): Promise<void> {
 
 /** Serves by it only once the store is fenced and the ledger knows: a failure on the way leaves what was in force. */
 async function applyReading(state: State, reading: ControlReading): Promise<void> {
-  const next = new AuthorityTable(state.options.site);
+  state.leaving.seen(reading.decisions);
+  const next = new AuthorityTable(state.options.site, (swap) => state.leaving.mayServe(swap));
   next.update(reading.cohorts, reading.decisions);
   const cohorts = next.ownTerms();
   await fenceOwnStore(state, cohorts);

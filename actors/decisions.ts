@@ -3,7 +3,7 @@
  * lease, which the owner renews; once that has passed anyone may end it.
  *
  * Always true: a record changes by compare-and-set, so a decision ends once, whoever races for it; an end is never
- * changed; only a blocking decision becomes swapped.
+ * changed, only that the old side let go is noted; only a blocking decision becomes swapped.
  */
 
 import { NanoError, type Self } from "../src/index.ts";
@@ -74,6 +74,16 @@ export async function blockDecision(self: Self, control: ControlStore, id: strin
   });
   if (!blocked) throw new NanoError("conflict", `decision ${id} was ended by another`);
   return stands;
+}
+
+/** Of a swap: no owner on the old side serves what was taken from it, so the new side may serve it at once. */
+export async function noteLetGo(control: ControlStore, id: string): Promise<void> {
+  await change(control, id, (decision) => (hasLeft(decision) ? { ...decision, letGo: true } : undefined));
+}
+
+/** It swapped, and control does not know that the old side let go. */
+export function hasLeft({ state, letGo }: DecisionRecord): boolean {
+  return state === "swapped" && letGo !== true;
 }
 
 /** The owner is still there. Nothing happens to a decision that has ended. Returns the state that stands. */

@@ -17,7 +17,7 @@ import {
 } from "./control_store.ts";
 import { type Coverage, coverageOf } from "./coverage.ts";
 import type { DecisionFacts, DecisionLog, DecisionStep } from "./decision_log.ts";
-import { blockDecision, endDecision, isOpen, leaseEnd, readDecisions } from "./decisions.ts";
+import { blockDecision, endDecision, isOpen, leaseEnd, noteLetGo, readDecisions } from "./decisions.ts";
 import {
   type GatedMove,
   type GateKeeper,
@@ -362,6 +362,8 @@ export class MoveInWork {
     if (ended !== "swapped") return this.#abort(`decision ended as ${ended} by another`);
     // From here on every failure is retried, never undone.
     await this.#shards.letGo(from);
+    const { id } = this.#open();
+    await this.#tried(() => noteLetGo(this.#control, id));
     await this.#shards.letGo(to);
     const report = this.#report("swapped", "");
     await this.#finish([

@@ -5,6 +5,7 @@
 
 import { hasCode, type Self } from "../src/index.ts";
 import { type CohortFinder, cohortFinder } from "./cohorts.ts";
+import { leaseMargin } from "./control_reading.ts";
 import { authorityOf, type CohortRecord, type ControlStore, type DecisionRecord } from "./control_store.ts";
 import {
   type CoveragePart,
@@ -60,9 +61,6 @@ export interface SiteVerification {
   /** Of each shard, in order. */
   readonly parts: readonly (readonly CoveragePart[])[];
 }
-
-/** The rates of two nodes' clocks differ by far less than this. */
-const leaseMargin = 1.1;
 
 /** A shard that restarts, or a way that is bad for now. */
 function passing(error: unknown): boolean {

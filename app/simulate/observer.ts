@@ -153,7 +153,7 @@ export class Observer {
   #serving(shard: number): void {
     const [a = [], b = []] = siteNames.map((site) => {
       const state = this.#sites.stateOf(site, "db_switch", shard) as SwitchState | undefined;
-      return state === undefined || !mayServe(state) ? [] : Object.keys(state.authority.ownTerms());
+      return state === undefined ? [] : servedBy(state);
     });
     for (const cohort of a)
       if (b.includes(cohort)) this.faults.add(`${cohort}: both sites serve it in shard ${shard}`);
@@ -258,11 +258,16 @@ function runs(before: Backoff, now: Backoff): boolean {
   return before.ends.every((end) => now.ends.includes(end));
 }
 
-function mayServe({ lost, lease }: SwitchState): boolean {
-  try {
-    lease.check();
-    return lost === "";
-  } catch {
-    return false;
-  }
+/** The cohorts that it would answer a read of now. */
+function servedBy({ lost, lease, authority }: SwitchState): string[] {
+  const answers = (ask: () => unknown): boolean => {
+    try {
+      ask();
+      return true;
+    } catch {
+      return false;
+    }
+  };
+  if (lost !== "" || !answers(() => lease.check())) return [];
+  return Object.keys(authority.ownTerms()).filter((cohort) => answers(() => authority.reading(cohort)));
 }

@@ -43,11 +43,21 @@ describe("the authority of a cohort", () => {
   it.each([
     ["announced", { site: "A", term: 1, blocked: false }],
     ["blocking", { site: "A", term: 11, blocked: true }],
-    ["swapped", { site: "B", term: 12, blocked: false }],
+    ["swapped", { site: "B", term: 12, blocked: false, leaving: "d1" }],
     ["aborted", { site: "A", term: 12, blocked: false }],
   ] as const)("while its decision is %s", (state, expected) => {
     const only = decision(1, state);
     expect(authorityOf(cohort, [only])).toEqual({ ...expected, decision: only });
+  });
+
+  it("waits for nobody once control knows that the old side let go", () => {
+    const swapped = decision(1, "swapped", { letGo: true });
+    expect(authorityOf(cohort, [swapped])).toEqual({
+      site: "B",
+      term: 12,
+      blocked: false,
+      decision: swapped,
+    });
   });
 
   it("is the outcome of the latest decision, in whatever order they are listed", () => {
@@ -89,6 +99,19 @@ describe("a shard's table of authority", () => {
       expect(() => tableAt("B")[each]("groups/+49")).toThrow(expect.objectContaining(moved));
     }
     expect(tableAt("B", decision(1, "swapped")).writing("groups/+49").term).toBe(12);
+  });
+
+  it("serves nothing that was taken from a side which may still serve it", () => {
+    let mayServe = true;
+    const table = new AuthorityTable("B", (swap) => swap === "d1" && mayServe);
+    table.update([cohort], [decision(1, "swapped")]);
+    for (const each of ["reading", "writing"] as const)
+      expect(() => table[each]("groups/+49")).toThrow(expect.objectContaining({ code: "blocked" }));
+    mayServe = false;
+    expect(table.writing("groups/+49").term).toBe(12);
+    mayServe = true;
+    table.update([cohort], [decision(1, "swapped", { letGo: true })]);
+    expect(table.writing("groups/+49").term).toBe(12);
   });
 
   it("serves reads but no writes while a prefix is blocked", () => {
