@@ -83,6 +83,7 @@ export function drawPlan(seed: number, size: Size = scenarios.ordinary): SwarmPl
   const nodes = nodeNames(topology);
   const skew = chance.oneOf([0, 0, 50, 400], "skew");
   const clients = drawClients(chance, nodes);
+  const operations = drawOperations(chance, clients, size);
   return {
     seed,
     order: chance.oneOf(["fifo", "random", "pct"], "order"),
@@ -104,7 +105,7 @@ export function drawPlan(seed: number, size: Size = scenarios.ordinary): SwarmPl
       reversed: prefixes.filter(() => chance.share("reversed") < 0.3),
     },
     clients,
-    decisions: [...drawFaults(chance, topology, clients, size), ...drawOperations(chance, clients, size)],
+    decisions: [...drawFaults(chance, { topology, clients, operations }, size), ...operations],
   };
 }
 
@@ -176,7 +177,11 @@ function drawOneTime(chance: Chance, n: number): Drawn<Operation> {
   return kind < 0.9 ? { type: "take", requestId: `r${n}` } : { type: "count" };
 }
 
-function drawFaults(chance: Chance, topology: Topology, clients: readonly Client[], size: Size): Fault[] {
+function drawFaults(
+  chance: Chance,
+  { topology, clients, operations }: Pick<SwarmPlan, "topology" | "clients"> & Planned,
+  size: Size,
+): Fault[] {
   const allowed = faultTypes.filter((type) => type !== "thread" || topology.threads > 0);
   const chosen = allowed.filter(() => chance.share("fault chosen") < 0.4);
   if (chosen.length === 0) chosen.push("way");
@@ -188,10 +193,17 @@ function drawFaults(chance: Chance, topology: Topology, clients: readonly Client
     if (fault.type === "disk slow") return [fault, ...drawEnd(chance, fault)];
     if (fault.type === "store" && fault.slowMs > 0) return [fault, ...drawKill(chance, fault)];
     if (fault.type !== "poison") return [fault];
-    const more = Array.from({ length: chance.upTo(4, "more poison") }, () => drawRow(chance));
-    return [fault, ...more.map((row) => ({ ...fault, row }))];
+    // Several at once, so that a batch has good rows and bad ones.
+    const rows = Array.from({ length: 1 + chance.upTo(4, "more poison") }, () =>
+      drawRow(chance, fault, operations),
+    );
+    return [...new Set(rows)].map((row) => ({ ...fault, row }));
   }).flat();
   return faults.sort((a, b) => a.atMs - b.atMs);
+}
+
+interface Planned {
+  readonly operations: readonly Operation[];
 }
 
 function drawMoment(chance: Chance): Moment {
@@ -244,7 +256,7 @@ function drawFault(
     case "link":
       return { atMs, type, site, ...drawWeather(chance), forMs: forLongMs };
     case "poison":
-      return { atMs, type, site, row: drawRow(chance), forMs: forLongMs };
+      return { atMs, type, site: chance.share("poisoned") < 0.7 ? "A" : "B", row: "", forMs: forLongMs };
     case "store":
       return {
         atMs,
@@ -331,14 +343,37 @@ function drawWay(chance: Chance): WayChange {
   }
 }
 
-function drawRow(chance: Chance): string {
-  const key = `${chance.oneOf(prefixes, "prefix")}${100 + chance.upTo(4, "key")}`;
-  switch (chance.upTo(3, "backend")) {
-    case 0:
-      return rowKey(blocklist.name, key, "+44000");
-    case 1:
-      return rowKey(publicKeys.name, key, "k1a");
-    default:
-      return rowKey(devicePlatform.name, key);
+/** A row that somebody writes while it is poisoned: one that nobody writes is never sent. */
+function drawRow(
+  chance: Chance,
+  { atMs, forMs }: FaultOf<"poison">,
+  operations: readonly Operation[],
+): string {
+  const near = operations.filter((operation) => operation.atMs >= atMs && operation.atMs < atMs + forMs);
+  const rows = near.flatMap(rowsOf);
+  return rows.length === 0
+    ? rowKey(devicePlatform.name, `${prefixes[0]}100`)
+    : chance.oneOf(rows, "poisoned row");
+}
+
+function rowsOf(operation: Operation): string[] {
+  const { key } = operation;
+  switch (operation.type) {
+    case "put":
+    case "delete":
+      return [rowKey(devicePlatform.name, key)];
+    case "burst":
+      return operation.writes.map((write) => rowKey(devicePlatform.name, write.key));
+    case "add":
+    case "remove":
+      return [rowKey(blocklist.name, key, operation.member)];
+    case "upload":
+      return operation.ids.map((id) => rowKey(publicKeys.name, key, id));
+    case "get":
+    case "has":
+    case "list":
+    case "count":
+    case "take":
+      return [];
   }
 }

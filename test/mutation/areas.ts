@@ -64,4 +64,8 @@ export const areas: Readonly<Record<string, readonly string[]>> = {
     ...hazards("coordinator_death", "move_restarts", "held_across_cut", "held_keys", "found_moves"),
     "test/sim/coverage.test.js",
   ],
+  "actors/failover_move.ts": [
+    ...hazards("coordinator_death", "move_restarts", "held_across_cut", "hazard_40", "hazard_42"),
+  ],
+  "actors/decisions.ts": [...hazards("coordinator_death", "coordinators_race", "coordinator_instructions")],
 };

@@ -76,7 +76,7 @@ export const forgetful_ledger: Definition<ShardOptions> = genServer(import.meta.
 
 // --- a result for each row ---------------------------------------------------------------------------------------
 
-type Sender = Pick<PeerSender, "send" | "read">;
+type Sender = Pick<PeerSender, "send" | "read" | "pace">;
 
 /** The sender of a process, with something done about what it sends. */
 function withSender<State extends { readonly sender: Sender }>(
@@ -86,7 +86,13 @@ function withSender<State extends { readonly sender: Sender }>(
   const { sender } = state;
   return {
     ...state,
-    sender: { send: change((batch) => sender.send(batch)), read: (keys) => sender.read(keys) },
+    sender: {
+      send: change((batch) => sender.send(batch)),
+      read: (keys) => sender.read(keys),
+      get pace() {
+        return sender.pace;
+      },
+    },
   };
 }
 

@@ -9,22 +9,24 @@ import type { Callbacks } from "../hazards/late_messages.ts";
 
 const failover: Callbacks<typeof db_failover> = db_failover.callbacks;
 
-/** Which of a move's barriers on the side that it leaves is the block's: the announcement has the first. */
+/** Which of a move's barriers on the side that it leaves is the block's: before it they are measured. */
 const blockBarrier = 2;
 
 /** The owners hear of the block only when all is drained and verified. */
 class EarlyDrain extends SiteShards {
-  /** Of the move in work; undefined between moves. */
-  #barriers: number | undefined;
+  /** Of the move in work, by site; undefined between moves. */
+  #barriers: Map<Site, number> | undefined;
   #unheard: Site | undefined;
 
   override async pauseCrawlers(): Promise<void> {
-    this.#barriers = 0;
+    this.#barriers = new Map();
     await super.pauseCrawlers();
   }
 
   override async refresh(site: Site): Promise<void> {
-    if (this.#barriers !== undefined && ++this.#barriers === blockBarrier) {
+    const barrier = 1 + (this.#barriers?.get(site) ?? 0);
+    this.#barriers?.set(site, barrier);
+    if (this.#barriers !== undefined && barrier === blockBarrier) {
       this.#unheard = site;
       return;
     }
