@@ -9,7 +9,8 @@ import { devicePlatform } from "../../actors/backends/device_platform.ts";
 import { db_dirty_keys } from "../../actors/db_dirty_keys.ts";
 import { db_replay, type ReplayStatistics } from "../../actors/db_replay.ts";
 import { db_switch } from "../../actors/db_switch.ts";
-import { cohortId, type Row, type RowKey, rowKey, versionZero } from "../../actors/records.ts";
+import { cohortId, everyCohort, type Row, type RowKey, rowKey, versionZero } from "../../actors/records.ts";
+import { defaultTuning } from "../../actors/shard_options.ts";
 import { encodeRow } from "../../actors/stores/row_codec.ts";
 import { TwoSites, type WorldOptions } from "../../app/simulate/two_sites.ts";
 import { hasCode } from "../../src/index.ts";
@@ -149,6 +150,38 @@ describe("requests to a dead remote", () => {
     const replaced = { db_replay: tireless_replay };
     const { probes } = await measured({ tuning: { probeIntervalMs }, replaced }, outage);
     expect(probes.length).toBeGreaterThan(500);
+  });
+});
+
+describe("a crawl beside a dead remote", () => {
+  /** Stretches that it read there in 2 s, while the breaker would be open. */
+  const stretches = async (sites: TwoSites, world: World): Promise<number> => {
+    const { breakerFailures } = defaultTuning;
+    sites.weather("A").down = true;
+    for (let i = 0; i < breakerFailures * 2; i++) {
+      await sites.write(`+49${20_000 + i}`, `${i}`);
+      await world.sleep(50);
+    }
+    const ledger = sites.node.system.ref(db_dirty_keys, sites.name("A", "db_dirty_keys"));
+    const range = { cohort: everyCohort, from: "", to: "", reason: "overflow" } as const;
+    await ledger.call.openRange(range);
+    let asked = 0;
+    sites.network.onRequest = (site, what) => {
+      if (site === "A" && what === "scan") asked++;
+    };
+    await world.sleep(2_000);
+    return asked;
+  };
+  const tuning = { probeIntervalMs: 60_000 };
+
+  it("asks nothing of it as long as the breaker is open", async () => {
+    expect(await measured({ tuning }, stretches)).toBe(0);
+  });
+
+  it("asks again and again without a breaker", async () => {
+    expect(await measured({ tuning, replaced: { db_replay: tireless_replay } }, stretches)).toBeGreaterThan(
+      1,
+    );
   });
 });
 

@@ -320,6 +320,17 @@ describe("the ledger", () => {
   });
 });
 
+it("a version that is still being committed has not been rejected, and is not quarantined", () => {
+  const ledger = new Ledger(1_000);
+  ledger.admit("a", cohorts[0], [1, 1, 1], 0);
+  expect(ledger.mayQuarantine("a", [1, 1, 1])).toBe(false);
+  ledger.quarantine("a", [1, 1, 1]);
+  expect(ledger.owner("a")).toBe("queuer");
+  ledger.settle("a");
+  ledger.quarantine("a", [1, 1, 1]);
+  expect(ledger.owner("a")).toBe("perror");
+});
+
 describe("the ledger's ranges", () => {
   const range: DirtyRange = {
     id: "1.1",
