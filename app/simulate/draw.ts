@@ -81,6 +81,7 @@ export function drawPlan(seed: number, size: Size = scenarios.ordinary): SwarmPl
     threads: chance.share("threads") < 0.2 ? 1 : 0,
   };
   const nodes = nodeNames(topology);
+  const mirror = chance.oneOf(["off", "off", "required", "degrade"] as const, "mirror");
   const skew = chance.oneOf([0, 0, 50, 400], "skew");
   const clients = drawClients(chance, nodes);
   const operations = drawOperations(chance, clients, size);
@@ -98,6 +99,7 @@ export function drawPlan(seed: number, size: Size = scenarios.ordinary): SwarmPl
         leaseMs: chance.oneOf([100, 300], "lease"),
       },
       routing: chance.oneOf(["sticky_queue", "consistent_hash"], "routing"),
+      ...(mirror === "off" ? {} : { mirror }),
       writers: 1 + chance.upTo(3, "writers"),
       skewMs: Object.fromEntries(
         nodes.map((node) => [node, Math.round((chance.share("node skew") * 2 - 1) * skew)]),

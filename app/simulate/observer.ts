@@ -32,6 +32,7 @@ export const sometimes = [
   "a range scanned",
   "a log lost",
   "a log damaged",
+  "a lost log taken over from its mirror",
   "an owner without a lease",
   "a write found its prefix moved or blocked",
   "a value expired",
@@ -239,6 +240,7 @@ export class Observer {
 
   #logged(message: string): void {
     if (message.startsWith("the dirty log is damaged")) this.reached.add("a log damaged");
+    if (message.endsWith("its mirror is used")) this.reached.add("a lost log taken over from its mirror");
   }
 
   /** What a client was told. */

@@ -5,6 +5,7 @@
  * decision that is taken out does not shift the others' chances.
  */
 
+import type { MirrorPolicy } from "../../actors/log_mirror.ts";
 import type { ShardProcess, Tuning } from "../../actors/shard_options.ts";
 import type { Order } from "../../src/simulation/index.ts";
 
@@ -19,6 +20,8 @@ export interface Settings {
   readonly tuning: Partial<Tuning>;
   readonly routing: "sticky_queue" | "consistent_hash";
   readonly writers: number;
+  /** What a log does while its mirror is down. Without: there are no mirrors. */
+  readonly mirror?: MirrorPolicy;
   /** By node, ms: how much its clock is ahead. */
   readonly skewMs: Readonly<Record<string, number>>;
   /** Prefixes that go there, back, and there again. */

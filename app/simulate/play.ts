@@ -19,6 +19,7 @@ import {
 import { type ClientCounts, Clients } from "./clients.ts";
 import { prefixes } from "./draw.ts";
 import { Histories } from "./histories.ts";
+import { mirrorsOf } from "./mirrors.ts";
 import { Observer, type Sometimes } from "./observer.ts";
 import { faultsOf, operationsOf, type SwarmPlan } from "./plan.ts";
 import type { OpenAccess } from "./site_node.ts";
@@ -91,6 +92,7 @@ class Play {
         writers: settings.writers,
         readers: 1,
       },
+      ...(settings.mirror === undefined ? {} : mirrorsOf(topology, settings.mirror)),
       ...broken,
     });
     const clients = new Clients(sites, held, histories);

@@ -12,6 +12,8 @@ export function* simplify(plan: SwarmPlan): Iterable<SwarmPlan> {
   if (plan.order !== "fifo") yield { ...plan, order: "fifo" };
   if (settings.reversed.length > 0) yield { ...plan, settings: { ...settings, reversed: [] } };
   if (Object.keys(settings.skewMs).length > 0) yield { ...plan, settings: { ...settings, skewMs: {} } };
+  const { mirror, ...unmirrored } = settings;
+  if (mirror !== undefined) yield { ...plan, settings: unmirrored };
   if (settings.writers > 1) yield { ...plan, settings: { ...settings, writers: 1 } };
   for (const name of Object.keys(settings.tuning)) {
     const { [name as keyof typeof settings.tuning]: _, ...tuning } = settings.tuning;

@@ -38,7 +38,10 @@ export const hasty_crawler: Definition<ShardOptions> = genServer(import.meta.url
   ...(crawler as Callbacks<Definition>),
   init: async (options: ShardOptions, self) => {
     const state: { readonly sender: PeerSender } = await crawler.init(options, self);
-    const sender: Pick<PeerSender, "send" | "read"> = {
+    const sender: Pick<PeerSender, "send" | "read" | "pace"> = {
+      get pace() {
+        return state.sender.pace;
+      },
       read: (keys) => state.sender.read(keys),
       send: async (batch) => {
         state.sender.send(batch).catch(() => undefined);

@@ -6,6 +6,7 @@
 import { caching_store, unmarking_ledger } from "../../sabotage/twins.ts";
 import { forgetful_failover } from "../hazards/broken_actors.ts";
 import { hasty_crawler } from "../hazards/crawl_twins.ts";
+import { hurried_log } from "../hazards/log_twins.ts";
 import { forgetful_ledger, wholesale_queuer, wholesale_replay } from "../hazards/repair_twins.ts";
 import { forgetful_dispatcher } from "../hazards/routing_twins.ts";
 import {
@@ -67,6 +68,10 @@ export const mutants: Readonly<Record<string, Mutant>> = {
   "lease not checked": {
     breaks: "an owner that is cut off from control serves no longer than its lease",
     broken: { replaced: { db_switch: leaseless_switch } },
+  },
+  "mirror after acknowledge": {
+    breaks: "a mark is in the mirror before its write is acknowledged",
+    broken: { replaced: { db_dirty_log: hurried_log } },
   },
   "resize without drain": {
     breaks: "a key's jobs run one after the other, also while the group is resized",
