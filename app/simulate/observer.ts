@@ -205,8 +205,8 @@ export class Observer {
       const before = this.#backoffs.get(name);
       this.#backoffs.delete(name);
       // What was db_perror's begins anew with its owner.
-      if (mark.owner !== "replay" || mark.quarantined) continue;
-      if (mark.parked) this.#backoffs.set(name, now);
+      if (mark.quarantined) continue;
+      if (mark.owner === "replay" && mark.parked) this.#backoffs.set(name, now);
       else if (before?.mark === mark && before.replay === replay && runs(before, now))
         this.faults.add(`${name} may be sent again while its backoff runs`);
     }

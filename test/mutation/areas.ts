@@ -29,7 +29,8 @@ export const areas: Readonly<Record<string, readonly string[]>> = {
       "found_losses",
       "found_moves",
     ),
-    ...hazards("found_quarantine", "found_restarts", "held_across_cut"),
+    ...hazards("hazard_12", "found_quarantine", "found_restarts", "held_across_cut"),
+    "test/sim/log_faults.test.js",
   ],
   "actors/ledger.ts": [
     ...unit("ledger"),
@@ -39,6 +40,7 @@ export const areas: Readonly<Record<string, readonly string[]>> = {
   "actors/db_dirty_log.ts": [
     ...unit("db_dirty_log", "log_compaction", "log_reading"),
     "test/sim/log_faults.test.js",
+    "test/sim/log_limits.test.js",
     ...hazards("hazard_14", "hazard_15", "hazard_56"),
   ],
   "actors/db_store.ts": [

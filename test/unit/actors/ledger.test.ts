@@ -320,6 +320,21 @@ describe("the ledger", () => {
   });
 });
 
+it("a write leaves a key under repair to replay, its backoff included, and takes one from db_perror", () => {
+  const ledger = new Ledger(1_000);
+  ledger.suspect("a", cohorts[0], [1, 1, 1], "replay", 0);
+  const [taken] = ledger.takeReady(1);
+  if (taken !== undefined) ledger.release([{ taken, outcome: "parked" }]);
+  ledger.admit("a", cohorts[0], [1, 1, 2], 0);
+  expect(ledger.settle("a")).toBe("replay");
+  expect(ledger.takeReady(1)).toEqual([]);
+  ledger.unpark("a");
+  expect(ledger.takeReady(1).map(({ key }) => key)).toEqual(["a"]);
+  ledger.suspect("b", cohorts[0], [1, 1, 3], "perror", 0);
+  ledger.admit("b", cohorts[0], [1, 1, 4], 0);
+  expect(ledger.settle("b")).toBe("queuer");
+});
+
 it("a version that is still being committed has not been rejected, and is not quarantined", () => {
   const ledger = new Ledger(1_000);
   ledger.admit("a", cohorts[0], [1, 1, 1], 0);
