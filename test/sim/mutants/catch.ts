@@ -46,7 +46,8 @@ export default async function catchMutant({
   const broken = mutants[name]?.broken ?? {};
   const faultOf = async (plan: SwarmPlan, product = false): Promise<string> => {
     const { findings } = await playPlan(plan, product ? {} : broken);
-    return findings.faults[0]?.split("\n")[0] ?? "";
+    // A row's key has its parts between zeros.
+    return findings.faults[0]?.split("\n")[0]?.replaceAll("\u0000", " ").trim() ?? "";
   };
   const seconds = (): number => Math.round((performance.now() - startMs) / 1_000);
   const escaped = { decisionsBefore: 0, decisionsAfter: 0, plays: 0, productFails: "", plan: undefined };

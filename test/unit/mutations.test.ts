@@ -1,0 +1,47 @@
+/** What the mechanical mutation makes of a source file. */
+
+import { describe, expect, it } from "vitest";
+import { compiled, mutationsOf } from "../mutation/mutations.ts";
+
+const file = "actors/example.ts";
+const text = `export async function grown(a: number, b: number | undefined, wait: Promise<void>): Promise<number> {
+  if (a < 1 && b !== 2) return 0;
+  await wait;
+  return b ?? a;
+}
+`;
+
+describe("the mutations of a file", () => {
+  it("are of each condition, each comparison, each operand and each await", () => {
+    const changes = mutationsOf(file, text).map(({ line, from, to }) => `${line}: ${from} => ${to}`);
+    expect(changes).toEqual([
+      "2: a < 1 && b !== 2 => !(a < 1 && b !== 2)",
+      "2: a < 1 && b !== 2 => true",
+      "2: a < 1 && b !== 2 => false",
+      "2: a < 1 && b !== 2 => (a < 1)",
+      "2: a < 1 && b !== 2 => (b !== 2)",
+      "2: a < 1 => a <= 1",
+      "2: a < 1 => a >= 1",
+      "2: b !== 2 => b === 2",
+      "3: await wait => swallowed(wait)",
+      "4: b ?? a => (b)",
+      "4: b ?? a => (a)",
+    ]);
+  });
+
+  it("have names that change with the file, and with nothing else", () => {
+    const ids = mutationsOf(file, text).map(({ id }) => id);
+    expect(new Set(ids).size).toBe(ids.length);
+    expect(mutationsOf(file, text).map(({ id }) => id)).toEqual(ids);
+    for (const { id } of mutationsOf(file, `${text}\n`)) expect(ids).not.toContain(id);
+  });
+
+  it("that leave out an await go on at once, and nobody hears of a rejection", async () => {
+    const awaiting = mutationsOf(file, text).find(({ to }) => to.startsWith("swallowed"));
+    expect.assert(awaiting !== undefined);
+    const url = `data:text/javascript,${encodeURIComponent(compiled(awaiting, text))}`;
+    const { grown } = (await import(url)) as { grown: (...given: unknown[]) => Promise<number> };
+    await expect(grown(1, undefined, Promise.reject(new Error("late")))).resolves.toBe(1);
+    await expect(grown(1, 5, new Promise(() => undefined))).resolves.toBe(5);
+  });
+});
