@@ -40,6 +40,8 @@ interface State {
   readonly switches: Map<string, Ref<typeof db_switch>>;
   /** Who served each cohort at the latest term that it has heard of. */
   readonly served: Map<CohortId, { readonly site: Site; readonly term: number }>;
+  /** Cohorts whose site did not answer: the other one is asked next, for it may serve them by now. */
+  readonly doubted: Set<CohortId>;
 }
 
 export const db_module = genServer(import.meta.url, "db_module", {
@@ -60,6 +62,7 @@ export const db_module = genServer(import.meta.url, "db_module", {
       cohortOf: cohortFinder(options.prefixes),
       switches: new Map(),
       served: new Map(),
+      doubted: new Set(),
     };
   },
 
@@ -127,14 +130,18 @@ async function ask(state: State, site: Site, plan: KeyedPlan): Promise<unknown> 
  * back to the factory, or the writers would all wait for one prefix; with its caller's deadline near, it is refused.
  */
 async function followed(state: State, plan: KeyedPlan, deadlineMs: number): Promise<unknown> {
-  const { backend, options, served, self } = state;
+  const { backend, options, self } = state;
   const cohort = state.cohortOf(backend.name, plan.key);
   const isRead = plan.type === "get" || plan.type === "scan";
   for (;;) {
+    const site = siteToAsk(state, cohort);
     try {
-      return await ask(state, served.get(cohort)?.site ?? options.sites[0], plan);
+      const answer = await ask(state, site, plan);
+      if (state.doubted.delete(cohort)) state.served.set(cohort, { site, term: termOf(state, cohort) });
+      return answer;
     } catch (error) {
       if (!(error instanceof NanoError)) throw error;
+      if (isSilent(error) && !state.doubted.delete(cohort)) state.doubted.add(cohort);
       const late = deadlineMs > 0 && self.clock.now() + dataLimits.retryPauseMs > deadlineMs;
       if (late) throw error;
       if (hasCode(error, "moved") && learn(state, cohort, error)) continue;
@@ -147,11 +154,28 @@ async function followed(state: State, plan: KeyedPlan, deadlineMs: number): Prom
   }
 }
 
-/** False if this is no news: the site that serves has not heard of the swap yet. */
-function learn({ served }: State, cohort: CohortId, { details }: NanoError): boolean {
+function siteToAsk({ served, doubted, options }: State, cohort: CohortId): Site {
+  const [first, second] = options.sites;
+  const site = served.get(cohort)?.site ?? first;
+  if (!doubted.has(cohort)) return site;
+  return site === first ? second : first;
+}
+
+function termOf({ served }: State, cohort: CohortId): number {
+  return served.get(cohort)?.term ?? 0;
+}
+
+/** The site, or the way to it, may be gone. */
+function isSilent({ code }: NanoError): boolean {
+  return ["crashed", "timeout", "noproc", "unavailable"].includes(code);
+}
+
+/** False if this is no news: the site that serves has not heard of the swap yet, or it is the one in doubt. */
+function learn(state: State, cohort: CohortId, { details }: NanoError): boolean {
   const { site, term } = details as { readonly site: Site; readonly term: number };
-  if (term <= (served.get(cohort)?.term ?? 0)) return false;
-  served.set(cohort, { site, term });
+  state.doubted.delete(cohort);
+  if (term <= termOf(state, cohort)) return false;
+  state.served.set(cohort, { site, term });
   return true;
 }
 
