@@ -64,7 +64,9 @@ export const areas: Readonly<Record<string, readonly string[]>> = {
   ],
   "actors/db_failover.ts": [
     ...hazards("coordinator_death", "move_restarts", "held_across_cut", "held_keys", "found_moves"),
+    ...hazards("coordinators_race", "coordinator_instructions"),
     "test/sim/coverage.test.js",
+    "test/sim/decision_lease.test.js",
   ],
   "actors/failover_move.ts": [
     ...hazards("coordinator_death", "move_restarts", "held_across_cut", "hazard_40", "hazard_42"),
