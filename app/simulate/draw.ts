@@ -193,6 +193,7 @@ function drawFaults(
     const drawn = drawFault(chance, chance.oneOf(chosen, "fault"), at, topology, clients);
     const fault = chance.share("when") < 0.3 ? { ...drawn, when: drawMoment(chance) } : drawn;
     if (fault.type === "disk slow") return [fault, ...drawEnd(chance, fault)];
+    if (fault.type === "crash" && fault.damage === "wipe") return [...drawSlowMirror(chance, fault), fault];
     if (fault.type === "store" && fault.slowMs > 0) return [fault, ...drawKill(chance, fault)];
     if (fault.type !== "poison") return [fault];
     // Several at once, so that a batch has good rows and bad ones.
@@ -220,6 +221,14 @@ function drawEnd(chance: Chance, { atMs, node, forMs }: FaultOf<"disk slow">): F
   if (chance.share("slow disk dies") < 0.4) return [];
   const diesAtMs = atMs + Math.round(chance.share("slow disk dies at") * forMs);
   return [{ atMs: diesAtMs, type: "crash", node, powerLoss: true, damage: "none", forMs: 50 }];
+}
+
+/** What a mirror has when its log is lost is all that is left: the way there is slow just before. */
+function drawSlowMirror(chance: Chance, { atMs, node, when }: FaultOf<"crash">): Fault[] {
+  if (chance.share("slow mirror") < 0.5) return [];
+  const place = `${node.slice(0, 1)}${node.endsWith("1") ? 2 : 1}`;
+  const slow = { type: "way", from: node, to: place, change: { delayMs: [20, 40] }, forMs: 150 } as const;
+  return [{ atMs: Math.max(0, atMs - 40), ...slow, ...(when === undefined ? {} : { when }) }];
 }
 
 /** Somebody dies while a store is slow: what waits for it then is of an old term when it is done. */

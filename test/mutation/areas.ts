@@ -70,6 +70,8 @@ export const areas: Readonly<Record<string, readonly string[]>> = {
   ],
   "actors/failover_move.ts": [
     ...hazards("coordinator_death", "move_restarts", "held_across_cut", "hazard_40", "hazard_42"),
+    ...hazards("coordinators_race", "coordinator_instructions"),
+    "test/sim/gates.test.js",
   ],
   "actors/decisions.ts": [...hazards("coordinator_death", "coordinators_race", "coordinator_instructions")],
 };
