@@ -240,7 +240,8 @@ export class Observer {
 
   #logged(message: string): void {
     if (message.startsWith("the dirty log is damaged")) this.reached.add("a log damaged");
-    if (message.endsWith("its mirror is used")) this.reached.add("a lost log taken over from its mirror");
+    if (message.startsWith("marks of these shards were lost here"))
+      this.reached.add("a lost log taken over from its mirror");
   }
 
   /** What a client was told. */
