@@ -43,7 +43,7 @@ type Way = (typeof ways)[number];
 const killsMin: Readonly<Record<Way, number>> = {
   write: 30,
   repair: 30,
-  restart: 10,
+  restart: 6,
   copy: 30,
   quarantine: 50,
 };
