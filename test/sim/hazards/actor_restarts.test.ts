@@ -45,7 +45,7 @@ const killsMin: Readonly<Record<Way, number>> = {
   repair: 30,
   restart: 6,
   copy: 30,
-  quarantine: 50,
+  quarantine: 30,
 };
 
 /** Keys that are written beside each way. */
