@@ -141,7 +141,8 @@ async function way<T>({ self, site, network }: State, what: string, details: unk
 }
 
 async function applyBut(state: State, groups: readonly ApplyGroup[]): Promise<ApplyResult[][]> {
-  const rejected = state.network.weather[state.site]?.rejected ?? new Set();
+  // As it is now: what it rejects may change before the others are answered.
+  const rejected = new Set(state.network.weather[state.site]?.rejected);
   const accepted = groups.map((group) => ({
     ...group,
     rows: group.rows.filter(({ key }) => !rejected.has(key)),
