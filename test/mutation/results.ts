@@ -42,7 +42,7 @@ export class Results {
     const sorted = [...this.#byId].sort(([, a], [, b]) =>
       a.file < b.file ? -1 : a.file > b.file ? 1 : a.line - b.line,
     );
-    writeFileSync(this.#path, `${JSON.stringify(Object.fromEntries(sorted), undefined, 1)}\n`);
+    writeFileSync(this.#path, `${JSON.stringify(Object.fromEntries(sorted), undefined, 2)}\n`);
   }
 
   /** Forgets what was found of texts that are no more. */

@@ -85,11 +85,14 @@ async function runAll(
   const startMs = performance.now();
   const minutesPassed = (): number => (performance.now() - startMs) / 60_000;
   let done = 0;
+  const whole = new Set<string>();
   const worker = async (place: number): Promise<void> => {
     const tree = new Tree(project, join(project, ".mutation", String(place)));
     while (minutesPassed() < minutesMax) {
       const mutation = left.shift();
       if (mutation === undefined) break;
+      if (!whole.has(mutation.file)) await pass(tree, mutation, seeds);
+      whole.add(mutation.file);
       const code = compiled(mutation, texts.get(mutation.file) ?? "");
       const killer = await tree.with(mutation.file, code, () => killedBy(tree, mutation, seeds));
       results.set(mutation, killer === undefined ? "survived" : "killed", killer ?? "");
@@ -101,6 +104,12 @@ async function runAll(
     tree.remove();
   };
   await Promise.all(Array.from({ length: availableParallelism() }, (_, place) => worker(place)));
+}
+
+/** Errors: what fails without any mutation would kill them all. */
+async function pass(tree: Tree, mutation: Mutation, seeds: number): Promise<void> {
+  const killer = await killedBy(tree, mutation, seeds);
+  if (killer !== undefined) throw new Error(`${mutation.file} as it is: ${killer}`);
 }
 
 /** What fails with this mutation; undefined: nothing does. */
@@ -120,17 +129,17 @@ async function killedBy(tree: Tree, { file }: Mutation, seeds: number): Promise<
   return undefined;
 }
 
+/** Rejects if somebody else ended it: that says nothing about the mutation. */
 function ended(script: readonly string[], cwd: string, msMax: number): Promise<string> {
-  const child = spawn(process.execPath, script, {
-    cwd,
-    stdio: "ignore",
-    timeout: msMax,
-    killSignal: "SIGKILL",
-  });
+  const startMs = performance.now();
+  const options = { cwd, stdio: "ignore", timeout: msMax, killSignal: "SIGKILL" } as const;
+  const child = spawn(process.execPath, script, options);
   return new Promise((resolve, reject) => {
     child.once("error", reject);
     child.once("close", (code, signal) => {
-      resolve(signal !== null ? "no end" : code === 0 ? "passed" : "failed");
+      const isLate = performance.now() - startMs >= msMax;
+      if (signal === "SIGKILL" && !isLate) reject(new Error(`${script.join(" ")} was killed`));
+      else resolve(isLate ? "no end" : code === 0 ? "passed" : "failed");
     });
   });
 }
