@@ -10,15 +10,10 @@
  */
 
 import { type From, genServer, NanoError, noReply, type Piped, type Ref, type Self } from "../src/index.ts";
-import {
-  authorityOf,
-  type CohortRecord,
-  type ControlStore,
-  controlKeys,
-  type DecisionRecord,
-} from "./control_store.ts";
+import { type CohortRecord, type ControlStore, controlKeys, type DecisionRecord } from "./control_store.ts";
 import { oldestComparison, type SitesCoverage } from "./coverage.ts";
-import { db_failover, type Move, type MoveReport, readDecisions } from "./db_failover.ts";
+import { db_failover, type Move, type MoveReport } from "./db_failover.ts";
+import { readAuthorities, readCohorts, readDecisions } from "./decisions.ts";
 import { dataLimits } from "./limits.ts";
 import type { CohortId, Site } from "./records.ts";
 import { type SiteOptions, SiteShards } from "./site_shards.ts";
@@ -234,11 +229,8 @@ async function finish(state: State, { from, to }: Pick<MigrationPlan, "from" | "
 
 /** Everything is served by the new side, and nobody has to be asked about any key. */
 async function checkFinish({ control, shards }: State, from: Site, to: Site): Promise<void> {
-  const decisions = await readDecisions(control);
-  const left = (await control.list("cohort/"))
-    .map(({ value }) => value as CohortRecord)
-    .filter((record) => authorityOf(record, decisions).site !== to)
-    .map(({ cohort }) => cohort);
+  const authorities = [...(await readAuthorities(control))];
+  const left = authorities.filter(([, { site }]) => site !== to).map(([cohort]) => cohort);
   if (left.length > 0) {
     const shown = left.slice(0, 5).join(", ");
     throw new NanoError(
@@ -264,7 +256,7 @@ async function setPhase(control: ControlStore, phase: CohortRecord["phase"]): Pr
     if (cohort.phase === phase) continue;
     await control.compareAndSet(cohortKey, revision, { ...cohort, phase } satisfies CohortRecord);
   }
-  const left = (await control.list("cohort/")).filter(({ value }) => (value as CohortRecord).phase !== phase);
+  const left = (await readCohorts(control)).filter((cohort) => cohort.phase !== phase);
   if (left.length > 0)
     throw new NanoError("conflict", `${left.length} cohorts changed while they went ${phase}`);
 }
@@ -327,8 +319,7 @@ export async function writeCohorts(
 ): Promise<void> {
   const backendOf = (cohort: CohortId): string => cohort.slice(0, cohort.indexOf("/"));
   const begun = new Set(
-    (await control.list("cohort/"))
-      .map(({ value }) => value as CohortRecord)
+    (await readCohorts(control))
       .filter(({ phase }) => phase !== "off")
       .map(({ cohort }) => backendOf(cohort)),
   );

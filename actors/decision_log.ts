@@ -12,7 +12,8 @@
 
 import { NanoError, type Self } from "../src/index.ts";
 import { canonicalJson } from "./canonical_json.ts";
-import { type CohortRecord, type ControlStore, controlKeys } from "./control_store.ts";
+import { type ControlStore, controlKeys } from "./control_store.ts";
+import { readCohorts } from "./decisions.ts";
 import { type RowKey, splitRowKey } from "./records.ts";
 
 /** The resource `digest`. */
@@ -212,8 +213,8 @@ export function saltedHash(digest: Digest, salt: string, backend: string, key: s
  * Errors: `conflict` when a salt record is changed meanwhile.
  */
 export async function eraseKey(control: ControlStore, digest: Digest, key: string): Promise<number> {
-  const cohorts = (await control.list("cohort/")).map(({ value }) => (value as CohortRecord).cohort);
-  const backends = [...new Set(cohorts.map((cohort) => cohort.slice(0, cohort.indexOf("/"))))];
+  const cohorts = await readCohorts(control);
+  const backends = [...new Set(cohorts.map(({ cohort }) => cohort.slice(0, cohort.indexOf("/"))))];
   let erased = 0;
   for (const { value } of await control.list(controlKeys.allAudits)) {
     const { prefix, salts: id, keys } = value as DecisionEntry;

@@ -7,12 +7,32 @@
  */
 
 import { NanoError, type Self } from "../src/index.ts";
-import { type ControlStore, controlKeys, type DecisionRecord, type DecisionState } from "./control_store.ts";
+import {
+  type Authority,
+  authorityOf,
+  type CohortRecord,
+  type ControlStore,
+  controlKeys,
+  type DecisionRecord,
+  type DecisionState,
+} from "./control_store.ts";
 import { dataLimits } from "./limits.ts";
+import type { CohortId } from "./records.ts";
 
 export async function readDecisions(control: ControlStore): Promise<DecisionRecord[]> {
   const records = await control.list("decision/");
   return records.map(({ value }) => value as DecisionRecord).sort((a, b) => a.blockTerm - b.blockTerm);
+}
+
+export async function readCohorts(control: ControlStore): Promise<CohortRecord[]> {
+  return (await control.list("cohort/")).map(({ value }) => value as CohortRecord);
+}
+
+/** Who serves each cohort, by what control says now. */
+export async function readAuthorities(control: ControlStore): Promise<Map<CohortId, Authority>> {
+  const decisions = await readDecisions(control);
+  const cohorts = await readCohorts(control);
+  return new Map(cohorts.map((record) => [record.cohort, authorityOf(record, decisions)]));
 }
 
 export function isOpen(state: DecisionState): boolean {

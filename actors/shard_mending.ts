@@ -7,16 +7,10 @@
  */
 
 import { NanoError, type Self } from "../src/index.ts";
-import { readControl } from "./control_reading.ts";
-import {
-  type Authority,
-  authorityOf,
-  type ControlStore,
-  controlKeys,
-  type ShardRecord,
-} from "./control_store.ts";
+import { type Authority, type ControlStore, controlKeys, type ShardRecord } from "./control_store.ts";
 import { db_dirty_keys } from "./db_dirty_keys.ts";
 import { db_store } from "./db_store.ts";
+import { readAuthorities } from "./decisions.ts";
 import { type CohortId, everyCohort, type Site, shardScope } from "./records.ts";
 import { type ShardOptions, shardProcess } from "./shard_options.ts";
 
@@ -28,18 +22,14 @@ export async function takeBackReplica(
 ): Promise<void> {
   const store = self.ref(db_store, shardProcess(site, shard, "db_store"));
   const peerLedger = self.ref(db_dirty_keys, shardProcess(peerSite, shard, "db_dirty_keys"));
-  const authorities = async (): Promise<Map<CohortId, Authority>> => {
-    const { cohorts, decisions } = await readControl(control, self.clock);
-    return new Map(cohorts.map((record) => [record.cohort, authorityOf(record, decisions)]));
-  };
-  const found = await authorities();
+  const found = await readAuthorities(control);
   checkReplica(site, found);
   for (const [scope, { term }] of found) await store.call.fence({ scope, term });
   const peer = (await control.get(controlKeys.shard(peerSite, shard)))?.value as ShardRecord | undefined;
   if (peer !== undefined) await store.call.fence({ scope: shardScope(peerSite, shard), term: peer.term });
   await peerLedger.call.openRange({ cohort: everyCohort, from: "", to: "", reason: "peer_lost" });
   // A move that begins from here on can't drain before that range is repaired.
-  checkReplica(site, await authorities());
+  checkReplica(site, await readAuthorities(control));
   const record = await control.get(controlKeys.shard(site, shard));
   if (record === undefined) return;
   const [fencedTerm = 0] = await store.call.fences([shardScope(site, shard)]);

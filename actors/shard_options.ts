@@ -74,16 +74,19 @@ export const defaultTuning: Tuning = {
   deletesPerRangeMax: 10_000,
 };
 
-export type ShardProcess =
-  | "db_store"
-  | "db_dirty_keys"
-  | "db_perror"
-  | "db_replay"
-  | "db_queuer"
-  | "db_feed"
-  | "db_compare"
-  | "db_crawler"
-  | "db_switch";
+/** What every shard has; one of a source that others write has a db_feed, too. */
+export const shardProcesses = [
+  "db_store",
+  "db_dirty_keys",
+  "db_perror",
+  "db_replay",
+  "db_queuer",
+  "db_compare",
+  "db_crawler",
+  "db_switch",
+] as const;
+
+export type ShardProcess = (typeof shardProcesses)[number] | "db_feed";
 
 /** The registered name of a shard's process, e.g. `A/3/db_switch`. */
 export function shardProcess(site: Site, shard: number, process: ShardProcess): string {

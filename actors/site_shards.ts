@@ -6,7 +6,7 @@
 import { hasCode, type Self } from "../src/index.ts";
 import { type CohortFinder, cohortFinder } from "./cohorts.ts";
 import { leaseMargin } from "./control_reading.ts";
-import { authorityOf, type CohortRecord, type ControlStore, type DecisionRecord } from "./control_store.ts";
+import type { ControlStore } from "./control_store.ts";
 import {
   type CoveragePart,
   type PartState,
@@ -22,6 +22,7 @@ import { db_perror, type PerrorEntry } from "./db_perror.ts";
 import { db_queuer } from "./db_queuer.ts";
 import { db_replay } from "./db_replay.ts";
 import { db_switch } from "./db_switch.ts";
+import { readAuthorities } from "./decisions.ts";
 import { rememberHeld } from "./held_keys.ts";
 import { dataLimits } from "./limits.ts";
 import type { ShardLoad } from "./read_only_prediction.ts";
@@ -242,10 +243,8 @@ export class SiteShards {
 
   /** What was compared of every cohort, and how old that is. */
   async coverage(control: ControlStore): Promise<SitesCoverage> {
-    const decisions = (await control.list("decision/")).map(({ value }) => value as DecisionRecord);
-    const cohorts = (await control.list("cohort/")).map(({ value }) => value as CohortRecord);
     const served = new Map<Site, CohortId[]>(this.sites.map((site) => [site, []]));
-    for (const cohort of cohorts) served.get(authorityOf(cohort, decisions).site)?.push(cohort.cohort);
+    for (const [cohort, { site }] of await readAuthorities(control)) served.get(site)?.push(cohort);
     const records = await this.#each((shard) => readCoverage(control, shard));
     const states = new Map<CohortId, { readonly site: Site; readonly states: PartState[] }>();
     for (const [site, ids] of served) {

@@ -8,22 +8,17 @@
 import { type ChildSpec, hasCode, NanoError, type Ref, type System, supervisorSpec } from "../src/index.ts";
 import type { Backend } from "./backends/backend.ts";
 import { type CohortFinder, canaryOf, checkPrefixes, cohortFinder, restPrefix } from "./cohorts.ts";
-import { authorityOf, type CohortRecord, type ControlStore, controlKeys } from "./control_store.ts";
+import type { ControlStore } from "./control_store.ts";
 import type { SitesCoverage } from "./coverage.ts";
 import { DataAccess, type DataAccessOptions } from "./data_access.ts";
 import { db_compare, type Validation, type ValidationRequest } from "./db_compare.ts";
 import { db_dirty_keys } from "./db_dirty_keys.ts";
-import {
-  db_failover,
-  type Move,
-  type MoveReport,
-  type QuarantineRequest,
-  readDecisions,
-} from "./db_failover.ts";
+import { db_failover, type Move, type MoveReport, type QuarantineRequest } from "./db_failover.ts";
 import { db_feed } from "./db_feed.ts";
 import { db_migration, type MigrationPlan, writeCohorts } from "./db_migration.ts";
 import { db_perror, type PerrorEntry } from "./db_perror.ts";
 import { db_queuer } from "./db_queuer.ts";
+import { readAuthorities } from "./decisions.ts";
 import type { Gates } from "./failover_gates.ts";
 import type { Account } from "./ledger.ts";
 import { dataLimits } from "./limits.ts";
@@ -298,17 +293,14 @@ export class Sites {
   /** What stands for each of these keys in the ledger of its authority. */
   async accounts(keys: readonly RowKey[]): Promise<Account[]> {
     const { control, shards } = this.#options;
-    const decisions = await readDecisions(control);
-    const records = await control.list("cohort/");
-    const cohorts = new Map(records.map(({ key, value }) => [key, value as CohortRecord]));
+    const authorities = await readAuthorities(control);
     const answers = new Array<Account>(keys.length).fill("none");
     const asked = new Map<string, number[]>();
     keys.forEach((row, i) => {
       const { backend, key } = splitRowKey(row);
-      const cohort = cohorts.get(controlKeys.cohort(this.#cohortOf(backend, key)));
-      if (cohort === undefined) return;
-      const { site } = authorityOf(cohort, decisions);
-      const ledger = shardProcess(site, shardOf(backend, key, shards), "db_dirty_keys");
+      const authority = authorities.get(this.#cohortOf(backend, key));
+      if (authority === undefined) return;
+      const ledger = shardProcess(authority.site, shardOf(backend, key, shards), "db_dirty_keys");
       const indexes = asked.get(ledger);
       if (indexes === undefined) asked.set(ledger, [i]);
       else indexes.push(i);

@@ -56,11 +56,6 @@ export class Accounting {
     }));
   }
 
-  /** Keys that differ now. */
-  get differing(): number {
-    return this.#shards.reduce((sum, { differing }) => sum + differing.size, 0);
-  }
-
   /** This row may have changed on one of the sides. */
   touch(key: RowKey): void {
     this.#shards[this.#world.shardOf(key)]?.touched.add(key);

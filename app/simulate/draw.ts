@@ -7,20 +7,20 @@ import { blocklist } from "../../actors/backends/blocklist.ts";
 import { devicePlatform } from "../../actors/backends/device_platform.ts";
 import { publicKeys } from "../../actors/backends/public_keys.ts";
 import { rowKey } from "../../actors/records.ts";
-import type { ShardProcess } from "../../actors/shard_options.ts";
+import { shardProcesses } from "../../actors/shard_options.ts";
 import { Chance } from "../../src/simulation/index.ts";
-import {
-  type BurstWrite,
-  type Client,
-  type Fault,
-  type FaultType,
-  type Moment,
-  nodeNames,
-  type Operation,
-  type SwarmPlan,
-  type Topology,
-  type WayChange,
+import type {
+  BurstWrite,
+  Client,
+  Fault,
+  FaultType,
+  Moment,
+  Operation,
+  SwarmPlan,
+  Topology,
+  WayChange,
 } from "./plan.ts";
+import { nodeNames } from "./site_node.ts";
 
 export interface Size {
   readonly topology: Pick<Topology, "nodesPerSite"> & { readonly shardsMax: number };
@@ -40,17 +40,6 @@ export const scenarios = {
 export type Scenario = keyof typeof scenarios;
 
 export const prefixes = ["+49", "+33"] as const;
-
-const processes: readonly ShardProcess[] = [
-  "db_store",
-  "db_dirty_keys",
-  "db_perror",
-  "db_replay",
-  "db_queuer",
-  "db_compare",
-  "db_crawler",
-  "db_switch",
-];
 
 const faultTypes: readonly FaultType[] = [
   "way",
@@ -80,7 +69,7 @@ export function drawPlan(seed: number, size: Size = scenarios.ordinary): SwarmPl
     shards: Math.max(nodesPerSite, 1 + chance.upTo(shardsMax, "shards")),
     threads: chance.share("threads") < 0.2 ? 1 : 0,
   };
-  const nodes = nodeNames(topology);
+  const nodes = nodeNames(topology.nodesPerSite);
   const mirror = chance.oneOf(["off", "off", "required", "degrade"] as const, "mirror");
   const skew = chance.oneOf([0, 0, 50, 400], "skew");
   const clients = drawClients(chance, nodes);
@@ -246,7 +235,7 @@ function drawFault(
   topology: Topology,
   clients: readonly Client[],
 ): Fault {
-  const nodes = nodeNames(topology);
+  const nodes = nodeNames(topology.nodesPerSite);
   const node = chance.oneOf(nodes, "node");
   const twin = `${node.startsWith("A") ? "B" : "A"}${node.slice(1)}`;
   const others = nodes.filter((each) => each !== node);
@@ -298,7 +287,7 @@ function drawFault(
     case "clock":
       return { atMs, type, node, jumpMs: chance.oneOf([-300, -40, 40, 300], "jump") };
     case "kill":
-      return { atMs, type, site, shard, process: chance.oneOf(processes, "process") };
+      return { atMs, type, site, shard, process: chance.oneOf(shardProcesses, "process") };
     case "kill coordinator":
       return { atMs, type, process: chance.oneOf(["db_failover", "db_migration"], "coordinator") };
     case "thread":

@@ -7,8 +7,8 @@ import { db_log_mirror } from "../../actors/db_log_mirror.ts";
 import type { MirrorPolicy } from "../../actors/log_mirror.ts";
 import type { Site } from "../../actors/records.ts";
 import { child } from "../../src/index.ts";
-import { nodeNames, type Topology } from "./plan.ts";
-import { type SiteNodeOptions, siteNames } from "./site_node.ts";
+import type { Topology } from "./plan.ts";
+import { nodeNames, type SiteNodeOptions, siteNames } from "./site_node.ts";
 
 /** Of a node's own logs; the name says where it is and what it mirrors. */
 function mirrorName(place: string, site: Site, node: string, thread: number): string {
@@ -19,7 +19,7 @@ export function mirrorsOf(
   topology: Topology,
   policy: MirrorPolicy,
 ): Required<Pick<SiteNodeOptions, "mirror" | "beforeSites">> {
-  const nodes = nodeNames(topology);
+  const nodes = nodeNames(topology.nodesPerSite);
   const placeOf = (node: string): string => {
     const site = nodes.filter((each) => each.startsWith(node.slice(0, 1)));
     const around = site.length > 1 ? site : nodes;

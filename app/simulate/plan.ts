@@ -158,7 +158,3 @@ export function operationsOf({ decisions }: SwarmPlan): Operation[] {
 export function faultsOf({ decisions }: SwarmPlan): Fault[] {
   return decisions.filter((decision): decision is Fault => !operationTypes.has(decision.type));
 }
-
-export function nodeNames({ nodesPerSite }: Topology): string[] {
-  return ["A", "B"].flatMap((site) => Array.from({ length: nodesPerSite }, (_, i) => `${site}${i + 1}`));
-}

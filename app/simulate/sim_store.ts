@@ -31,7 +31,7 @@ export interface StoreWatch {
   /** Rows are about to be applied. */
   readonly onApply: (groups: readonly ApplyGroup[]) => void;
   /** These rows may have changed. */
-  readonly onApplied: (site: Site, keys: readonly RowKey[]) => void;
+  readonly onApplied: (keys: readonly RowKey[]) => void;
 }
 
 export async function openSimStore(
@@ -94,10 +94,7 @@ export async function openSimStore(
       const results = await serially(async () => {
         onApply(groups);
         const applied = await store.apply(groups);
-        onApplied(
-          site,
-          rows.map(({ key }) => key),
-        );
+        onApplied(rows.map(({ key }) => key));
         return applied;
       });
       await points.pass(`${site} store applied`, { groups, rows });

@@ -32,6 +32,11 @@ import { openSimStore, type StoreMood } from "./sim_store.ts";
 
 export const siteNames = ["A", "B"] as const;
 
+/** A1, A2, ..., B1, ... */
+export function nodeNames(nodesPerSite: number): string[] {
+  return siteNames.flatMap((site) => Array.from({ length: nodesPerSite }, (_, i) => `${site}${i + 1}`));
+}
+
 /** What a node has of the sites around it. */
 export interface Surroundings {
   readonly world: World;
@@ -244,7 +249,7 @@ export class SiteNode {
       points,
       onFault: (fault: string) => this.#around.onStoreFault?.(fault),
       onApply: (groups: readonly ApplyGroup[]) => this.#around.onApply?.(groups),
-      onApplied: (_site: Site, keys: readonly RowKey[]) => {
+      onApplied: (keys: readonly RowKey[]) => {
         for (const key of keys) accounting.touch(key);
       },
     };

@@ -8,8 +8,8 @@ import { shardProcess } from "../../actors/shard_options.ts";
 import { NanoError } from "../../src/index.ts";
 import type { NetworkWay } from "../../src/simulation/index.ts";
 import type { Clients } from "./clients.ts";
-import { type Fault, faultsOf, type Moment, nodeNames, type SwarmPlan } from "./plan.ts";
-import type { SiteNode } from "./site_node.ts";
+import { type Fault, faultsOf, type Moment, type SwarmPlan } from "./plan.ts";
+import { nodeNames, type SiteNode } from "./site_node.ts";
 import type { TwoSites } from "./two_sites.ts";
 
 type FaultOf<Type extends Fault["type"]> = Extract<Fault, { readonly type: Type }>;
@@ -207,7 +207,7 @@ export class Storm {
   #isolate({ node, cut, forMs }: FaultOf<"isolate">): void {
     const { network } = this.#sites.world;
     const { controlWay } = this.#sites.siteNode(node);
-    const others = nodeNames(this.#plan.topology).filter((other) => other !== node);
+    const others = nodeNames(this.#plan.topology.nodesPerSite).filter((other) => other !== node);
     for (const other of others) {
       network.way(node, other).cut = cut;
       network.way(other, node).cut = cut;

@@ -39,7 +39,7 @@ import { Acknowledged } from "./acknowledged.ts";
 import { SimControl } from "./sim_control.ts";
 import type { Network, Weather } from "./sim_link.ts";
 import type { StoreMood } from "./sim_store.ts";
-import { SiteNode, type SiteNodeOptions, type Surroundings, siteNames } from "./site_node.ts";
+import { nodeNames, SiteNode, type SiteNodeOptions, type Surroundings, siteNames } from "./site_node.ts";
 
 export interface WorldOptions extends SiteNodeOptions {
   /** Of each site: A1, A2, ..., B1, ...; its shards are spread over them. 0, the default: one node for all. */
@@ -164,8 +164,7 @@ export class TwoSites implements Surroundings {
 
   #nodeNames(): string[] {
     const perSite = this.#options.nodesPerSite ?? 0;
-    if (perSite === 0) return ["n"];
-    return siteNames.flatMap((site) => Array.from({ length: perSite }, (_, i) => `${site}${i + 1}`));
+    return perSite === 0 ? ["n"] : nodeNames(perSite);
   }
 
   placeOf(site: Site, shard: number): string {

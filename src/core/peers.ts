@@ -47,9 +47,7 @@ export class Peers {
 
   /** Where a new process goes; undefined while every worker thread is down. */
   place(placement: Placement): number | undefined {
-    if (placement === undefined) return this.#own.thread;
-    if (typeof placement === "number") return placement;
-    if (placement !== "any") return placement.with.thread;
+    if (placement !== "any") return this.#named(placement);
     const workers = this.#workers();
     if (workers.length === 0) return this.#hasWorkers ? undefined : 0;
     return workers[this.#nextAny++ % workers.length];
@@ -57,12 +55,16 @@ export class Peers {
 
   /** In words, which thread a process that is placed so has to wait for; undefined if it can start. */
   awayFor(placement: Placement): string | undefined {
-    if (placement === undefined) return undefined;
     if (placement === "any") {
       return this.#hasWorkers && this.#workers().length === 0 ? "every worker thread" : undefined;
     }
-    const thread = typeof placement === "number" ? placement : placement.with.thread;
+    const thread = this.#named(placement);
     return this.incarnationOf(thread) === undefined ? `thread ${thread}` : undefined;
+  }
+
+  #named(placement: Exclude<Placement, "any">): number {
+    if (placement === undefined) return this.#own.thread;
+    return typeof placement === "number" ? placement : placement.with.thread;
   }
 
   #workers(): number[] {

@@ -9,6 +9,7 @@ import { type RowKey, rowKey } from "../../actors/records.ts";
 import { encodeRow } from "../../actors/stores/row_codec.ts";
 import { TwoSites, type WorldOptions } from "../../app/simulate/two_sites.ts";
 import { simulateSeed, type World } from "../../src/simulation/index.ts";
+import { decisionBecomes } from "./hazards/at_rest.ts";
 
 const keys = ["+49171", "+49172", "+33171"];
 
@@ -214,9 +215,7 @@ it("a key that changed during the move is verified under its block, and repaired
     await sites.write(keys[0] ?? "", "v");
     await sites.copied();
     // The comparison of the announced move has been recorded; the next write of control is the block.
-    sites.points.arm("control compareAndSet", {
-      matches: (call) => (call as { value?: { state?: string } }).value?.state === "blocking",
-    });
+    sites.points.arm("control compareAndSet", decisionBecomes("blocking"));
     const moved = sites.move("+49");
     await sites.reached("control compareAndSet");
     await sites.write(keys[0] ?? "", "w");
@@ -236,9 +235,7 @@ it("a ledger that dies between the comparison and the block ends the move: what 
   await played(async (sites, world) => {
     await sites.write(keys[0] ?? "", "v");
     await sites.copied();
-    sites.points.arm("control compareAndSet", {
-      matches: (call) => (call as { value?: { state?: string } }).value?.state === "blocking",
-    });
+    sites.points.arm("control compareAndSet", decisionBecomes("blocking"));
     const moved = sites.move("+49");
     await sites.reached("control compareAndSet");
     sites.kill("A", "db_dirty_keys");

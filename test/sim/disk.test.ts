@@ -1,23 +1,9 @@
 /** The simulated disk: what survives a crash of the machine, and each of its faults. */
 
 import { describe, expect, it } from "vitest";
-import type { Disk } from "../../src/index.ts";
-import { SimulatedDisk, simulateSeed, type World } from "../../src/simulation/index.ts";
+import { SimulatedDisk, simulateSeed } from "../../src/simulation/index.ts";
 import { simulationLimits } from "../../src/simulation/limits.ts";
-
-/** The disk as the main thread of a new node has it. */
-async function mount(world: World, simulated: SimulatedDisk): Promise<Disk> {
-  const mounted: Disk[] = [];
-  await world.node("n", {
-    resources: (thread) => {
-      mounted.push(simulated.mounted(thread));
-      return {};
-    },
-  });
-  const [disk] = mounted;
-  if (disk === undefined) throw new Error("a node has a main thread");
-  return disk;
-}
+import { mount } from "./mounted_disk.ts";
 
 function ones(bytes: number): Uint8Array {
   return new Uint8Array(bytes).fill(1);

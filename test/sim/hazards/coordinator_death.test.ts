@@ -20,6 +20,7 @@ import {
   within,
 } from "./at_rest.ts";
 import { forgetful_failover } from "./broken_actors.ts";
+import { writeAlways } from "./prefix_with_poison.ts";
 
 const prefix = "+49";
 const cohort = cohortId("device_platform", prefix);
@@ -107,29 +108,6 @@ async function die(sites: TwoSites, world: World, step: Step, death: Death): Pro
   else await isUp(sites, world, failover);
   await world.sleep(death === "late" ? 500 : 0);
   if ("point" in step) sites.points.release(step.point);
-}
-
-/** One client that writes one key without a pause; `end` tells the longest time without an acknowledgement. */
-function writeAlways(sites: TwoSites, world: World): { readonly end: () => Promise<number> } {
-  let ended = false;
-  let longestMs = 0;
-  const run = async (): Promise<void> => {
-    let lastMs = world.nowMs;
-    for (let i = 0; !ended; i++) {
-      const written = await sites.write("+491799", `${i}`);
-      longestMs = Math.max(longestMs, world.nowMs - lastMs);
-      if (written) lastMs = world.nowMs;
-      await world.sleep(written ? 5 : 20);
-    }
-  };
-  const running = run();
-  return {
-    end: async () => {
-      ended = true;
-      await running;
-      return longestMs;
-    },
-  };
 }
 
 function served(sites: TwoSites): string[] {

@@ -4,7 +4,7 @@ import type { TwoSites } from "../../../app/simulate/two_sites.ts";
 import { NanoError } from "../../../src/index.ts";
 import type { World } from "../../../src/simulation/index.ts";
 import { ending, isUp, within } from "./at_rest.ts";
-import { counting_crawler, unasking_ledger, unheeding_ledger } from "./found_twins.ts";
+import { counting_crawler, unheeding_ledger, unrecalling_ledger } from "./found_twins.ts";
 import { hazard, judge, rowOf } from "./hazard.ts";
 import { replaceDisk } from "./rogue.ts";
 
@@ -85,7 +85,7 @@ hazard({
     wrong.push(...(await healed(sites, world)));
     return judge(sites, unaccounted, wrong);
   },
-  twin: { name: "a start that does not ask the peer", replaced: { db_dirty_keys: unasking_ledger } },
+  twin: { name: "a start that recalls nothing", replaced: { db_dirty_keys: unrecalling_ledger } },
 });
 
 hazard({
@@ -98,7 +98,7 @@ hazard({
     const wrong = await healed(sites, world);
     return judge(sites, unaccounted, wrong);
   },
-  twin: { name: "a start that does not ask the peer", replaced: { db_dirty_keys: unasking_ledger } },
+  twin: { name: "a start that recalls nothing", replaced: { db_dirty_keys: unrecalling_ledger } },
 });
 
 hazard({

@@ -205,7 +205,7 @@ export const unheeding_ledger: Definition<ShardOptions> = genServer(import.meta.
 });
 
 /** Recalls nothing when its log is lost. */
-export const unasking_ledger: Definition<ShardOptions> = genServer(import.meta.url, "unasking_ledger", {
+export const unrecalling_ledger: Definition<ShardOptions> = genServer(import.meta.url, "unrecalling_ledger", {
   ...(ledger as Callbacks<Definition>),
   call: {
     ...ledger.call,

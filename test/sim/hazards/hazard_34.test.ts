@@ -5,7 +5,7 @@ import type { World } from "../../../src/simulation/index.ts";
 import { leaseless_switch } from "../mutants/switch_mutants.ts";
 import { ending } from "./at_rest.ts";
 import { clustered, cutOff, keyOfSecondNode, leaseMs, readAt } from "./cut_off.ts";
-import { type Findings, hazard, judge } from "./hazard.ts";
+import { type Findings, hazard, judge, rowOf } from "./hazard.ts";
 
 async function writesWhileCutOff(sites: TwoSites, world: World): Promise<Findings> {
   await sites.copied();
@@ -21,8 +21,7 @@ async function writesWhileCutOff(sites: TwoSites, world: World): Promise<Finding
   const moving = ending(sites.move("+49"));
   await world.sleep(leaseMs * 2);
   if (await sites.write(key, "cut off", 500, old)) wrong.push("a write was taken after the lease's end");
-  if (sites.authority(`device_platform\u0000${key}\u0000`).site !== "A")
-    wrong.push("it moved around its owner");
+  if (sites.authority(rowOf(key)).site !== "A") wrong.push("it moved around its owner");
   cutOff(sites, "A2", "open");
   await moving;
   if (!(await sites.write(key, "after", 5_000, sites.siteNode("B2"))))

@@ -6,22 +6,13 @@
 
 import { describe, expect, it } from "vitest";
 import { cohortId, type Site } from "../../../actors/records.ts";
+import { shardProcesses } from "../../../actors/shard_options.ts";
 import { TwoSites, type WorldOptions } from "../../../app/simulate/two_sites.ts";
 import { simulateSeed, type World } from "../../../src/simulation/index.ts";
 import { admits, ending, watchAuthority, within } from "./at_rest.ts";
 import { unrebuilt_ledger } from "./broken_actors.ts";
 
-const processes = [
-  "link",
-  "db_store",
-  "db_dirty_keys",
-  "db_perror",
-  "db_replay",
-  "db_queuer",
-  "db_compare",
-  "db_crawler",
-  "db_switch",
-];
+const processes = ["link", ...shardProcesses];
 
 const victims = [
   ...["A", "B"].flatMap((site) => [

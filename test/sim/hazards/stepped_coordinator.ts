@@ -9,6 +9,7 @@ import { db_failover } from "../../../actors/db_failover.ts";
 import type { SiteOptions } from "../../../actors/site_shards.ts";
 import type { Network } from "../../../app/simulate/sim_link.ts";
 import { genServer, type Self } from "../../../src/index.ts";
+import { forgetful_failover } from "./broken_actors.ts";
 import type { Callbacks } from "./late_messages.ts";
 
 const failover: Callbacks<typeof db_failover> = db_failover.callbacks;
@@ -66,16 +67,8 @@ export const stepped_failover = genServer(import.meta.url, "stepped_failover", {
 
 /** Ends nothing that an earlier life or another left open. */
 export const idle_failover = genServer(import.meta.url, "idle_failover", {
-  ...failover,
+  ...(forgetful_failover.callbacks as Callbacks<typeof db_failover>),
   init: (options: SiteOptions, self: Self) => failover.init(options, stepped(self)),
-  cast: {
-    ...failover.cast,
-    next: (state: { undone: boolean }) => {
-      state.undone = false;
-      return failover.cast.next(state as never);
-    },
-    beat: () => undefined,
-  },
 }) as typeof db_failover;
 
 /** Hears the wish to abort when the step under way is long over. */

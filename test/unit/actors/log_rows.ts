@@ -7,6 +7,7 @@ import { readFolder, SegmentWriter } from "../../../actors/log_segments.ts";
 import { type DirtyRange, type MarkOwner, rowKey, type Version } from "../../../actors/records.ts";
 import type { Disk } from "../../../src/index.ts";
 import { SimulatedDisk, simulateSeed, type World } from "../../../src/simulation/index.ts";
+import { mount } from "../../sim/mounted_disk.ts";
 
 export const folder = "log";
 
@@ -49,16 +50,7 @@ export interface LogWorld {
 export async function onDisk<T>(seed: number, scenario: (of: LogWorld) => Promise<T>): Promise<T> {
   const report = await simulateSeed({ seed }, async (world) => {
     const simulated = new SimulatedDisk("d", { next: (site) => world.chance(site) });
-    const mounted: Disk[] = [];
-    await world.node("n", {
-      resources: (thread) => {
-        mounted.push(simulated.mounted(thread));
-        return {};
-      },
-    });
-    const [disk] = mounted;
-    if (disk === undefined) throw new Error("a node has a main thread");
-    return scenario({ world, simulated, disk });
+    return scenario({ world, simulated, disk: await mount(world, simulated) });
   });
   return report.result;
 }
