@@ -24,8 +24,10 @@ export interface Pass {
   reading: boolean;
   ended: boolean;
   mismatches: number;
-  /** Of its suspects, how many were handed to db_perror: mismatches, or on the way to be. */
-  handedOver: number;
+  /** Of its suspects, how many are on the way to db_perror, which has not answered for them. */
+  handingOver: number;
+  /** Its ranges are dirty; it is answered when nothing is on the way any more. */
+  degraded: boolean;
   readonly examples: RowKey[];
 }
 
@@ -55,7 +57,8 @@ export function newPass(
     reading: true,
     ended: false,
     mismatches: 0,
-    handedOver: 0,
+    handingOver: 0,
+    degraded: false,
     examples: [],
   };
 }

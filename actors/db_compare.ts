@@ -215,6 +215,7 @@ export const db_compare = genServer(import.meta.url, "db_compare", {
       state,
       { context: found, ...result }: Piped<readonly Suspect[], readonly RowKey[] | "full">,
     ) => {
+      for (const { pass } of found) if (pass !== undefined) pass.handingOver--;
       // The ledger does not know yet what is served here, or its process restarts.
       if (!result.ok) for (const suspect of found) hold(state, suspect);
       else if (result.value === "full") {
@@ -223,6 +224,7 @@ export const db_compare = genServer(import.meta.url, "db_compare", {
           else degrade(state, suspect.pass);
         }
       } else settleMismatches(state, found, result.value);
+      for (const { pass } of found) if (pass !== undefined) endDegraded(state, pass);
     },
 
     recorded: (state, { context: pass, ...result }: Piped<Pass, readonly CohortId[]>) => {
@@ -232,8 +234,12 @@ export const db_compare = genServer(import.meta.url, "db_compare", {
     },
 
     degraded: (state, { context: pass, ...result }: Piped<Pass, void>) => {
-      if (result.ok) end(state, pass, { cohorts: [], degraded: true });
-      else fail(state, pass, result.error);
+      if (!result.ok) {
+        fail(state, pass, result.error);
+        return;
+      }
+      pass.degraded = true;
+      endDegraded(state, pass);
     },
 
     verified: (state, { context: from, ...result }: Piped<From<Verification>, Verification>) => {
@@ -401,11 +407,11 @@ function judge(state: State, due: readonly Suspect[], { pairs, accounts, after }
   if (found.length === 0) return;
   const room = found.filter(({ pass }) => {
     if (pass === undefined) return true;
-    if (pass.handedOver >= dataLimits.mismatchesPerPassMax) {
+    if (pass.mismatches + pass.handingOver >= dataLimits.mismatchesPerPassMax) {
       degrade(state, pass);
       return false;
     }
-    pass.handedOver++;
+    pass.handingOver++;
     return true;
   });
   if (room.length === 0) return;
@@ -454,4 +460,10 @@ function degrade(state: State, pass: Pass): void {
     "too many differ: all is a dirty range",
   );
   state.self.pipe(openRanges(cohorts, state), "degraded", pass);
+}
+
+/** Its answer names every mismatch that was counted: it waits for those on the way to db_perror. */
+function endDegraded(state: State, pass: Pass): void {
+  if (!pass.degraded || pass.handingOver > 0 || !state.passes.has(pass)) return;
+  end(state, pass, { cohorts: [], degraded: true });
 }
