@@ -206,6 +206,12 @@ function rangeGates(
   return [{ gate: "ranges", text }];
 }
 
+/** Errors: `conflict` when some of the cohorts' rows are in a range, as a gate would say it. */
+export function refuseRanges(move: GatedMove, ranges: Parameters<typeof rangeGates>[1]): void {
+  const [missing] = rangeGates(move, ranges);
+  if (missing !== undefined) throw new NanoError("conflict", missing.text);
+}
+
 /** How far it is: the key up to which every row is confirmed. */
 function progressOf({ cursor, from }: DirtyRange): string {
   if (cursor === from) return "not begun";

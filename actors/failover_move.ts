@@ -24,6 +24,7 @@ import {
   inWords,
   readGates,
   readOnlyBoundMs,
+  refuseRanges,
   refuseUnready,
 } from "./failover_gates.ts";
 import { dataLimits } from "./limits.ts";
@@ -31,6 +32,7 @@ import { predictReadOnly } from "./read_only_prediction.ts";
 import type { RowKey } from "./records.ts";
 import { noPace, notePace, paceOf } from "./send_pace.ts";
 import type { SiteShards, SiteVerification } from "./site_shards.ts";
+import { Surrender } from "./surrender.ts";
 
 export interface Move extends GatedMove {
   /** Blocks, drains, verifies, and gives the prefix back: says what a real move would take. */
@@ -330,7 +332,9 @@ export class MoveInWork {
       this.#mayGoOn();
       if (perror > dataLimits.perrorPerMoveMax)
         throw new NanoError("conflict", `${prefix}: ${perror} keys in db_perror`);
-      if (marks === perror && ranges.length === 0) return;
+      // The gates saw none, and the crawlers stand still: it would never end.
+      refuseRanges(this.#move, ranges);
+      if (marks === perror) return;
       await this.#shards.pause(dataLimits.drainPollMs);
     }
   }
@@ -470,29 +474,5 @@ export class MoveInWork {
 
   #mayGoOn(): void {
     if (this.#given.reason !== undefined) throw this.#given.reason;
-  }
-}
-
-/** The wish to give up, once: the first reason counts. */
-class Surrender {
-  readonly wanted: Promise<never>;
-  #reason: NanoError | undefined;
-  #reject: (reason: NanoError) => void = () => undefined;
-
-  constructor() {
-    this.wanted = new Promise((_, reject) => {
-      this.#reject = reject;
-    });
-    this.wanted.catch(() => undefined);
-  }
-
-  get reason(): NanoError | undefined {
-    return this.#reason;
-  }
-
-  up(reason: NanoError): void {
-    if (this.#reason !== undefined) return;
-    this.#reason = reason;
-    this.#reject(reason);
   }
 }

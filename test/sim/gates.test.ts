@@ -220,6 +220,31 @@ describe("a move that may be read-only for so long at most", () => {
     expect(serves).toBe(true);
   });
 
+  it("is given back at once when a range becomes dirty behind its gates: no crawler works it off meanwhile", async () => {
+    const { report, again, findings } = await simulated(async (world) => {
+      const sites = await copied(world);
+      const unaccounted = sites.watchUnaccounted();
+      sites.points.arm("control compareAndSet", decisionBecomes("blocking"));
+      const moved = sites.alive(sites.sites.move(prefix, "B"));
+      await sites.reached("control compareAndSet");
+      const ledger = sites.node.system.ref(db_dirty_keys, sites.name("A", "db_dirty_keys"));
+      const bounds = { from: rowKey("device_platform", "+49"), to: rowKey("device_platform", "+49~") };
+      await ledger.call.openRange({ cohort, ...bounds, reason: "overflow" });
+      sites.points.release("control compareAndSet");
+      const report = await moved;
+      await sites.settled();
+      const again = await sites.move(prefix);
+      return { report, again, findings: await atRest(sites, unaccounted) };
+    });
+    expect(report).toMatchObject({
+      outcome: "aborted",
+      reason: "+49: 1 range still copied or repaired: overflow in shard 0 not begun",
+    });
+    expect(report.readOnlyMs).toBeLessThan(100);
+    expect(again.outcome).toBe("swapped");
+    expect(findings).toEqual([]);
+  });
+
   it.each([0, -1, Number.NaN])("takes no %d", async (readOnlyMsMax) => {
     const refused = await simulated(async (world) => {
       const sites = await copied(world);
