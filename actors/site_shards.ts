@@ -3,7 +3,7 @@
  * every method is safe to repeat.
  */
 
-import { hasCode, type Self } from "../src/index.ts";
+import { type Definition, hasCode, type Ref, type Self } from "../src/index.ts";
 import { type CohortFinder, cohortFinder } from "./cohorts.ts";
 import { leaseMargin } from "./control_reading.ts";
 import type { ControlStore } from "./control_store.ts";
@@ -80,6 +80,7 @@ const patience = { timeoutMs: dataLimits.barrierTimeoutMs };
 export class SiteShards {
   readonly #self: Self;
   readonly #options: SiteOptions;
+  readonly #refs = new Map<string, unknown>();
   readonly #cohortOf: CohortFinder;
 
   constructor(self: Self, options: SiteOptions) {
@@ -356,35 +357,39 @@ export class SiteShards {
     return Promise.all(Array.from({ length: this.#options.shards }, (_, shard) => ask(shard)));
   }
 
-  #name(site: Site, shard: number, process: ShardProcess): string {
-    return shardProcess(site, shard, process);
+  /** Made once: a reference has a function for each handler. */
+  #ref<D extends Definition>(definition: D, process: ShardProcess, site: Site, shard: number): Ref<D> {
+    const name = shardProcess(site, shard, process);
+    const ref = this.#refs.get(name) ?? this.#self.ref(definition, name);
+    this.#refs.set(name, ref);
+    return ref as Ref<D>;
   }
 
   #switch(site: Site, shard: number) {
-    return this.#self.ref(db_switch, this.#name(site, shard, "db_switch"));
+    return this.#ref(db_switch, "db_switch", site, shard);
   }
 
   #ledger(site: Site, shard: number) {
-    return this.#self.ref(db_dirty_keys, this.#name(site, shard, "db_dirty_keys"));
+    return this.#ref(db_dirty_keys, "db_dirty_keys", site, shard);
   }
 
   #queuer(site: Site, shard: number) {
-    return this.#self.ref(db_queuer, this.#name(site, shard, "db_queuer"));
+    return this.#ref(db_queuer, "db_queuer", site, shard);
   }
 
   #replay(site: Site, shard: number) {
-    return this.#self.ref(db_replay, this.#name(site, shard, "db_replay"));
+    return this.#ref(db_replay, "db_replay", site, shard);
   }
 
   #crawler(site: Site, shard: number) {
-    return this.#self.ref(db_crawler, this.#name(site, shard, "db_crawler"));
+    return this.#ref(db_crawler, "db_crawler", site, shard);
   }
 
   #compare(site: Site, shard: number) {
-    return this.#self.ref(db_compare, this.#name(site, shard, "db_compare"));
+    return this.#ref(db_compare, "db_compare", site, shard);
   }
 
   #perror(site: Site, shard: number) {
-    return this.#self.ref(db_perror, this.#name(site, shard, "db_perror"));
+    return this.#ref(db_perror, "db_perror", site, shard);
   }
 }

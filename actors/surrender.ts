@@ -1,6 +1,10 @@
+/**
+ * The wish to give up what is under way, once: the first reason counts. Whoever waits for a step waits for `wanted`
+ * beside it.
+ */
+
 import type { NanoError } from "../src/index.ts";
 
-/** The wish to give up, once: the first reason counts. */
 export class Surrender {
   readonly wanted: Promise<never>;
   #reason: NanoError | undefined;

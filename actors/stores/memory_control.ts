@@ -28,7 +28,7 @@ export class MemoryControl implements ControlStore {
   async compareAndSet(key: string, expected: number, value: unknown): Promise<number | undefined> {
     const revision = this.#records.get(key)?.revision ?? 0;
     if (revision !== expected) return undefined;
-    this.#records.set(key, { key, value: frozen(structuredClone(value)), revision: revision + 1 });
+    this.#records.set(key, { key, value: frozenCopy(value), revision: revision + 1 });
     return revision + 1;
   }
 
@@ -39,10 +39,11 @@ export class MemoryControl implements ControlStore {
   async close(): Promise<void> {}
 }
 
-function frozen<T>(value: T): T {
-  if (typeof value === "object" && value !== null && !Object.isFrozen(value)) {
-    Object.freeze(value);
-    for (const part of Object.values(value)) frozen(part);
-  }
-  return value;
+/** Of a record's value: plain data, as every control store keeps it. */
+function frozenCopy(value: unknown): unknown {
+  if (typeof value !== "object" || value === null) return value;
+  if (Array.isArray(value)) return Object.freeze(value.map(frozenCopy));
+  const copy: Record<string, unknown> = {};
+  for (const [key, part] of Object.entries(value)) copy[key] = frozenCopy(part);
+  return Object.freeze(copy);
 }

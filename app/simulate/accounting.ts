@@ -30,12 +30,18 @@ export interface Accounted {
   readonly controlChanges: () => number;
 }
 
+interface Seen {
+  readonly site: Site;
+  ledger: Ledger | undefined;
+  retractions: number;
+}
+
 interface Shard {
   readonly differing: Set<RowKey>;
   /** Keys to look up at the next check, whatever the ledger did. */
   readonly touched: Set<RowKey>;
   /** What was seen of each site's ledger at the last check. */
-  readonly seen: Map<Site, { readonly ledger: Ledger | undefined; readonly retractions: number }>;
+  readonly seen: readonly Seen[];
 }
 
 export class Accounting {
@@ -52,7 +58,7 @@ export class Accounting {
     this.#shards = Array.from({ length: shards }, () => ({
       differing: new Set(),
       touched: new Set(),
-      seen: new Map(),
+      seen: sites.map((site) => ({ site, ledger: undefined, retractions: 0 })),
     }));
   }
 
@@ -66,8 +72,10 @@ export class Accounting {
     const changes = this.#world.controlChanges();
     const all = changes !== this.#controlChanges;
     this.#controlChanges = changes;
-    this.#shards.forEach((shard, index) => {
+    for (let index = 0; index < this.#shards.length; index++) {
+      const shard = this.#shards[index] as Shard;
       const retracted = this.#retracted(shard, index);
+      if (!all && !retracted && shard.touched.size === 0) continue;
       for (const key of shard.touched) {
         if (this.#differs(key)) shard.differing.add(key);
         else shard.differing.delete(key);
@@ -75,19 +83,19 @@ export class Accounting {
       const suspects = all || retracted ? shard.differing : shard.touched;
       for (const key of suspects) if (shard.differing.has(key)) this.#look(shard, index, key);
       shard.touched.clear();
-    });
+    }
     return false;
   }
 
   /** True if one of the shard's ledgers took something back since the last check, or is another one. */
   #retracted(shard: Shard, index: number): boolean {
     let retracted = false;
-    for (const site of this.#sites) {
-      const ledger = this.#world.ledger(site, index)?.ledger;
+    for (const seen of shard.seen) {
+      const ledger = this.#world.ledger(seen.site, index)?.ledger;
       const retractions = ledger?.retractions ?? 0;
-      const seen = shard.seen.get(site);
-      if (seen?.ledger === ledger && seen?.retractions === retractions) continue;
-      shard.seen.set(site, { ledger, retractions });
+      if (seen.ledger === ledger && seen.retractions === retractions) continue;
+      seen.ledger = ledger;
+      seen.retractions = retractions;
       retracted = true;
     }
     return retracted;

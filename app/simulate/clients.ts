@@ -259,10 +259,13 @@ function backendOf({ backend }: Client) {
   }
 }
 
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
 function encoded(text: string): Uint8Array {
-  return new TextEncoder().encode(text);
+  return encoder.encode(text);
 }
 
 function decoded(bytes: Uint8Array): string {
-  return new TextDecoder().decode(bytes);
+  return decoder.decode(bytes);
 }

@@ -9,21 +9,23 @@ import { publicKeys } from "../../actors/backends/public_keys.ts";
 import { rowKey } from "../../actors/records.ts";
 import { shardProcesses } from "../../actors/shard_options.ts";
 import { Chance } from "../../src/simulation/index.ts";
-import type {
-  BurstWrite,
-  Client,
-  Fault,
-  FaultType,
-  Moment,
-  Operation,
-  SwarmPlan,
-  Topology,
-  WayChange,
+import {
+  type BurstWrite,
+  type Client,
+  callsOf,
+  type Fault,
+  type FaultType,
+  type Moment,
+  type Operation,
+  type SwarmPlan,
+  type Topology,
+  type WayChange,
 } from "./plan.ts";
 import { nodeNames } from "./site_node.ts";
 
 export interface Size {
   readonly topology: Pick<Topology, "nodesPerSite"> & { readonly shardsMax: number };
+  /** What clients ask at least: each write of a burst is one. */
   readonly operations: number;
   /** Faults lie between the beginning and this. */
   readonly stormMs: number;
@@ -85,7 +87,7 @@ export function drawPlan(seed: number, size: Size = scenarios.ordinary): SwarmPl
         sendBatchMax: chance.oneOf([2, 128], "batch"),
         crawlBatchMax: chance.oneOf([3, 64], "crawl"),
         rejectionsMax: chance.oneOf([1, 3], "rejections"),
-        leaseMs: chance.oneOf([100, 300], "lease"),
+        leaseMs: chance.oneOf([200, 500], "lease"),
       },
       routing: chance.oneOf(["sticky_queue", "consistent_hash"], "routing"),
       ...(mirror === "off" ? {} : { mirror }),
@@ -121,7 +123,15 @@ function drawOperations(
 ): Operation[] {
   const keys = 2 + chance.upTo(6, "keys");
   const lastMs = stormMs * clientsGoOn;
-  const drawn = Array.from({ length: operations }, (_, n): Operation => {
+  const drawn: Operation[] = [];
+  for (let calls = 0; calls < operations; ) {
+    const operation = drawOperation(drawn.length);
+    drawn.push(operation);
+    calls += callsOf(operation);
+  }
+  return drawn.sort((a, b) => a.atMs - b.atMs);
+
+  function drawOperation(n: number): Operation {
     const client = chance.upTo(clients.length, "client");
     const at = { atMs: Math.round(chance.share("operation at") * lastMs), client };
     const number = chance.upTo(keys, "key");
@@ -130,8 +140,7 @@ function drawOperations(
     if (backend === "blocklist") return { ...at, key, ...drawRelation(chance, n) };
     if (backend === "public_keys") return { ...at, key, ...drawOneTime(chance, n) };
     return drawKeyValue(chance, n, { ...at, key });
-  });
-  return drawn.sort((a, b) => a.atMs - b.atMs);
+  }
 }
 
 type Drawn<T> = T extends unknown ? Omit<T, "atMs" | "client" | "key"> : never;

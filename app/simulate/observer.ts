@@ -43,8 +43,8 @@ export type Sometimes = (typeof sometimes)[number];
 /** Between two looks at what is not told, ms. */
 const sampleMs = 20;
 
-/** The actors' own bound, and what a coordinator needs to come back and end a decision. */
-const readOnlyMsMax = 20_000;
+/** The longest faults one after the other, and what a coordinator needs to come back and end a decision. */
+const readOnlyMsMax = 5_000;
 
 interface QueuerState {
   readonly waiting: ReadonlySet<string>;

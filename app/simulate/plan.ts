@@ -155,6 +155,11 @@ export function operationsOf({ decisions }: SwarmPlan): Operation[] {
   return decisions.filter((decision): decision is Operation => operationTypes.has(decision.type));
 }
 
+/** What a client asks by it. */
+export function callsOf(operation: Operation): number {
+  return operation.type === "burst" ? operation.writes.length : 1;
+}
+
 export function faultsOf({ decisions }: SwarmPlan): Fault[] {
   return decisions.filter((decision): decision is Fault => !operationTypes.has(decision.type));
 }

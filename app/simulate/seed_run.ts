@@ -5,7 +5,7 @@
 
 import { drawPlan, type Scenario, scenarios } from "./draw.ts";
 import type { Sometimes } from "./observer.ts";
-import { operationsOf, type SwarmPlan } from "./plan.ts";
+import { callsOf, operationsOf, type SwarmPlan } from "./plan.ts";
 import { type Broken, type Findings, play } from "./play.ts";
 
 export interface SeedTask {
@@ -44,7 +44,7 @@ async function playSeed(seed: number, scenario: Scenario): Promise<SeedResult> {
     if (again.hash !== played.hash) faults.push(`two plays differ: ${played.hash} and ${again.hash}`);
   }
   const { effects, reached } = played.findings;
-  const operations = operationsOf(plan).length;
+  const operations = operationsOf(plan).reduce((sum, operation) => sum + callsOf(operation), 0);
   return { seed, faults, effects, reached, operations, events: played.events, hash: played.hash, twice };
 }
 

@@ -17,16 +17,17 @@ export class SeededStreams {
 
   /** A float in [0, 1). */
   next(site: string): number {
-    return this.#streamOf(site).float();
+    return this.of(site).float();
   }
 
   /** `count` random bytes. */
   bytes(site: string, count: number): Uint8Array {
-    const stream = this.#streamOf(site);
+    const stream = this.of(site);
     return Uint8Array.from({ length: count }, () => stream.uint32() >>> 24);
   }
 
-  #streamOf(site: string): Xoshiro128 {
+  /** The stream of a site, for who draws from it often. */
+  of(site: string): Xoshiro128 {
     let stream = this.#streams.get(site);
     if (stream === undefined) {
       stream = Xoshiro128.seeded(seedFor(this.#seed, site));

@@ -9,9 +9,8 @@
 
 import { assert } from "../base/assert.ts";
 import type { ClusterMessage } from "../core/cluster_calls.ts";
+import { packClusterMessage, unpackClusterMessage } from "../core/cluster_codec.ts";
 import type { Cluster, ClusterAddress } from "../seams/cluster.ts";
-import { MessagePacker } from "../wire/codec.ts";
-import { MessageReader } from "../wire/reader.ts";
 import { simulationLimits } from "./limits.ts";
 import type { SimulatedThread } from "./thread.ts";
 import type { Timeline } from "./timeline.ts";
@@ -43,6 +42,8 @@ interface Parcel {
 
 interface Way extends NetworkWay {
   readonly name: string;
+  /** What chance decides on it, each by a stream of its own. */
+  readonly site: Readonly<Record<"delay" | "loss" | "reorder" | "late" | "repeat" | "repeatAfter", string>>;
   /** When the last message that keeps its place arrives. */
   lastMs: number;
   /** Rises with each reset: what set out before never arrives. */
@@ -53,9 +54,6 @@ interface Way extends NetworkWay {
   /** The latest place that has arrived. */
   arrived: number;
 }
-
-const packer = new MessagePacker();
-const reader = new MessageReader();
 
 export class SimulatedNetwork {
   readonly #timeline: Timeline;
@@ -112,14 +110,14 @@ export class SimulatedNetwork {
   send(from: SimulatedThread, to: ClusterAddress, message: ClusterMessage): void {
     const way = this.#way(from.node, to.node);
     const label = `${way.name}: ${described(message)}`;
-    const parcel = { to, bytes: packer.pack(message), label, place: ++way.sent, repeats: false };
+    const parcel = { to, bytes: packClusterMessage(message), label, place: ++way.sent, repeats: false };
     this.#timeline.trace.bytes(parcel.bytes);
     if (way.cut === "hold") {
       way.held.push(parcel);
       this.onFault?.("held", from.node, to.node);
       return;
     }
-    const chance = (what: string): number => from.random.next(`network ${way.name} ${what}`);
+    const chance = (what: keyof Way["site"]): number => from.random.next(way.site[what]);
     const isCut = way.cut === "drop";
     if (isCut || (way.lossShare > 0 && chance("loss") < way.lossShare)) {
       this.onFault?.(isCut ? "cut" : "lost", from.node, to.node);
@@ -128,7 +126,7 @@ export class SimulatedNetwork {
     this.#travel(from.node, way, parcel);
     if (way.repeatShare > 0 && message.type === "call" && this.mayRepeat(message.name, message.method)) {
       if (chance("repeat") >= way.repeatShare) return;
-      this.#travel(from.node, way, { ...parcel, repeats: true }, chance("repeat after"));
+      this.#travel(from.node, way, { ...parcel, repeats: true }, chance("repeatAfter"));
     }
   }
 
@@ -139,14 +137,10 @@ export class SimulatedNetwork {
     const sender = this.#ends.get(`${from}.0`);
     assert(sender !== undefined, "who sends has joined");
     const { random } = sender.life;
-    const delayMs = least + random.next(`network ${way.name} delay`) * (most - least);
+    const delayMs = least + random.next(way.site.delay) * (most - least);
     let lateness = late;
-    if (
-      lateness === undefined &&
-      way.reorderShare > 0 &&
-      random.next(`network ${way.name} reorder`) < way.reorderShare
-    ) {
-      lateness = random.next(`network ${way.name} late`);
+    if (lateness === undefined && way.reorderShare > 0 && random.next(way.site.reorder) < way.reorderShare) {
+      lateness = random.next(way.site.late);
     }
     const nowMs = this.#timeline.nowMs;
     const inOrder = lateness === undefined;
@@ -169,10 +163,7 @@ export class SimulatedNetwork {
     if (repeats) this.onFault?.("repeated", from, to.node);
     else if (place < way.arrived) this.onFault?.("reordered", from, to.node);
     way.arrived = Math.max(way.arrived, place);
-    reader.begin(bytes, 0);
-    const message = reader.value() as ClusterMessage;
-    reader.end();
-    end.take(message);
+    end.take(unpackClusterMessage(bytes));
   }
 
   /** `of` hears that `node` does not listen, if the way back is open. */
@@ -188,8 +179,17 @@ export class SimulatedNetwork {
     const name = `${from}>${to}`;
     let way = this.#ways.get(name);
     if (way === undefined) {
+      const site = (what: string): string => `network ${name} ${what}`;
       way = {
         name,
+        site: {
+          delay: site("delay"),
+          loss: site("loss"),
+          reorder: site("reorder"),
+          late: site("late"),
+          repeat: site("repeat"),
+          repeatAfter: site("repeat after"),
+        },
         delayMs: simulationLimits.networkDelayMs,
         lossShare: 0,
         repeatShare: 0,

@@ -55,6 +55,8 @@ export class SimulatedNode {
   readonly #options: NodeOptions;
   readonly #hosts = new Map<number, { readonly life: SimulatedThread; readonly host: Host }>();
   readonly #incarnations = new Map<number, number>();
+  /** By name, what was found last: oracles ask after each event. */
+  readonly #found = new Map<string, { readonly life: SimulatedThread; readonly process: Process }>();
   #system: System | undefined;
 
   private constructor(name: string, options: NodeOptions, around: Surroundings) {
@@ -106,14 +108,21 @@ export class SimulatedNode {
     this.#endThread(thread);
     const delayMs = this.#options.threadRestartMs ?? simulationLimits.threadRestartMs;
     this.#around.timeline.schedule(delayMs, `${this.name}.${thread} restart`, () => {
-      if (this.#hosts.has(0)) this.#startThread(thread);
+      // The node may have died, and have started again with all its threads.
+      if (this.#hosts.has(0) && !this.#hosts.has(thread)) this.#startThread(thread);
     });
   }
 
   /** The process that holds a name, on any thread; undefined if nobody does now. */
   process(name: string): Process | undefined {
+    const found = this.#found.get(name);
+    if (found?.life.alive === true && found.process.status !== "ended") return found.process;
     const pid = this.#hosts.get(0)?.host.registry.whereis(name);
-    return pid === undefined ? undefined : this.processOf(pid);
+    if (pid === undefined) return undefined;
+    const process = this.processOf(pid);
+    const life = this.#hosts.get(pid.thread)?.life;
+    if (process !== undefined && life !== undefined) this.#found.set(name, { life, process });
+    return process;
   }
 
   processOf({ thread, incarnation, id }: Pid): Process | undefined {

@@ -20,6 +20,9 @@ interface Point {
   readonly watchers: (() => void)[];
 }
 
+/** Of a point that nobody has armed: most passes are of these. */
+const passed = Promise.resolve();
+
 export class PausePoints {
   readonly #points = new Map<string, Point>();
 
@@ -60,9 +63,9 @@ export class PausePoints {
   }
 
   pass(name: string, details?: unknown): Promise<void> {
-    const point = this.#point(name);
-    const armed = point.armed.find(({ matches }) => matches(details));
-    if (armed === undefined) return Promise.resolve();
+    const point = this.#points.get(name);
+    const armed = point?.armed.find(({ matches }) => matches(details));
+    if (point === undefined || armed === undefined) return passed;
     if (--armed.left <= 0) point.armed.splice(point.armed.indexOf(armed), 1);
     return new Promise((resolve) => {
       point.parked.push({ details, goOn: resolve });

@@ -5,6 +5,7 @@
 
 import { assert } from "../base/assert.ts";
 import type { SeededStreams } from "../base/seeded_streams.ts";
+import type { Xoshiro128 } from "../base/xoshiro128.ts";
 import type { Clock, TimerHandle } from "../seams/clock.ts";
 import type { Executor } from "../seams/executor.ts";
 import type { Random } from "../seams/random.ts";
@@ -29,6 +30,8 @@ export class SimulatedThread {
   readonly node: string;
   readonly thread: number;
   readonly incarnation: number;
+  /** In labels: node, thread and incarnation. */
+  readonly name: string;
   readonly clock: Clock;
   readonly random: Random;
   readonly executor: Executor;
@@ -44,6 +47,7 @@ export class SimulatedThread {
     this.node = place.node;
     this.thread = place.thread;
     this.incarnation = place.incarnation;
+    this.name = `${place.node}.${place.thread}.${place.incarnation}`;
     this.#timeline = timeline;
     this.random = this.#randomOf(chance);
     this.clock = this.#clockOf(wallClock);
@@ -52,11 +56,6 @@ export class SimulatedThread {
 
   get alive(): boolean {
     return this.#alive;
-  }
-
-  /** In labels: node, thread and incarnation. */
-  get name(): string {
-    return `${this.node}.${this.thread}.${this.incarnation}`;
   }
 
   /** From now on nothing of it happens. */
@@ -91,8 +90,17 @@ export class SimulatedThread {
 
   #randomOf(chance: SeededStreams): Random {
     const at = (site: string): string => `${this.node}.${this.thread} ${site}`;
+    const streams = new Map<string, Xoshiro128>();
+    const streamOf = (site: string): Xoshiro128 => {
+      let stream = streams.get(site);
+      if (stream === undefined) {
+        stream = chance.of(at(site));
+        streams.set(site, stream);
+      }
+      return stream;
+    };
     return {
-      next: (site) => chance.next(at(site)),
+      next: (site) => streamOf(site).float(),
       bytes: (site, count) => chance.bytes(at(site), count),
     };
   }

@@ -220,7 +220,7 @@ describe("a move that may be read-only for so long at most", () => {
     expect(serves).toBe(true);
   });
 
-  it("is given back at once when a range becomes dirty behind its gates: no crawler works it off meanwhile", async () => {
+  it("is given back at once when a range becomes dirty behind its gates: no crawler works", async () => {
     const { report, again, findings } = await simulated(async (world) => {
       const sites = await copied(world);
       const unaccounted = sites.watchUnaccounted();

@@ -139,6 +139,20 @@ describe("simulated threads", () => {
     });
   });
 
+  it("a thread that died just before its node has one life after both restarts", async () => {
+    await simulateSeed({ seed: 1 }, async (world) => {
+      const node = await world.node("n", { threads: 1, threadRestartMs: 50 });
+      node.crashThread(1);
+      node.crash();
+      await node.restart();
+      const spec = child("counter", counter, { from: 0 }, { name: "counter", thread: 1 });
+      await node.system.supervise({ children: [spec] });
+      await world.sleep(100);
+      expect(await node.system.ref(counter, "counter").call.add(1)).toBe(1);
+      expect(node.process("counter")?.pid.incarnation).toBe(2);
+    });
+  });
+
   it("messages of one thread arrive in their order, whatever each one's delay", async () => {
     await simulateSeed({ seed: 5, order: "random" }, async (world) => {
       const { ref } = await startCounter(world, 1);
