@@ -221,12 +221,21 @@ function drawEnd(chance: Chance, { atMs, node, forMs }: FaultOf<"disk slow">): F
   return [{ atMs: diesAtMs, type: "crash", node, powerLoss: true, damage: "none", forMs: 50 }];
 }
 
-/** What a mirror has when its log is lost is all that is left: the way there is slow just before. */
+/**
+ * What a mirror has when its log is lost is all that is left: just before, the way there is slow, and what is marked
+ * does not reach the other site.
+ */
 function drawSlowMirror(chance: Chance, { atMs, node, when }: FaultOf<"crash">): Fault[] {
   if (chance.share("slow mirror") < 0.5) return [];
-  const place = `${node.slice(0, 1)}${node.endsWith("1") ? 2 : 1}`;
-  const slow = { type: "way", from: node, to: place, change: { delayMs: [20, 40] }, forMs: 150 } as const;
-  return [{ atMs: Math.max(0, atMs - 40), ...slow, ...(when === undefined ? {} : { when }) }];
+  const site = node.slice(0, 1);
+  const place = `${site}${node.endsWith("1") ? 2 : 1}`;
+  const slow = { type: "way", from: node, to: place, change: { delayMs: [20, 40] } } as const;
+  const silent = { type: "link", site, failShare: 0, delayMs: 0, down: true } as const;
+  const before = { atMs: Math.max(0, atMs - 40), forMs: 150, ...(when === undefined ? {} : { when }) };
+  return [
+    { ...slow, ...before },
+    { ...silent, ...before },
+  ];
 }
 
 /** Somebody dies while a store is slow: what waits for it then is of an old term when it is done. */
