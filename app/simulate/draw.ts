@@ -87,7 +87,7 @@ export function drawPlan(seed: number, size: Size = scenarios.ordinary): SwarmPl
         sendBatchMax: chance.oneOf([2, 128], "batch"),
         crawlBatchMax: chance.oneOf([3, 64], "crawl"),
         rejectionsMax: chance.oneOf([1, 3], "rejections"),
-        leaseMs: chance.oneOf([200, 500], "lease"),
+        leaseMs: chance.oneOf([100, 300], "lease"),
       },
       routing: chance.oneOf(["sticky_queue", "consistent_hash"], "routing"),
       ...(mirror === "off" ? {} : { mirror }),

@@ -8,7 +8,7 @@ import { createHash } from "node:crypto";
 import ts from "typescript";
 
 export interface Mutation {
-  /** Of the file's text and the change: a result is good for as long as neither is another one. */
+  /** Of the function around it and the change: a result is good for as long as neither is another one. */
   readonly id: string;
   readonly file: string;
   readonly line: number;
@@ -45,8 +45,10 @@ export function mutationsOf(file: string, text: string): Mutation[] {
     const from = text.slice(start, end);
     const { line } = source.getLineAndCharacterOfPosition(start);
     const code = (text.split("\n")[line] ?? "").trim();
+    const around = surroundings(node);
+    const [from0, to0] = [start, end].map((place) => place - around.getStart(source));
     const id = createHash("sha256")
-      .update(`${file}\n${text}\n${start}\n${end}\n${to}`)
+      .update([file, around.getText(source), from0, to0, to].join("\n"))
       .digest("hex")
       .slice(0, 16);
     // Two ways to one text are one mutation.
@@ -59,6 +61,17 @@ export function mutationsOf(file: string, text: string): Mutation[] {
   };
   visit(source);
   return [...found.values()];
+}
+
+/** The function around it, as a whole and with its name, or the file's statement. */
+function surroundings(node: ts.Node): ts.Node {
+  let around: ts.Node | undefined;
+  let statement = node;
+  for (let each = node; !ts.isSourceFile(each); each = each.parent) {
+    if (ts.isFunctionLike(each)) around = ts.isPropertyAssignment(each.parent) ? each.parent : each;
+    statement = each;
+  }
+  return around ?? statement;
 }
 
 function changesOf(node: ts.Node, source: ts.SourceFile): Change[] {

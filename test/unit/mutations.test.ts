@@ -29,11 +29,18 @@ describe("the mutations of a file", () => {
     ]);
   });
 
-  it("have names that change with the file, and with nothing else", () => {
+  it("have names that change with the function around them, and with nothing else", () => {
     const ids = mutationsOf(file, text).map(({ id }) => id);
     expect(new Set(ids).size).toBe(ids.length);
-    expect(mutationsOf(file, text).map(({ id }) => id)).toEqual(ids);
-    for (const { id } of mutationsOf(file, `${text}\n`)) expect(ids).not.toContain(id);
+    const idsIn = (changed: string): string[] => mutationsOf(file, changed).map(({ id }) => id);
+    expect(idsIn(`const other = 1 > 2;\n${text}`)).toEqual(expect.arrayContaining(ids));
+    for (const id of idsIn(text.replace("return 0", "return 1"))) expect(ids).not.toContain(id);
+  });
+
+  it("of two handlers with one text have two names", () => {
+    const handlers = "export const d = { one: (a) => a ?? 1, two: (a) => a ?? 1 };\n";
+    const ids = mutationsOf(file, handlers).map(({ id }) => id);
+    expect(new Set(ids).size).toBe(4);
   });
 
   it("that leave out an await go on at once, and nobody hears of a rejection", async () => {

@@ -34,7 +34,10 @@ export interface Caught {
   readonly seconds: number;
 }
 
-const shrinkTriesMax = 3_000;
+const shrinkTriesMax = 1_000;
+
+/** Some plans stay large, for what they need happens by chance: then the next seeds that catch it are shrunk, too. */
+const shrunkSeedsMax = 8;
 
 export default async function catchMutant({
   name,
@@ -51,6 +54,8 @@ export default async function catchMutant({
   };
   const seconds = (): number => Math.round((performance.now() - startMs) / 1_000);
   const escaped = { decisionsBefore: 0, decisionsAfter: 0, plays: 0, productFails: "", plan: undefined };
+  let best: Caught | undefined;
+  let shrunkSeeds = 0;
   for (let tried = 1; tried <= seedsMax; tried++) {
     const seed = from + tried - 1;
     const plan = drawPlan(seed);
@@ -75,7 +80,9 @@ export default async function catchMutant({
       plays,
       productFails: await faultOf(smallest, true),
     };
-    return { name, seed, seedsTried: tried, fault, ...end, plan: smallest, seconds: seconds() };
+    const caught = { name, seed, seedsTried: tried, fault, ...end, plan: smallest, seconds: seconds() };
+    if (best === undefined || caught.decisionsAfter < best.decisionsAfter) best = caught;
+    if (isSmall(smallest) || ++shrunkSeeds === shrunkSeedsMax) return best;
   }
-  return { name, seed: undefined, seedsTried: seedsMax, fault: "", ...escaped, seconds: seconds() };
+  return best ?? { name, seed: undefined, seedsTried: seedsMax, fault: "", ...escaped, seconds: seconds() };
 }
