@@ -6,8 +6,10 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
+import { NanoError, toErrorData } from "../../src/index.ts";
 import { shrink } from "../../src/simulation/index.ts";
 import type { SwarmPlan } from "./plan.ts";
+import { swarmPlan } from "./plan_format.ts";
 import { type Broken, tracePlay } from "./play.ts";
 import { playPlan } from "./seed_run.ts";
 import { simplify } from "./simplify.ts";
@@ -52,9 +54,32 @@ export async function writeRegression(folder: string, { plan, faults }: Shrunken
   return path;
 }
 
-const format = z.object({ format: z.literal(1), plan: z.custom<SwarmPlan>(), faults: z.array(z.string()) });
+const format = z.strictObject({
+  format: z.literal(1, { error: "this version reads format 1" }),
+  plan: swarmPlan,
+  faults: z.array(z.string()),
+});
 
-/** Errors: what `zod` or the file system says. */
+/** Errors: `config` with `details.field` and `details.cure`, for the first field that is wrong. */
 export function readRegression(path: string): Regression {
-  return format.parse(JSON.parse(readFileSync(path, "utf8")));
+  const parsed = format.safeParse(readJson(path));
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  const field = [...(issue?.path ?? []), ...(issue?.code === "unrecognized_keys" ? issue.keys : [])].join(
+    ".",
+  );
+  throw wrongFile(path, field, issue?.message ?? "it is wrong");
+}
+
+function readJson(path: string): unknown {
+  try {
+    return JSON.parse(readFileSync(path, "utf8"));
+  } catch (error) {
+    throw wrongFile(path, "--replay", toErrorData(error).message);
+  }
+}
+
+function wrongFile(path: string, field: string, why: string): NanoError {
+  const cure = "give a file that nanoactor simulate wrote, or one that is changed in what its plan allows";
+  return new NanoError("config", `${path}: ${field}: ${why}; ${cure}`, { field, cure });
 }
