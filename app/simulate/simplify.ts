@@ -2,6 +2,9 @@
 
 import type { SwarmPlan } from "./plan.ts";
 
+/** Of what is drawn during a play. */
+const otherSeeds = 10;
+
 export function* simplify(plan: SwarmPlan): Iterable<SwarmPlan> {
   const { topology, settings } = plan;
   if (topology.threads > 0) yield { ...plan, topology: { ...topology, threads: 0 } };
@@ -18,6 +21,11 @@ export function* simplify(plan: SwarmPlan): Iterable<SwarmPlan> {
   for (const name of Object.keys(settings.tuning)) {
     const { [name as keyof typeof settings.tuning]: _, ...tuning } = settings.tuning;
     yield { ...plan, settings: { ...settings, tuning } };
+  }
+  // What no decision can be taken out of without losing it may be found with one less by other delays.
+  for (let seed = plan.seed + 1; seed <= plan.seed + otherSeeds; seed++) {
+    for (const out of plan.decisions.keys())
+      yield { ...plan, seed, decisions: plan.decisions.filter((_, place) => place !== out) };
   }
 }
 

@@ -5,6 +5,7 @@
 
 import { drawPlan } from "../../../app/simulate/draw.ts";
 import type { SwarmPlan } from "../../../app/simulate/plan.ts";
+import type { Broken } from "../../../app/simulate/play.ts";
 import { playPlan } from "../../../app/simulate/seed_run.ts";
 import { simplify } from "../../../app/simulate/simplify.ts";
 import { shrink } from "../../../src/simulation/index.ts";
@@ -34,55 +35,82 @@ export interface Caught {
   readonly seconds: number;
 }
 
-const shrinkTriesMax = 1_000;
-
 /** Some plans stay large, for what they need happens by chance: then the next seeds that catch it are shrunk, too. */
+const shrinkTriesMax = 1_000;
 const shrunkSeedsMax = 8;
 
-export default async function catchMutant({
-  name,
-  from,
-  seedsMax,
-  decisionsBelow,
-}: CatchTask): Promise<Caught> {
+/** For the smallest of them, if it is still too large. */
+const lastTriesMax = 5_000;
+
+export default async function catchMutant(task: CatchTask): Promise<Caught> {
   const startMs = performance.now();
-  const broken = mutants[name]?.broken ?? {};
-  const faultOf = async (plan: SwarmPlan, product = false): Promise<string> => {
-    const { findings } = await playPlan(plan, product ? {} : broken);
-    // A row's key has its parts between zeros.
-    return findings.faults[0]?.split("\n")[0]?.replaceAll("\u0000", " ").trim() ?? "";
-  };
-  const seconds = (): number => Math.round((performance.now() - startMs) / 1_000);
-  const escaped = { decisionsBefore: 0, decisionsAfter: 0, plays: 0, productFails: "", plan: undefined };
-  let best: Caught | undefined;
-  let shrunkSeeds = 0;
-  for (let tried = 1; tried <= seedsMax; tried++) {
-    const seed = from + tried - 1;
-    const plan = drawPlan(seed);
-    const fault = await faultOf(plan);
-    if (fault === "" || (await faultOf(plan, true)) !== "") continue;
-    const isSmall = ({ decisions }: SwarmPlan): boolean => decisions.length < decisionsBelow;
+  const hunt = new Hunt(task);
+  const caught = await hunt.run();
+  return { ...caught, seconds: Math.round((performance.now() - startMs) / 1_000) };
+}
+
+type Catch = Omit<Caught, "seconds">;
+
+class Hunt {
+  readonly #task: CatchTask;
+
+  constructor(task: CatchTask) {
+    this.#task = task;
+  }
+
+  async run(): Promise<Catch> {
+    const { name, from, seedsMax } = this.#task;
+    let best: Catch | undefined;
+    let shrunkSeeds = 0;
+    for (let seedsTried = 1; seedsTried <= seedsMax && shrunkSeeds < shrunkSeedsMax; seedsTried++) {
+      const seed = from + seedsTried - 1;
+      const plan = drawPlan(seed);
+      if (!(await this.#fails(plan))) continue;
+      const shrunk = await this.#shrunk(plan, shrinkTriesMax);
+      shrunkSeeds++;
+      if (best !== undefined && shrunk.decisionsAfter >= best.decisionsAfter) continue;
+      const before = { fault: await this.#faultOf(plan), decisionsBefore: plan.decisions.length };
+      best = { name, seed, seedsTried, ...before, ...shrunk };
+      if (this.#isSmall(shrunk.plan)) return best;
+    }
+    if (best?.plan !== undefined) {
+      const { plays, ...smaller } = await this.#shrunk(best.plan, lastTriesMax);
+      return { ...best, ...smaller, plays: best.plays + plays };
+    }
+    const nothing = { fault: "", decisionsBefore: 0, decisionsAfter: 0, plays: 0, productFails: "" };
+    return { name, seed: undefined, seedsTried: seedsMax, ...nothing, plan: undefined };
+  }
+
+  /** Until it is small enough, or as small as it gets. */
+  async #shrunk(plan: SwarmPlan, triesMax: number) {
     let small: SwarmPlan | undefined;
     let plays = 0;
     const fails = async (smaller: SwarmPlan): Promise<boolean> => {
       // Smaller than asked for is worth no more plays.
       if (small !== undefined) return false;
       plays++;
-      if ((await faultOf(smaller)) === "" || (await faultOf(smaller, true)) !== "") return false;
-      if (isSmall(smaller)) small = smaller;
+      if (!(await this.#fails(smaller))) return false;
+      if (this.#isSmall(smaller)) small = smaller;
       return true;
     };
-    const shrunk = await shrink(plan, { fails, simplify, budget: { triesMax: shrinkTriesMax } });
+    const shrunk = await shrink(plan, { fails, simplify, budget: { triesMax } });
     const smallest = small ?? shrunk.plan;
-    const end = {
-      decisionsBefore: plan.decisions.length,
-      decisionsAfter: smallest.decisions.length,
-      plays,
-      productFails: await faultOf(smallest, true),
-    };
-    const caught = { name, seed, seedsTried: tried, fault, ...end, plan: smallest, seconds: seconds() };
-    if (best === undefined || caught.decisionsAfter < best.decisionsAfter) best = caught;
-    if (isSmall(smallest) || ++shrunkSeeds === shrunkSeedsMax) return best;
+    const productFails = await this.#faultOf(smallest, {});
+    return { plan: smallest, decisionsAfter: smallest.decisions.length, plays, productFails };
   }
-  return best ?? { name, seed: undefined, seedsTried: seedsMax, fault: "", ...escaped, seconds: seconds() };
+
+  /** The mutant, and not the product. */
+  async #fails(plan: SwarmPlan): Promise<boolean> {
+    return (await this.#faultOf(plan)) !== "" && (await this.#faultOf(plan, {})) === "";
+  }
+
+  async #faultOf(plan: SwarmPlan, broken: Broken = mutants[this.#task.name]?.broken ?? {}): Promise<string> {
+    const { findings } = await playPlan(plan, broken);
+    // A row's key has its parts between zeros.
+    return findings.faults[0]?.split("\n")[0]?.replaceAll("\u0000", " ").trim() ?? "";
+  }
+
+  #isSmall({ decisions }: SwarmPlan): boolean {
+    return decisions.length < this.#task.decisionsBelow;
+  }
 }
