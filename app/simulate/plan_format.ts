@@ -101,45 +101,39 @@ export const swarmPlan = z
     ),
     decisions: z.array(decision),
   })
-  .superRefine(({ topology, clients, decisions }, context) => {
-    const nodes = nodeNames(topology.nodesPerSite);
-    const places: (readonly [readonly (string | number)[], Partial<Places>])[] = [
-      ...clients.map((client, i) => [["clients", i], client] as const),
-      ...decisions.map((each, i) => [["decisions", i], each as Partial<Places>] as const),
-    ];
-    for (const [path, place] of places) {
-      for (const field of ["node", "from", "to"] as const) {
-        const name = place[field];
-        if (name !== undefined && !nodes.includes(name))
-          context.addIssue({
-            code: "custom",
-            path: [...path, field],
-            message: `no node ${name}: there are ${nodes.join(", ")}`,
-          });
-      }
-      const { shard = 0, client = 0, thread = 0 } = place;
-      const bounds = [
-        ["shard", shard, topology.shards],
-        ["client", client, clients.length],
-        ["thread", thread, topology.threads + 1],
-      ] as const;
-      for (const [field, value, end] of bounds) {
-        if (value >= Math.max(1, end))
-          context.addIssue({
-            code: "custom",
-            path: [...path, field],
-            message: `${value} is not below ${end}`,
-          });
-      }
-    }
+  .superRefine((plan, context) => {
+    for (const { path, message } of wrongPlaces(plan))
+      context.addIssue({ code: "custom", path: [...path], message });
   }) satisfies z.ZodType<SwarmPlan>;
 
 /** What a client or a decision may name of the plan. */
 interface Places {
-  readonly node: string;
-  readonly from: string;
-  readonly to: string;
-  readonly shard: number;
-  readonly client: number;
-  readonly thread: number;
+  readonly node?: string;
+  readonly from?: string;
+  readonly to?: string;
+  readonly shard?: number;
+  readonly client?: number;
+  readonly thread?: number;
+}
+
+/** Nodes, shards, clients and threads that the plan names and does not have. */
+function* wrongPlaces({ topology, clients, decisions }: SwarmPlan) {
+  const nodes = nodeNames(topology.nodesPerSite);
+  const counts = { shard: topology.shards, client: clients.length, thread: topology.threads + 1 };
+  for (const [list, named] of Object.entries({ clients, decisions })) {
+    for (const [index, each] of named.entries()) {
+      const places = each as Places;
+      const path = (field: string) => [list, index, field];
+      for (const field of ["node", "from", "to"] as const) {
+        const name = places[field];
+        if (name !== undefined && !nodes.includes(name))
+          yield { path: path(field), message: `no node ${name}: there are ${nodes.join(", ")}` };
+      }
+      for (const field of ["shard", "client", "thread"] as const) {
+        const number = places[field];
+        if (number !== undefined && number >= counts[field])
+          yield { path: path(field), message: `${number} is not below ${counts[field]}` };
+      }
+    }
+  }
 }
