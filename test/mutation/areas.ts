@@ -72,6 +72,8 @@ export const areas: Readonly<Record<string, readonly string[]>> = {
     ...hazards("coordinator_death", "move_restarts", "held_across_cut", "hazard_40", "hazard_42"),
     ...hazards("coordinators_race", "coordinator_instructions"),
     "test/sim/gates.test.js",
+    "test/sim/coverage.test.js",
+    "test/sim/decision_log.test.js",
   ],
   "actors/decisions.ts": [...hazards("coordinator_death", "coordinators_race", "coordinator_instructions")],
 };

@@ -86,6 +86,18 @@ describe("the decision log of a prefix", () => {
     ]);
   });
 
+  it("has the time that a move was predicted to be read-only, as its report has it", async () => {
+    const { compared, report } = await simulated(async (world) => {
+      const sites = await TwoSites.start(world);
+      await sites.copied();
+      const report = await sites.move(prefix);
+      const entries = await readEntries(sites.control, prefix);
+      return { compared: entries.find(({ step }) => step === "compared"), report };
+    });
+    expect(report.predictedReadOnlyMs).toBeGreaterThan(0);
+    expect(compared?.facts).toMatchObject({ predictedReadOnlyMs: report.predictedReadOnlyMs });
+  });
+
   it("names a key by its salted hash alone, and forgets it when the salt is erased, chain intact", async () => {
     const { text, tied, erased, again, audits, still } = await simulated(async (world) => {
       const sites = await twoDecisions(world);

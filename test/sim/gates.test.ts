@@ -292,6 +292,21 @@ describe("a rehearsal", () => {
     expect(findings).toEqual([]);
   });
 
+  it("that is aborted before its block is no rehearsal, says why, and was never read-only", async () => {
+    const report = await simulated(async (world) => {
+      const sites = await copied(world);
+      sites.points.arm("A scan request");
+      const rehearsal = sites.alive(sites.sites.rehearse(prefix, "B"));
+      await sites.reached("A scan request");
+      await sites.sites.abortMove("not today");
+      const report = await rehearsal;
+      sites.points.release("A scan request");
+      return report;
+    });
+    expect(report).toMatchObject({ outcome: "aborted", reason: "aborted on demand: not today" });
+    expect(report).toMatchObject({ readOnlyMs: 0, wouldTakeMs: 0 });
+  });
+
   it("says what a real move then takes, within a factor of two", async () => {
     const { rehearsed, moved } = await simulated(async (world) => {
       const sites = await copied(world);

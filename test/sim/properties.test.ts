@@ -10,6 +10,7 @@ import { db_dirty_keys } from "../../actors/db_dirty_keys.ts";
 import { db_replay, type ReplayStatistics } from "../../actors/db_replay.ts";
 import { db_switch } from "../../actors/db_switch.ts";
 import { cohortId, everyCohort, type Row, type RowKey, rowKey, versionZero } from "../../actors/records.ts";
+import { noPace } from "../../actors/send_pace.ts";
 import { defaultTuning } from "../../actors/shard_options.ts";
 import { encodeRow } from "../../actors/stores/row_codec.ts";
 import { TwoSites, type WorldOptions } from "../../app/simulate/two_sites.ts";
@@ -145,6 +146,22 @@ describe("requests to a dead remote", () => {
       expect(Math.min(...gaps(probes))).toBeGreaterThanOrEqual(probeIntervalMs);
     },
   );
+
+  it("are none for a key that replay asked for before its breaker opened, and no statistic counts one", async () => {
+    const found = await measured({ tuning: { probeIntervalMs: 60_000 } }, async (sites, world) => {
+      sites.weather("A").down = true;
+      const replay = sites.node.system.ref(db_replay, sites.name("A", "db_replay"));
+      for (let i = 0; i < defaultTuning.breakerFailures; i++)
+        replay.cast.feedback({ answered: 0, unanswered: 1 });
+      await sites.write("+4910001", "v");
+      await world.sleep(1_000);
+      const owner = sites.ledger("A")?.owner(rowOf("+4910001"));
+      return { owner, ...(await sites.alive(replay.call.statistics())) };
+    });
+    expect(found).toMatchObject({ owner: "replay", breaker: "open", attempts: 0, probes: 0, inFlight: 0 });
+    // A batch of nothing takes no time: it would make the peer look faster than it is.
+    expect(found.pace).toEqual(noPace);
+  });
 
   it("are many more without a breaker", async () => {
     const replaced = { db_replay: tireless_replay };

@@ -2,6 +2,9 @@
 
 import { describe, expect, it } from "vitest";
 import { type DirtyLogOptions, db_dirty_log } from "../../../actors/db_dirty_log.ts";
+import { db_log_mirror } from "../../../actors/db_log_mirror.ts";
+import { dataLimits } from "../../../actors/limits.ts";
+import { MemoryControl } from "../../../actors/stores/memory_control.ts";
 import { child, type Disk, NanoError, type Ref } from "../../../src/index.ts";
 import {
   SimulatedDisk,
@@ -22,11 +25,23 @@ interface Started {
 
 const folders = ["logs/1", "logs/2"];
 
-type More = Pick<DirtyLogOptions, "compactionBytes">;
+type More = Pick<DirtyLogOptions, "compactionBytes" | "mirror">;
 
-async function supervised(node: SimulatedNode, more: More = {}): Promise<void> {
-  const specs = folders.map((folder) => {
-    const options: DirtyLogOptions = { folder, folders, durability: "group", ...more };
+/** Of the first log. */
+const required: More = {
+  mirror: { site: "A", shards: [0], process: "mirror", processes: ["mirror"], policy: "required" },
+};
+
+async function supervised(node: SimulatedNode, { mirror, ...more }: More = {}): Promise<void> {
+  const mirrorOptions = { folder: "mirror", durability: "group" } as const;
+  if (mirror !== undefined) {
+    await node.system.supervise({
+      children: [child("mirror", db_log_mirror, mirrorOptions, { name: "mirror" })],
+    });
+  }
+  const specs = folders.map((folder, i) => {
+    const own = i === 0 ? mirror : undefined;
+    const options: DirtyLogOptions = { folder, folders, durability: "group", mirror: own, ...more };
     return child(folder, db_dirty_log, options, { name: folder });
   });
   await node.system.supervise({ children: specs, intensity: 10 });
@@ -35,9 +50,10 @@ async function supervised(node: SimulatedNode, more: More = {}): Promise<void> {
 async function started(world: World, more: More = {}): Promise<Started> {
   const disk = new SimulatedDisk("d", { next: (site) => world.chance(site) });
   const mounts: Disk[] = [];
+  const control = new MemoryControl();
   const resources = (thread: SimulatedThread) => {
     mounts.unshift(disk.mounted(thread));
-    return { disk: mounts[0] };
+    return { disk: mounts[0], control };
   };
   const node = await world.node("n", { resources });
   await supervised(node, more);
@@ -182,6 +198,45 @@ describe("db_dirty_log", () => {
       await powerCycle(of);
       expect(await namesOf(of.log())).toHaveLength(19);
       expect((await of.log().call.statistics()).damaged).toBe(0);
+    });
+  });
+
+  it("without room for a compaction it keeps its required mirror, and goes on", async () => {
+    await simulateSeed({ seed: 1 }, async (world) => {
+      const of = await started(world, { ...required, compactionBytes: 3_000 });
+      const name = (i: number) => `${i}${"k".repeat(150)}`;
+      for (let i = 0; i < 14; i++) await of.log().call.append([mark(name(i), 1)]);
+      // For some more in both, and for no account.
+      of.disk.faults.bytesMax = of.disk.used + 2_500;
+      for (let i = 14; i < 18; i++) await of.log().call.append([mark(name(i), 1)]);
+      const postponed = world.logged.filter(({ message }) => message.includes("no room to compact"));
+      expect(postponed).toHaveLength(1);
+      expect(await of.log().call.statistics()).toMatchObject({
+        compactions: 0,
+        mirror: "current",
+        trouble: "",
+      });
+      const { marks } = await of.node.system.ref(db_log_mirror, "mirror").call.recover({ shard: 0 });
+      expect(marks).toHaveLength(18);
+    });
+  });
+
+  it("a required mirror that is down costs its log no new account, and writes go on once it is back", async () => {
+    await simulateSeed({ seed: 1 }, async (world) => {
+      const of = await started(world, required);
+      await of.log().call.append([mark("before", 1)]);
+      const files = of.disk.list("logs/1");
+      of.disk.faults.broken.add("mirror/");
+      const refused = { code: "unavailable", message: expect.stringContaining("bring the mirror back") };
+      await expect(of.log().call.append([mark("refused", 1)])).rejects.toMatchObject(refused);
+      await world.sleep(5 * dataLimits.logProbeMs);
+      expect(of.disk.list("logs/1")).toEqual(files);
+      of.disk.faults.broken.delete("mirror/");
+      await world.sleep(2 * dataLimits.logProbeMs);
+      await of.log().call.append([mark("after", 1)]);
+      expect(await of.log().call.statistics()).toMatchObject({ mirror: "current", trouble: "" });
+      const { marks } = await of.node.system.ref(db_log_mirror, "mirror").call.recover({ shard: 0 });
+      expect(marks.map(({ key }) => key.split("\u0000")[1])).toEqual(["before", "refused", "after"]);
     });
   });
 
