@@ -26,6 +26,8 @@ interface State {
   epoch: number;
   /** Undefined until a log begins, and after a failure. */
   writer: SegmentWriter | undefined;
+  /** The writer's segment has not got the whole account yet: all of it stands before it, too. */
+  filling: boolean;
   /** What the folder held when it was last read; undefined once it was written since. */
   read: LogImage | undefined;
 }
@@ -33,7 +35,7 @@ interface State {
 export const db_log_mirror = genServer(import.meta.url, "db_log_mirror", {
   /** Errors: `config` for a mirror of another format: it is not written over. */
   init: async (options: LogMirrorServerOptions, self): Promise<State> => {
-    const state: State = { self, options, epoch: 0, writer: undefined, read: undefined };
+    const state: State = { self, options, epoch: 0, writer: undefined, filling: false, read: undefined };
     try {
       state.read = await readAll(state);
     } catch (error) {
@@ -54,6 +56,7 @@ export const db_log_mirror = genServer(import.meta.url, "db_log_mirror", {
       const { folder, durability } = state.options;
       const disk = state.self.resource<Disk>("disk");
       state.writer = await SegmentWriter.open({ disk, folder, synced: durability !== "os" });
+      state.filling = true;
     },
 
     /** Durable when answered. Errors: `fenced` when another epoch is in force, `unavailable`. */
@@ -67,7 +70,10 @@ export const db_log_mirror = genServer(import.meta.url, "db_log_mirror", {
 
     /** Everything was sent: what stood here before goes. Errors: as `append`. */
     complete: (state, { epoch }: { epoch: number }): Promise<void> =>
-      writing(state, epoch, (writer) => writer.removeOlder()),
+      writing(state, epoch, (writer) => {
+        state.filling = false;
+        return writer.removeOlder();
+      }),
 
     /** What is live of a shard here. Errors: `unavailable`, `config`. */
     recover: async (state, { shard }: { shard: number }): Promise<RecoveredShard> => {
@@ -106,8 +112,10 @@ async function readAll({ self, options }: State): Promise<LogImage> {
   return image;
 }
 
+/** Each account that never became whole would leave a segment behind, one for each try of a log that can't write. */
 async function forsake(state: State): Promise<void> {
-  const { writer } = state;
+  const { writer, filling } = state;
   state.writer = undefined;
-  await writer?.close().catch(() => undefined);
+  state.filling = false;
+  await (filling ? writer?.discard() : writer?.close())?.catch(() => undefined);
 }

@@ -209,6 +209,12 @@ export class SegmentWriter {
   close(): Promise<void> {
     return this.#file.close();
   }
+
+  /** Nothing of it is wanted any more. */
+  async discard(): Promise<void> {
+    await this.#file.close().catch(() => undefined);
+    await this.#options.disk.remove(this.#file.path);
+  }
 }
 
 async function undoing<T>(disk: Disk, path: string, work: () => Promise<T>): Promise<T> {

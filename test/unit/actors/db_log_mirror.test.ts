@@ -81,6 +81,21 @@ it("keeps the account that it has until it holds a whole new one", async () => {
   });
 });
 
+it("keeps one unfinished account at most, however often a log that can't go on begins", async () => {
+  await simulateSeed({ seed: 1 }, async (world) => {
+    const of = await started(world);
+    await filled(of, 1, "a");
+    for (let epoch = 2; epoch < 20; epoch++) {
+      await of.mirror().call.begin({ epoch });
+      await of.mirror().call.append({ epoch, records: [account(epoch), mark("b", 1, 0, epoch)] });
+    }
+    expect(of.disk.list(folder)).toHaveLength(2);
+    await of.mirror().call.begin({ epoch: 20 });
+    await of.powerCycle();
+    expect(await known(of)).toEqual([1, "a"]);
+  });
+});
+
 it("listens to the newest epoch only, and after a write that failed to none until another begins", async () => {
   await simulateSeed({ seed: 1 }, async (world) => {
     const of = await started(world);
