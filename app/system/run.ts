@@ -7,7 +7,7 @@ import { readFileSync } from "node:fs";
 import { readDecisions } from "../../actors/db_failover.ts";
 import { readPhase } from "../../actors/db_migration.ts";
 import type { RowKey, Site } from "../../actors/records.ts";
-import { type ErrorCode, hasCode, NanoError, toErrorData } from "../../src/index.ts";
+import { NanoError, toErrorData } from "../../src/index.ts";
 import { sites } from "../layout.ts";
 import type {
   FromSystem,
@@ -21,6 +21,7 @@ import type {
 import { Faults, movesFrom } from "./faults.ts";
 import { startFrontEnd } from "./front_end.ts";
 import { type Job, type JobReplacements, migrationPlan, startJob } from "./job.ts";
+import { answered, isOfRestart } from "./restarts.ts";
 
 export interface SystemArgument {
   readonly settings: JobSettings;
@@ -149,10 +150,10 @@ async function settle(
     await new Promise((resolve) => setTimeout(resolve, settlePollMs));
     settled = await isSettled(job);
   }
-  const dirty = settled ? 0 : (await job.sites.counts()).dirty;
+  const dirty = settled ? 0 : (await answered(() => job.sites.counts())).dirty;
   const perror: { key: string; reason: string; site: Site }[] = [];
   for (const site of sites) {
-    const entries = await job.sites.perror(site);
+    const entries = await answered(() => job.sites.perror(site));
     perror.push(...entries.map(({ key, reason }) => ({ key, reason, site })));
   }
   const report = await faults.report();
@@ -168,7 +169,7 @@ async function coverageAtEnd({ sites: both }: Job): Promise<SystemResult["compar
     // The remote fails, a shard restarts, or a migration that still validates began one: coverage says what there is.
     if (!(error instanceof NanoError)) throw error;
   }
-  const { cohorts: _, ...all } = await both.coverage();
+  const { cohorts: _, ...all } = await answered(() => both.coverage());
   return all;
 }
 
@@ -177,18 +178,15 @@ async function isSettled(job: Job): Promise<boolean> {
   try {
     return await job.sites.settled();
   } catch (error) {
-    if (restarting.some((code) => hasCode(error, code))) return false;
+    if (isOfRestart(error)) return false;
     throw error;
   }
 }
 
-/** What a call to a process that restarts fails with. */
-const restarting: readonly ErrorCode[] = ["noproc", "crashed", "timeout"];
-
 /** From the decisions, which outlive every restart; the times of moves before a restart are not known. */
 async function prefixReports(job: Job, settings: JobSettings): Promise<PrefixReport[]> {
   const decisions = await readDecisions(job.control);
-  const { moves } = await job.sites.migration.call.progress();
+  const { moves } = await answered(() => job.sites.migration.call.progress());
   return settings.prefixes.map((prefix) => {
     const own = decisions.filter((decision) => decision.prefix === prefix);
     const timed = moves.filter((move) => move.prefix === prefix && move.outcome === "swapped");
