@@ -24,7 +24,8 @@ export class Tree {
     }
     for (const folder of ["node_modules", "test", "docs", "actors", "src", "app"])
       symlinkSync(join(project, folder), join(root, folder));
-    for (const file of ["package.json", "vitest.config.ts"]) cpSync(join(project, file), join(root, file));
+    for (const file of ["package.json", "vitest.config.ts", "ARCHITECTURE.md"])
+      cpSync(join(project, file), join(root, file));
   }
 
   /** `source`: as `actors/ledger.ts`. What is written never reaches the file that was linked. */
