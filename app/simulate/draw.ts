@@ -127,7 +127,7 @@ function drawOperations(
   for (let calls = 0; calls < operations; ) {
     const operation = drawOperation(drawn.length);
     drawn.push(operation);
-    calls += callsOf(operation);
+    calls += callsOf([operation]);
   }
   return drawn.sort((a, b) => a.atMs - b.atMs);
 

@@ -155,9 +155,9 @@ export function operationsOf({ decisions }: SwarmPlan): Operation[] {
   return decisions.filter((decision): decision is Operation => operationTypes.has(decision.type));
 }
 
-/** What a client asks by it. */
-export function callsOf(operation: Operation): number {
-  return operation.type === "burst" ? operation.writes.length : 1;
+/** What clients ask by these: each write of a burst is one. */
+export function callsOf(operations: readonly Operation[]): number {
+  return operations.reduce((sum, each) => sum + (each.type === "burst" ? each.writes.length : 1), 0);
 }
 
 export function faultsOf({ decisions }: SwarmPlan): Fault[] {

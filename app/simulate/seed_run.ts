@@ -44,7 +44,7 @@ async function playSeed(seed: number, scenario: Scenario): Promise<SeedResult> {
     if (again.hash !== played.hash) faults.push(`two plays differ: ${played.hash} and ${again.hash}`);
   }
   const { effects, reached } = played.findings;
-  const operations = operationsOf(plan).reduce((sum, operation) => sum + callsOf(operation), 0);
+  const operations = callsOf(operationsOf(plan));
   return { seed, faults, effects, reached, operations, events: played.events, hash: played.hash, twice };
 }
 
