@@ -103,10 +103,9 @@ function operands(node: ts.BinaryExpression, source: ts.SourceFile): Change[] {
   );
 }
 
-/** Compiled, with what a left out `await` needs. */
-export function compiled({ start, end, to }: Mutation, text: string): string {
-  const changed = `${text.slice(0, start)}${to}${text.slice(end)}`;
-  const { outputText } = ts.transpileModule(changed, {
+/** Compiled with all of them in it, of which the one at `globalThis.mutant`, or at MUTANT of the environment, is on. */
+export function compiled(text: string, mutations: readonly Mutation[]): string {
+  const { outputText } = ts.transpileModule(switched(text, 0, text.length, places(mutations)), {
     compilerOptions: {
       target: ts.ScriptTarget.ES2023,
       module: ts.ModuleKind.ESNext,
@@ -114,10 +113,44 @@ export function compiled({ start, end, to }: Mutation, text: string): string {
       rewriteRelativeImportExtensions: true,
     },
   });
-  return to.startsWith("swallowed(") ? `${outputText}\n${swallowed}\n` : outputText;
+  return `${outputText}\n${choice}\n`;
 }
 
-const swallowed = `function swallowed(value) {
+/** One place of the text, and what may stand there instead. */
+interface Place {
+  readonly start: number;
+  readonly end: number;
+  readonly others: { readonly at: number; readonly to: string }[];
+}
+
+/** The outer before the inner, from the first to the last. */
+function places(mutations: readonly Mutation[]): Place[] {
+  const found = new Map<string, Place>();
+  for (const [at, { start, end, to }] of mutations.entries()) {
+    const place = found.get(`${start} ${end}`) ?? { start, end, others: [] };
+    place.others.push({ at, to });
+    found.set(`${start} ${end}`, place);
+  }
+  return [...found.values()].sort((a, b) => a.start - b.start || b.end - a.end);
+}
+
+/** Takes from `left` what lies before `end`. */
+function switched(text: string, start: number, end: number, left: Place[]): string {
+  let [result, written] = ["", start];
+  for (let place = left[0]; place !== undefined && place.start < end; place = left[0]) {
+    left.shift();
+    const others = place.others.map(({ at, to }) => `isMutant(${at}) ? (${to}) : `).join("");
+    result += `${text.slice(written, place.start)}(${others}(${switched(text, place.start, place.end, left)}))`;
+    written = place.end;
+  }
+  return result + text.slice(written, end);
+}
+
+const choice = `globalThis.mutant ??= Number(process.env.MUTANT ?? -1);
+function isMutant(at) {
+  return globalThis.mutant === at;
+}
+function swallowed(value) {
   if (typeof value?.then === "function") value.then(undefined, () => undefined);
   return value;
 }`;

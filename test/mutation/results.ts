@@ -45,6 +45,11 @@ export class Results {
     writeFileSync(this.#path, `${JSON.stringify(Object.fromEntries(sorted), undefined, 2)}\n`);
   }
 
+  /** Those of them that survived are tried again. */
+  forget(mutations: readonly Mutation[]): void {
+    for (const { id } of mutations) if (this.#byId.get(id)?.outcome === "survived") this.#byId.delete(id);
+  }
+
   /** Forgets what was found of texts that are no more. */
   keepOnly(ids: ReadonlySet<string>): void {
     for (const id of this.#byId.keys()) if (!ids.has(id)) this.#byId.delete(id);

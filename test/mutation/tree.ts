@@ -9,6 +9,7 @@ import { dirname, join } from "node:path";
 export class Tree {
   readonly root: string;
   readonly #project: string;
+  #replaced: string | undefined;
 
   /** What stood in `root` is removed. */
   constructor(project: string, root: string) {
@@ -28,18 +29,15 @@ export class Tree {
       cpSync(join(project, file), join(root, file));
   }
 
-  /** `source`: as `actors/ledger.ts`. What is written never reaches the file that was linked. */
-  async with<T>(source: string, code: string, work: () => Promise<T>): Promise<T> {
-    const path = join("dist", source.replace(/\.ts$/, ".js"));
-    const target = join(this.root, path);
-    rmSync(target);
-    writeFileSync(target, code);
-    try {
-      return await work();
-    } finally {
-      rmSync(target);
-      linkSync(join(this.#project, path), target);
+  /** `source`: as `actors/ledger.ts`; what was replaced before is itself again. Never reaches what was linked. */
+  replace(source: string, code: string): void {
+    if (this.#replaced !== undefined) {
+      rmSync(join(this.root, this.#replaced));
+      linkSync(join(this.#project, this.#replaced), join(this.root, this.#replaced));
     }
+    this.#replaced = join("dist", source.replace(/\.ts$/, ".js"));
+    rmSync(join(this.root, this.#replaced));
+    writeFileSync(join(this.root, this.#replaced), code);
   }
 
   remove(): void {

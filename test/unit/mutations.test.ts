@@ -43,12 +43,41 @@ describe("the mutations of a file", () => {
     expect(new Set(ids).size).toBe(4);
   });
 
+  it("stand in one compiled file, as itself until one of them is on", async () => {
+    const { grown, turnOn } = await grownWith(text);
+    expect(await grown(1, undefined)).toBe(1);
+    expect(await grown(0, 3)).toBe(0);
+    turnOn("a < 1 => a <= 1");
+    expect(await grown(1, 3)).toBe(0);
+    turnOn("a < 1 && b !== 2 => (a < 1)");
+    expect(await grown(0, 2)).toBe(0);
+    turnOn("b ?? a => (a)");
+    expect(await grown(1, 3)).toBe(1);
+  });
+
   it("that leave out an await go on at once, and nobody hears of a rejection", async () => {
-    const awaiting = mutationsOf(file, text).find(({ to }) => to.startsWith("swallowed"));
-    expect.assert(awaiting !== undefined);
-    const url = `data:text/javascript,${encodeURIComponent(compiled(awaiting, text))}`;
-    const { grown } = (await import(url)) as { grown: (...given: unknown[]) => Promise<number> };
+    const { grown, turnOn } = await grownWith(text);
+    await expect(grown(1, undefined, Promise.reject(new Error("early")))).rejects.toThrow("early");
+    turnOn("await wait => swallowed(wait)");
     await expect(grown(1, undefined, Promise.reject(new Error("late")))).resolves.toBe(1);
     await expect(grown(1, 5, new Promise(() => undefined))).resolves.toBe(5);
   });
 });
+
+interface Grown {
+  readonly grown: (a: number, b: number | undefined, wait?: Promise<void>) => Promise<number>;
+  readonly turnOn: (change: string) => void;
+}
+
+async function grownWith(text: string): Promise<Grown> {
+  const mutations = mutationsOf(file, text);
+  const changes = mutations.map(({ from, to }) => `${from} => ${to}`);
+  const turnOn = (change: string): void => {
+    expect(changes).toContain(change);
+    Object.assign(globalThis, { mutant: changes.indexOf(change) });
+  };
+  Object.assign(globalThis, { mutant: -1 });
+  const url = `data:text/javascript,${encodeURIComponent(compiled(text, mutations))}`;
+  const { grown } = await import(url);
+  return { grown, turnOn };
+}
