@@ -44,7 +44,7 @@ function callId({ node, thread, incarnation }: ClusterAddress, ref: number): str
 }
 
 /** No thread of this node: a waiting call that another node answers ends with no thread. */
-const elsewhere = -1;
+const elsewhere = { thread: -1, incarnation: 0 };
 
 export class ClusterCalls {
   readonly #host: Host;
@@ -79,26 +79,25 @@ export class ClusterCalls {
     if (node === undefined) return undefined;
     const request = { name: target as string, method, message };
     const { clock, pending, thread, incarnation } = this.#host;
-    const waitsMs = timeoutMs === Number.POSITIVE_INFINITY ? 0 : timeoutMs;
-    return new Promise((resolve, reject) => {
-      const deadlineMs = waitsMs === 0 ? 0 : clock.now() + waitsMs;
-      const ref = pending.open({ resolve, reject, thread: elsewhere, incarnation: 0, method }, deadlineMs);
-      this.#waiting.set(ref, { node, sinceMs: clock.monotonicMs() });
-      this.#lookLater();
-      const canceled = (): void =>
-        void pending.fail(ref, new NanoError("canceled", `${method}: the caller gave up`));
-      signal?.addEventListener("abort", canceled, { once: true });
-      pending.onSettled(ref, () => {
-        this.#waiting.delete(ref);
-        signal?.removeEventListener("abort", canceled);
-      });
-      const from = { node: this.#host.node, thread, incarnation };
-      try {
-        this.#cluster.request(node, { type: "call", from, ref, ...request, timeoutMs: waitsMs });
-      } catch (error) {
-        pending.fail(ref, fromErrorData(toErrorData(error)));
-      }
+    const nowMs = clock.monotonicMs();
+    const { ref, answer } = pending.open(elsewhere, method, nowMs + timeoutMs);
+    this.#waiting.set(ref, { node, sinceMs: nowMs });
+    this.#lookLater();
+    const canceled = (): void =>
+      void pending.fail(ref, new NanoError("canceled", `${method}: the caller gave up`));
+    signal?.addEventListener("abort", canceled, { once: true });
+    pending.onSettled(ref, () => {
+      this.#waiting.delete(ref);
+      signal?.removeEventListener("abort", canceled);
     });
+    const from = { node: this.#host.node, thread, incarnation };
+    const waitsMs = timeoutMs === Number.POSITIVE_INFINITY ? 0 : timeoutMs;
+    try {
+      this.#cluster.request(node, { type: "call", from, ref, ...request, timeoutMs: waitsMs });
+    } catch (error) {
+      pending.fail(ref, fromErrorData(toErrorData(error)));
+    }
+    return answer;
   }
 
   /** False: no other node has this name. */

@@ -27,6 +27,7 @@ export class DeferredCalls {
 
   /** It was answered, or nobody waits any more. Returns who owed the answer. */
   take(from: From): Process | undefined {
+    if (this.#calls.size === 0) return undefined;
     const key = keyOf(from);
     const call = this.#calls.get(key);
     if (call === undefined) return undefined;

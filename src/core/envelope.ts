@@ -53,14 +53,10 @@ export interface Envelope {
   /** The handler's name for call and cast, the request's name for system. */
   readonly method: string;
   readonly message: unknown;
-  /** The waiting caller of call and cancel, the call that is answered for reply, the sender otherwise if known. */
+  /** The waiting caller of call and cancel, with its deadline; the call that is answered for reply. */
   readonly from: From | undefined;
-  /** Absolute wall-clock ms after which nobody waits; 0 is never. */
-  readonly deadlineMs: number;
   /** W3C traceparent, or "". */
   readonly trace: string;
-  /** Position in the order of one sender and key, for order checks; 0 if unused. */
-  readonly sequence: number;
   /** Incarnation of the receiving thread that the sender meant: an older one is dropped. */
   readonly incarnation: number;
 }

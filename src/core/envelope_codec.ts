@@ -25,17 +25,8 @@ export function packBatch(envelopes: readonly Envelope[], reserve = 0): Uint8Arr
   const names = new Names();
   const fields: unknown[] = [names.list];
   for (const envelope of envelopes) {
-    const { kind, to, method, message, from, deadlineMs, trace, sequence, incarnation } = envelope;
-    fields.push(
-      names.place(kind),
-      to,
-      names.place(method),
-      message,
-      deadlineMs,
-      trace,
-      sequence,
-      incarnation,
-    );
+    const { kind, to, method, message, from, trace, incarnation } = envelope;
+    fields.push(names.place(kind), to, names.place(method), message, trace, incarnation);
     if (from === undefined) {
       fields.push(noFrom);
     } else {
@@ -58,14 +49,12 @@ export function unpackBatch(bytes: Uint8Array, offset = 0): Envelope[] {
     const to = reader.number();
     const method = names[reader.number()] as string;
     const message = reader.value();
-    const deadlineMs = reader.number();
     const trace = reader.string();
-    const sequence = reader.number();
     const incarnation = reader.number();
     const origin = reader.number();
     const from = origin === noFrom ? undefined : readFrom(names[origin - 1] as string);
-    read += from === undefined ? 9 : 14;
-    envelopes.push({ kind, to, method, message, from, deadlineMs, trace, sequence, incarnation });
+    read += from === undefined ? 7 : 12;
+    envelopes.push({ kind, to, method, message, from, trace, incarnation });
   }
   reader.end();
   return envelopes;

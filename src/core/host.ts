@@ -18,6 +18,7 @@ import type { Envelope, EnvelopeKind, ExitReason, From, Outcome } from "./envelo
 import type { CallOptions, Definition, DefinitionName, Info } from "./gen_server.ts";
 import { type DeadLetterReason, type HostOptions, type LocalSpawn, noDeadLetters } from "./host_options.ts";
 import { HostRequests } from "./host_requests.ts";
+import { HostTime } from "./host_time.ts";
 import { coreLimits } from "./limits.ts";
 import { Links } from "./links.ts";
 import { Peers } from "./peers.ts";
@@ -48,6 +49,7 @@ export class Host {
   /** Who asks when no process does. */
   readonly client: Pid;
   readonly #transport: Transport<Envelope>;
+  readonly #time: HostTime;
   readonly #queue: RunQueue;
   readonly #processes = new Map<number, Process>();
   readonly #deferred = new DeferredCalls();
@@ -63,7 +65,8 @@ export class Host {
     this.incarnation = options.transport.incarnation;
     this.clock = options.clock;
     this.random = options.random;
-    this.#queue = new RunQueue(options.executor, options.clock);
+    this.#time = new HostTime(options.clock);
+    this.#queue = new RunQueue(options.executor, this.#time);
     this.log = options.log;
     this.resources = options.resources;
     this.client = { node: this.node, thread: this.thread, incarnation: this.incarnation, id: clientId };
@@ -181,6 +184,18 @@ export class Host {
     this.#queue.wake(process);
   }
 
+  /** Wall-clock ms; 0 is never. */
+  #deadlineMs(nowMs: number, timeoutMs: number): number {
+    return timeoutMs === Number.POSITIVE_INFINITY ? 0 : this.#time.wallMs(nowMs) + timeoutMs;
+  }
+
+  /** The same on the monotonic clock, for a deadline that came with a request. */
+  #dueMs(deadlineMs: number): number {
+    if (deadlineMs === 0) return Number.POSITIVE_INFINITY;
+    const nowMs = this.#time.monotonicMs();
+    return nowMs + deadlineMs - this.#time.wallMs(nowMs);
+  }
+
   // --- messages ------------------------------------------------------------------------------------------------
 
   call(
@@ -199,25 +214,22 @@ export class Host {
       const text = `${method}: nobody is registered as ${JSON.stringify(target)}`;
       return answer ?? Promise.reject(new NanoError("noproc", text, { sent: false }));
     }
-    const deadlineMs = timeoutMs === Number.POSITIVE_INFINITY ? 0 : this.clock.now() + timeoutMs;
-    return new Promise((resolve, reject) => {
-      const { thread, incarnation } = callee;
-      const ref = this.pending.open({ resolve, reject, thread, incarnation, method }, deadlineMs);
-      const from: From = { pid: caller, ref, deadlineMs };
-      if (options.signal !== undefined) this.#cancelOn(options.signal, callee, method, from);
-      this.#dispatch(callee, "call", method, message, from, options.trace ?? "");
-    });
+    const nowMs = this.#time.monotonicMs();
+    const deadlineMs = this.#deadlineMs(nowMs, timeoutMs);
+    const { ref, answer } = this.pending.open(callee, method, nowMs + timeoutMs);
+    const from: From = { pid: caller, ref, deadlineMs };
+    if (options.signal !== undefined) this.#cancelOn(options.signal, callee, method, from);
+    this.#dispatch(callee, "call", method, message, from, options.trace ?? "");
+    return answer;
   }
 
   /** A call, or a cast that is answered when it has run; for dispatchers. */
   ask(asker: Pid, target: Target, { kind, method, message, deadlineMs }: ForwardedRequest): Promise<unknown> {
     const callee = this.resolve(target);
     if (callee === undefined) return Promise.reject(new NanoError("noproc", `${method}: nobody is there`));
-    return new Promise((resolve, reject) => {
-      const { thread, incarnation } = callee;
-      const ref = this.pending.open({ resolve, reject, thread, incarnation, method }, deadlineMs);
-      this.#dispatch(callee, kind, method, message, { pid: asker, ref, deadlineMs }, "");
-    });
+    const { ref, answer } = this.pending.open(callee, method, this.#dueMs(deadlineMs));
+    this.#dispatch(callee, kind, method, message, { pid: asker, ref, deadlineMs }, "");
+    return answer;
   }
 
   /** Sends a request to another host; its answer is as that of a call. */
@@ -225,15 +237,14 @@ export class Host {
     const incarnation = this.peers.incarnationOf(thread);
     if (incarnation === undefined)
       return Promise.reject(new NanoError("noproc", `${method}: thread ${thread} is down`));
-    const deadlineMs = timeoutMs === Number.POSITIVE_INFINITY ? 0 : this.clock.now() + timeoutMs;
-    return new Promise((resolve, reject) => {
-      const ref = this.pending.open({ resolve, reject, thread, incarnation, method }, deadlineMs);
-      const from: From = { pid: this.client, ref, deadlineMs };
-      const to: Pid = { node: this.node, thread, incarnation, id: clientId };
-      if (!this.post("system", to, method, message, from)) {
-        this.pending.fail(ref, new NanoError("noproc", `${method}: thread ${thread} is down`));
-      }
-    });
+    const nowMs = this.#time.monotonicMs();
+    const deadlineMs = this.#deadlineMs(nowMs, timeoutMs);
+    const to: Pid = { node: this.node, thread, incarnation, id: clientId };
+    const { ref, answer } = this.pending.open(to, method, nowMs + timeoutMs);
+    if (!this.post("system", to, method, message, { pid: this.client, ref, deadlineMs })) {
+      this.pending.fail(ref, new NanoError("noproc", `${method}: thread ${thread} is down`));
+    }
+    return answer;
   }
 
   cast(target: Target, method: string, message: unknown): void {
@@ -293,21 +304,10 @@ export class Host {
     method: string,
     message: unknown,
     from: From | undefined,
-    deadlineMs = 0,
     trace = "",
   ): boolean {
     const { incarnation } = to;
-    const envelope: Envelope = {
-      kind,
-      to: to.id,
-      method,
-      message,
-      from,
-      deadlineMs,
-      trace,
-      sequence: 0,
-      incarnation,
-    };
+    const envelope: Envelope = { kind, to: to.id, method, message, from, trace, incarnation };
     if (to.thread === this.thread && to.incarnation === this.incarnation) return this.#receive(envelope);
     if (this.peers.incarnationOf(to.thread) === to.incarnation && this.#transport.post(to.thread, envelope))
       return true;
@@ -351,7 +351,7 @@ export class Host {
       this.pending.fail(from.ref, new NanoError("overloaded", text));
       return;
     }
-    const posted = this.post(kind, callee, method, message, from, from.deadlineMs, trace);
+    const posted = this.post(kind, callee, method, message, from, trace);
     // A local refusal has been answered with its own reason.
     if (posted || local) return;
     const text = `${method}: thread ${callee.thread} is down`;
@@ -414,7 +414,7 @@ export class Host {
   #ownEnvelope(kind: EnvelopeKind, process: Process, method: string, message: unknown): Envelope {
     const { incarnation } = this;
     const to = process.pid.id;
-    return { kind, to, method, message, from: undefined, deadlineMs: 0, trace: "", sequence: 0, incarnation };
+    return { kind, to, method, message, from: undefined, trace: "", incarnation };
   }
 
   /** Dropped on its way out, after `post` had said yes: whoever waits for it must not wait for ever. */
@@ -486,6 +486,11 @@ function refusedOptions(method: string, timeoutMs: number, signal: AbortSignal |
     const text = `${method}: timeoutMs must be 0 or more, not ${String(timeoutMs)}`;
     return new NanoError("bad_argument", text, { field: "timeoutMs" });
   }
-  if (signal?.aborted !== true) return undefined;
+  if (signal === undefined) return undefined;
+  if (typeof signal.addEventListener !== "function") {
+    const text = `${method}: signal must be an AbortSignal, not ${String(signal)}`;
+    return new NanoError("bad_argument", text, { field: "signal" });
+  }
+  if (!signal.aborted) return undefined;
   return new NanoError("canceled", `${method}: the signal had fired before the call`);
 }

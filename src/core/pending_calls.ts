@@ -2,6 +2,9 @@
  * The calls of one thread that wait for an answer: reference -> how to settle it. Deadlines lie in coarse buckets
  * behind a single timer, because a timer for each call costs three times the call (bench/runtime). A bucket is one of
  * monotonic time: a wall clock that jumps back must not make anybody wait.
+ *
+ * Most calls are settled soon after they were opened: the latest lie in a ring by their reference, without hashing;
+ * a call whose place is needed again before it is settled moves to a map.
  */
 
 import { fromErrorData, NanoError } from "../base/errors.ts";
@@ -9,25 +12,82 @@ import type { Clock, TimerHandle } from "../seams/clock.ts";
 import type { Outcome } from "./envelope.ts";
 import { coreLimits } from "./limits.ts";
 
-interface PendingCall {
-  readonly resolve: (value: unknown) => void;
-  readonly reject: (error: NanoError) => void;
-  /** Where the callee lives, to fail the call when that thread dies. */
+/** Where a callee lives, to fail its calls when that thread dies. */
+export interface CalleePlace {
   readonly thread: number;
   readonly incarnation: number;
-  readonly method: string;
-  /** Runs once, when the call is settled. */
-  settled?: () => void;
 }
+
+type Resolve = (value: unknown) => void;
+type Reject = (error: NanoError) => void;
+
+let [resolveLast, rejectLast]: [Resolve | undefined, Reject | undefined] = [undefined, undefined];
+
+/** One function for all promises: a closure for each would cost a twentieth of a call. */
+function remember(resolve: Resolve, reject: Reject): void {
+  resolveLast = resolve;
+  rejectLast = reject;
+}
+
+/** A call in its place, and in the list of its bucket. */
+class PendingCall {
+  readonly ref: number;
+  readonly callee: CalleePlace;
+  readonly method: string;
+  readonly answer = new Promise<unknown>(remember);
+  readonly resolve = resolveLast as Resolve;
+  readonly reject = rejectLast as Reject;
+  /** Runs once, when the call is settled. */
+  settled: (() => void) | undefined;
+  bucket: Bucket | undefined;
+  before: PendingCall | undefined;
+  after: PendingCall | undefined;
+
+  constructor(ref: number, callee: CalleePlace, method: string) {
+    this.ref = ref;
+    this.callee = callee;
+    this.method = method;
+  }
+}
+
+/** The calls that time out together. */
+class Bucket {
+  /** Due at this times the bucket's width. */
+  readonly number: number;
+  first: PendingCall | undefined;
+
+  constructor(number: number) {
+    this.number = number;
+  }
+
+  add(pending: PendingCall): void {
+    pending.bucket = this;
+    pending.after = this.first;
+    if (this.first !== undefined) this.first.before = pending;
+    this.first = pending;
+  }
+
+  remove(pending: PendingCall): void {
+    const { before, after } = pending;
+    if (before === undefined) this.first = after;
+    else before.after = after;
+    if (after !== undefined) after.before = before;
+  }
+}
+
+const placeMask = coreLimits.recentCalls - 1;
 
 export class PendingCalls {
   readonly #clock: Clock;
-  readonly #calls = new Map<number, PendingCall>();
-  /** Bucket number -> references; a bucket is due at its number times the bucket's width. */
-  readonly #buckets = new Map<number, number[]>();
+  readonly #recent = new Array<PendingCall | undefined>(coreLimits.recentCalls).fill(undefined);
+  readonly #older = new Map<number, PendingCall>();
+  readonly #buckets = new Map<number, Bucket>();
+  /** The one that got a call last. */
+  #bucket: Bucket | undefined;
   #timer: TimerHandle | undefined;
   #timerBucket = Number.POSITIVE_INFINITY;
   #nextRef = 1;
+  #size = 0;
   /** Answers that came after their call was settled. */
   lateReplies = 0;
 
@@ -36,71 +96,106 @@ export class PendingCalls {
   }
 
   has(ref: number): boolean {
-    return this.#calls.has(ref);
+    return this.#find(ref) !== undefined;
   }
 
   get size(): number {
-    return this.#calls.size;
+    return this.#size;
   }
 
-  /** Remembers a call until `settle`, `fail` or `deadlineMs` (wall-clock; 0: never). Returns its reference. */
-  open(call: PendingCall, deadlineMs: number): number {
+  /** Remembers a call until `settle`, `fail` or `dueMs` (monotonic; Infinity: never). */
+  open(callee: CalleePlace, method: string, dueMs: number): Pick<PendingCall, "ref" | "answer"> {
     const ref = this.#nextRef++;
-    this.#calls.set(ref, call);
-    if (deadlineMs > 0) this.#schedule(ref, this.#clock.monotonicMs() + deadlineMs - this.#clock.now());
-    return ref;
+    const pending = new PendingCall(ref, callee, method);
+    const place = ref & placeMask;
+    const earlier = this.#recent[place];
+    if (earlier !== undefined) this.#older.set(earlier.ref, earlier);
+    this.#recent[place] = pending;
+    this.#size++;
+    if (dueMs !== Number.POSITIVE_INFINITY) this.#schedule(pending, dueMs);
+    return pending;
   }
 
   /** Calls `settled` when the call is; at once if it has been. */
   onSettled(ref: number, settled: () => void): void {
-    const call = this.#calls.get(ref);
-    if (call === undefined) settled();
-    else call.settled = settled;
+    const pending = this.#find(ref);
+    if (pending === undefined) settled();
+    else pending.settled = settled;
   }
 
   settle(ref: number, outcome: Outcome): void {
-    const call = this.#calls.get(ref);
-    if (call === undefined) {
-      this.lateReplies++;
-      return;
-    }
-    this.#calls.delete(ref);
-    call.settled?.();
-    if (outcome.ok) call.resolve(outcome.value);
+    const call = this.#take(ref);
+    if (call === undefined) this.lateReplies++;
+    else if (outcome.ok) call.resolve(outcome.value);
     else call.reject(fromErrorData(outcome.error));
   }
 
+  /** False if it had been settled. */
   fail(ref: number, error: NanoError): boolean {
-    const call = this.#calls.get(ref);
-    if (call === undefined) return false;
-    this.#calls.delete(ref);
-    call.settled?.();
-    call.reject(error);
-    return true;
+    const call = this.#take(ref);
+    call?.reject(error);
+    return call !== undefined;
   }
 
   /** A thread's life ended: its callees may or may not have done their work. */
   failThread(thread: number, incarnation: number): void {
-    for (const [ref, call] of this.#calls) {
-      if (call.thread !== thread || call.incarnation !== incarnation) continue;
-      this.fail(ref, new NanoError("crashed", `${call.method}: its thread ${thread} went down`));
+    for (const { ref, callee, method } of this.#all()) {
+      if (callee.thread !== thread || callee.incarnation !== incarnation) continue;
+      this.fail(ref, new NanoError("crashed", `${method}: its thread ${thread} went down`));
     }
   }
 
   failAll(error: NanoError): void {
-    for (const ref of [...this.#calls.keys()]) this.fail(ref, error);
+    for (const { ref } of this.#all()) this.fail(ref, error);
     if (this.#timer !== undefined) this.#clock.clearTimer(this.#timer);
     this.#timer = undefined;
     this.#timerBucket = Number.POSITIVE_INFINITY;
     this.#buckets.clear();
+    this.#bucket = undefined;
   }
 
-  #schedule(ref: number, dueMs: number): void {
-    const bucket = Math.ceil(dueMs / coreLimits.deadlineBucketMs);
-    const refs = this.#buckets.get(bucket);
-    if (refs === undefined) this.#buckets.set(bucket, [ref]);
-    else refs.push(ref);
-    if (bucket < this.#timerBucket) this.#arm(bucket);
+  // --- places --------------------------------------------------------------------------------------------------
+
+  #find(ref: number): PendingCall | undefined {
+    const recent = this.#recent[ref & placeMask];
+    return recent?.ref === ref ? recent : this.#older.get(ref);
+  }
+
+  #take(ref: number): PendingCall | undefined {
+    const pending = this.#find(ref);
+    if (pending === undefined) return undefined;
+    const place = ref & placeMask;
+    if (this.#recent[place] === pending) this.#recent[place] = undefined;
+    else this.#older.delete(ref);
+    this.#size--;
+    pending.bucket?.remove(pending);
+    pending.settled?.();
+    return pending;
+  }
+
+  /** A copy, the oldest first. */
+  #all(): PendingCall[] {
+    const all = [...this.#older.values(), ...this.#recent.filter((each) => each !== undefined)];
+    return all.sort((a, b) => a.ref - b.ref);
+  }
+
+  // --- deadlines -----------------------------------------------------------------------------------------------
+
+  #schedule(pending: PendingCall, dueMs: number): void {
+    const number = Math.ceil(dueMs / coreLimits.deadlineBucketMs);
+    const bucket = this.#bucket?.number === number ? this.#bucket : this.#bucketAt(number);
+    bucket.add(pending);
+    if (number < this.#timerBucket) this.#arm(number);
+  }
+
+  #bucketAt(number: number): Bucket {
+    let bucket = this.#buckets.get(number);
+    if (bucket === undefined) {
+      bucket = new Bucket(number);
+      this.#buckets.set(number, bucket);
+    }
+    this.#bucket = bucket;
+    return bucket;
   }
 
   #arm(bucket: number): void {
@@ -110,25 +205,25 @@ export class PendingCalls {
     this.#timer = this.#clock.setTimer(delayMs, () => this.#expire());
   }
 
+  /** Times out what is due, and waits for the next bucket that still has a call. */
   #expire(): void {
     this.#timer = undefined;
     this.#timerBucket = Number.POSITIVE_INFINITY;
+    this.#bucket = undefined;
     const nowBucket = Math.floor(this.#clock.monotonicMs() / coreLimits.deadlineBucketMs);
     let next = Number.POSITIVE_INFINITY;
-    for (const [bucket, refs] of this.#buckets) {
-      if (bucket > nowBucket) {
-        next = Math.min(next, bucket);
-        continue;
-      }
-      this.#buckets.delete(bucket);
-      for (const ref of refs) this.#timeOut(ref);
+    for (const [number, bucket] of this.#buckets) {
+      if (number > nowBucket && bucket.first !== undefined) next = Math.min(next, number);
+      else this.#end(bucket);
     }
-    if (next !== Number.POSITIVE_INFINITY) this.#arm(next);
+    if (next < this.#timerBucket) this.#arm(next);
   }
 
-  #timeOut(ref: number): void {
-    const method = this.#calls.get(ref)?.method;
-    if (method === undefined) return;
-    this.fail(ref, new NanoError("timeout", `${method}: no answer before its deadline`));
+  #end(bucket: Bucket): void {
+    this.#buckets.delete(bucket.number);
+    for (let each = bucket.first; each !== undefined; each = bucket.first) {
+      const text = `${each.method}: no answer before its deadline`;
+      this.fail(each.ref, new NanoError("timeout", text));
+    }
   }
 }

@@ -221,12 +221,13 @@ export class Process {
   #handle(envelope: Envelope): void {
     this.handled++;
     if (this.#idleTimer !== undefined) this.#clearIdle();
-    if (envelope.deadlineMs > 0 && this.#host.nowMs() > envelope.deadlineMs) {
+    const { from } = envelope;
+    if (from !== undefined && from.deadlineMs > 0 && this.#host.nowMs() > from.deadlineMs) {
       this.expired++;
       this.#host.countDeadLetter("expired");
       return;
     }
-    this.#inHand = envelope.from;
+    this.#inHand = from;
     let result: unknown;
     try {
       result = this.#dispatch(envelope);

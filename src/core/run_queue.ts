@@ -7,26 +7,26 @@
 
 import { assert } from "../base/assert.ts";
 import { RingBuffer } from "../base/ring_buffer.ts";
-import type { Clock } from "../seams/clock.ts";
 import type { Executor } from "../seams/executor.ts";
+import type { HostTime } from "./host_time.ts";
 import { coreLimits } from "./limits.ts";
 import type { Process } from "./process.ts";
 
 export class RunQueue {
   readonly #executor: Executor;
   readonly #chooses: boolean;
-  readonly #clock: Clock;
+  readonly #time: HostTime;
   readonly #ready = new RingBuffer<Process>();
   readonly #idAt = (place: number): number => this.#ready.at(place)?.pid.id ?? -1;
   #running = false;
   #runSinceYield = 0;
-  #nowMs: number;
+  readonly #runNow = (): void => this.#run();
+  #nowMs = 0;
 
-  constructor(executor: Executor, clock: Clock) {
+  constructor(executor: Executor, time: HostTime) {
     this.#executor = executor;
     this.#chooses = executor.choose !== undefined;
-    this.#clock = clock;
-    this.#nowMs = clock.now();
+    this.#time = time;
   }
 
   /** Wall-clock ms, read once for each run of the queue: a deadline needs no more. */
@@ -40,11 +40,11 @@ export class RunQueue {
     this.#ready.push(process);
     if (this.#running) return;
     this.#running = true;
-    this.#executor.soon(() => this.#run());
+    this.#executor.soon(this.#runNow);
   }
 
   #run(): void {
-    this.#nowMs = this.#clock.now();
+    this.#nowMs = this.#time.wallMs(this.#time.monotonicMs());
     if (this.#chooses) {
       this.#runOne();
       return;
@@ -82,7 +82,7 @@ export class RunQueue {
       this.#ready.push(process);
     }
     if (this.#ready.length === 0) this.#running = false;
-    else this.#executor.soon(() => this.#run());
+    else this.#executor.soon(this.#runNow);
   }
 
   #resetBudgetLater(): void {

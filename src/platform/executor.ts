@@ -2,8 +2,11 @@
 
 import type { Executor } from "../seams/executor.ts";
 
+const resolved = Promise.resolve();
+
 export const nodeExecutor: Executor = {
-  soon: (task) => queueMicrotask(task),
+  // queueMicrotask makes an async resource of each task: 0.1 us more (Node 20).
+  soon: (task) => void resolved.then(task),
   later: (task) => {
     setImmediate(task);
   },

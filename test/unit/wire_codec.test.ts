@@ -33,9 +33,7 @@ function envelope(message: unknown, change: Partial<Envelope> = {}): Envelope {
     method: "put",
     message,
     from: { pid: { node: "local", thread: 1, incarnation: 2, id: 3 }, ref: 4, deadlineMs: 1_700_000_000_123 },
-    deadlineMs: 1_700_000_000_123,
     trace: "",
-    sequence: 0,
     incarnation: 1,
     ...change,
   };
@@ -266,8 +264,8 @@ describe("a batch of envelopes", () => {
   test("arrives in order, with every field", () => {
     const batch = [
       envelope({ key: "a" }),
-      envelope(undefined, { kind: "cast", method: "drop", from: undefined, deadlineMs: 0 }),
-      envelope(new Uint8Array([1]), { sequence: 9, trace: "00-abc-def-01", incarnation: 3, to: 70_000 }),
+      envelope(undefined, { kind: "cast", method: "drop", from: undefined }),
+      envelope(new Uint8Array([1]), { trace: "00-abc-def-01", incarnation: 3, to: 70_000 }),
       envelope(
         { ok: true, value: { pid: { node: "other", thread: 0, incarnation: 1, id: 2 } } },
         { kind: "reply" },
