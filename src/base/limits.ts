@@ -50,6 +50,12 @@ export const codecLimits = {
    * one.
    */
   scratchBytesMax: 1 * MiB,
+  /** An object with more keys is a dictionary: its keys are data, and no shape is remembered. */
+  shapeKeysMax: 32,
+  /** Keys in the tree of shapes of a writer: hundreds of shapes; then it begins anew. */
+  shapeNodesMax: 8_192,
+  /** Shapes that a reader remembers between batches; then it begins anew. */
+  shapesKnownMax: 1_024,
 } as const;
 
 /** What is accepted from outside the process. */

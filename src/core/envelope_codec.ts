@@ -1,59 +1,83 @@
 /**
- * Packs the envelopes of one turn for one receiver into one message, and back.
- *
- * Layout, one flat array: the names that occur (kinds, handlers, nodes), then for each envelope its fields,
- * names by their place in the list, and, if it has a `from`, that one's. Compared with packing the
- * envelopes as records this is a third faster both ways and a tenth smaller (100-byte messages, batches of
- * 64). Never throws away a field: the literals below do not compile if the envelope gains one.
+ * Packs the envelopes of one turn for one receiver into columns, and back. Before each message stand its envelope's
+ * numbers: what there is, the receiver, and the rest as far as it is not the same as in the envelope before. Never
+ * throws away a field: the literals below do not compile if the envelope gains one.
  */
 
-import { MessagePacker } from "../wire/codec.ts";
-import { MessageReader } from "../wire/reader.ts";
+import { ColumnReader } from "../wire/column_reader.ts";
+import { type Columns, ColumnWriter } from "../wire/columns.ts";
 import type { Envelope, EnvelopeKind, From } from "./envelope.ts";
+import type { Pid } from "./pid.ts";
 
 // Both only cache: what a call returns does not depend on the calls before it.
-const packer = new MessagePacker();
-const reader = new MessageReader();
+const writer = new ColumnWriter();
+const reader = new ColumnReader();
 
-const noFrom = 0;
+const kinds: readonly EnvelopeKind[] = [
+  "call",
+  "cast",
+  "info",
+  "reply",
+  "cancel",
+  "exit",
+  "down",
+  "link",
+  "unlink",
+  "monitor",
+  "demonitor",
+  "system",
+];
+const kindCodes = new Map(kinds.map((kind, code) => [kind, code]));
 
-/**
- * Packs `envelopes` behind `reserve` bytes (0 to 255) left for the caller; the result owns its memory.
- * Errors: `bad_argument` if a message holds what can't be packed; nothing is packed then.
- */
-export function packBatch(envelopes: readonly Envelope[], reserve = 0): Uint8Array<ArrayBuffer> {
-  const names = new Names();
-  const fields: unknown[] = [names.list];
+/** Beside the kind, in one number. */
+const kindMask = 15;
+const has = { method: 16, trace: 32, from: 64, pid: 128 } as const;
+
+/** Errors: `bad_argument` if a message holds what can't be sent; nothing is packed then. */
+export function packBatch(envelopes: readonly Envelope[]): Columns {
+  writer.begin();
+  let [lastMethod, lastPid]: [string, Pid | undefined] = ["", undefined];
   for (const envelope of envelopes) {
     const { kind, to, method, message, from, trace, incarnation } = envelope;
-    fields.push(names.place(kind), to, names.place(method), message, trace, incarnation);
-    if (from === undefined) {
-      fields.push(noFrom);
-    } else {
-      const { pid, ref } = from;
-      fields.push(1 + names.place(pid.node), pid.thread, pid.incarnation, pid.id, ref, from.deadlineMs);
+    const isNewPid = from !== undefined && from.pid !== lastPid;
+    writer.number(
+      (kindCodes.get(kind) ?? 0) |
+        (method === lastMethod ? 0 : has.method) |
+        (trace === "" ? 0 : has.trace) |
+        (from === undefined ? 0 : has.from) |
+        (isNewPid ? has.pid : 0),
+    );
+    writer.number(to);
+    writer.number(incarnation);
+    if (method !== lastMethod) writer.string(method);
+    if (trace !== "") writer.string(trace);
+    if (from !== undefined) {
+      if (isNewPid) writePid(from.pid);
+      writer.number(from.ref);
+      writer.number(from.deadlineMs);
+      lastPid = from.pid;
     }
+    writer.value(message);
+    lastMethod = method;
   }
-  return packer.pack(fields, reserve);
+  return writer.end();
 }
 
-/** Unpacks what `packBatch` made, from `offset` on. Throws on anything else. */
-export function unpackBatch(bytes: Uint8Array, offset = 0): Envelope[] {
-  reader.begin(bytes, offset);
-  const end = reader.arrayLength();
-  const names = reader.value() as string[];
+/** Unpacks what `packBatch` made. Throws on anything else. */
+export function unpackBatch(columns: Columns): Envelope[] {
+  reader.begin(columns);
   const envelopes: Envelope[] = [];
-  let read = 1;
-  while (read < end) {
-    const kind = names[reader.number()] as EnvelopeKind;
+  let [method, pid]: [string, Pid | undefined] = ["", undefined];
+  while (!reader.atEnd) {
+    const what = reader.number();
+    const kind = kinds[what & kindMask] as EnvelopeKind;
     const to = reader.number();
-    const method = names[reader.number()] as string;
-    const message = reader.value();
-    const trace = reader.string();
     const incarnation = reader.number();
-    const origin = reader.number();
-    const from = origin === noFrom ? undefined : readFrom(names[origin - 1] as string);
-    read += from === undefined ? 7 : 12;
+    if ((what & has.method) !== 0) method = reader.string();
+    const trace = (what & has.trace) === 0 ? "" : reader.string();
+    if ((what & has.pid) !== 0) pid = readPid();
+    const from = (what & has.from) === 0 ? undefined : readFrom(pid as Pid);
+    const message = reader.value();
     envelopes.push({ kind, to, method, message, from, trace, incarnation });
   }
   reader.end();
@@ -63,28 +87,22 @@ export function unpackBatch(bytes: Uint8Array, offset = 0): Envelope[] {
 /** Both, as a transport takes them. */
 export const envelopeCodec = { pack: packBatch, unpack: unpackBatch } as const;
 
-function readFrom(node: string): Required<Omit<From, "replyType">> {
-  const thread = reader.number();
-  const incarnation = reader.number();
-  const id = reader.number();
+function writePid({ node, thread, incarnation, id }: Required<Pid>): void {
+  writer.string(node);
+  writer.number(thread);
+  writer.number(incarnation);
+  writer.number(id);
+}
+
+function readPid(): Required<Pid> {
   return {
-    pid: { node, thread, incarnation, id },
-    ref: reader.number(),
-    deadlineMs: reader.number(),
+    node: reader.string(),
+    thread: reader.number(),
+    incarnation: reader.number(),
+    id: reader.number(),
   };
 }
 
-/** The names of a batch, each once. */
-class Names {
-  readonly list: string[] = [];
-  readonly #places = new Map<string, number>();
-
-  place(name: string): number {
-    let place = this.#places.get(name);
-    if (place === undefined) {
-      place = this.list.push(name) - 1;
-      this.#places.set(name, place);
-    }
-    return place;
-  }
+function readFrom(pid: Pid): Required<Omit<From, "replyType">> {
+  return { pid, ref: reader.number(), deadlineMs: reader.number() };
 }

@@ -184,16 +184,11 @@ export class Host {
     this.#queue.wake(process);
   }
 
-  /** Wall-clock ms; 0 is never. */
-  #deadlineMs(nowMs: number, timeoutMs: number): number {
-    return timeoutMs === Number.POSITIVE_INFINITY ? 0 : this.#time.wallMs(nowMs) + timeoutMs;
-  }
-
-  /** The same on the monotonic clock, for a deadline that came with a request. */
+  /** Monotonic, for a deadline that came with a request. */
   #dueMs(deadlineMs: number): number {
     if (deadlineMs === 0) return Number.POSITIVE_INFINITY;
-    const nowMs = this.#time.monotonicMs();
-    return nowMs + deadlineMs - this.#time.wallMs(nowMs);
+    const nowMs = this.#time.nowMs();
+    return this.#time.monotonicMs(nowMs) + deadlineMs - nowMs;
   }
 
   // --- messages ------------------------------------------------------------------------------------------------
@@ -214,9 +209,9 @@ export class Host {
       const text = `${method}: nobody is registered as ${JSON.stringify(target)}`;
       return answer ?? Promise.reject(new NanoError("noproc", text, { sent: false }));
     }
-    const nowMs = this.#time.monotonicMs();
-    const deadlineMs = this.#deadlineMs(nowMs, timeoutMs);
-    const { ref, answer } = this.pending.open(callee, method, nowMs + timeoutMs);
+    const nowMs = this.#time.nowMs();
+    const deadlineMs = deadlineIn(nowMs, timeoutMs);
+    const { ref, answer } = this.pending.open(callee, method, this.#time.monotonicMs(nowMs) + timeoutMs);
     const from: From = { pid: caller, ref, deadlineMs };
     if (options.signal !== undefined) this.#cancelOn(options.signal, callee, method, from);
     this.#dispatch(callee, "call", method, message, from, options.trace ?? "");
@@ -237,10 +232,10 @@ export class Host {
     const incarnation = this.peers.incarnationOf(thread);
     if (incarnation === undefined)
       return Promise.reject(new NanoError("noproc", `${method}: thread ${thread} is down`));
-    const nowMs = this.#time.monotonicMs();
-    const deadlineMs = this.#deadlineMs(nowMs, timeoutMs);
+    const nowMs = this.#time.nowMs();
+    const deadlineMs = deadlineIn(nowMs, timeoutMs);
     const to: Pid = { node: this.node, thread, incarnation, id: clientId };
-    const { ref, answer } = this.pending.open(to, method, nowMs + timeoutMs);
+    const { ref, answer } = this.pending.open(to, method, this.#time.monotonicMs(nowMs) + timeoutMs);
     if (!this.post("system", to, method, message, { pid: this.client, ref, deadlineMs })) {
       this.pending.fail(ref, new NanoError("noproc", `${method}: thread ${thread} is down`));
     }
@@ -481,6 +476,11 @@ export class Host {
   }
 }
 
+/** Wall-clock ms; 0 is never. */
+function deadlineIn(nowMs: number, timeoutMs: number): number {
+  return timeoutMs === Number.POSITIVE_INFINITY ? 0 : nowMs + timeoutMs;
+}
+
 function refusedOptions(method: string, timeoutMs: number, signal: AbortSignal | undefined) {
   if (!(timeoutMs >= 0)) {
     const text = `${method}: timeoutMs must be 0 or more, not ${String(timeoutMs)}`;
@@ -488,8 +488,7 @@ function refusedOptions(method: string, timeoutMs: number, signal: AbortSignal |
   }
   if (signal === undefined) return undefined;
   if (typeof signal.addEventListener !== "function") {
-    const text = `${method}: signal must be an AbortSignal, not ${String(signal)}`;
-    return new NanoError("bad_argument", text, { field: "signal" });
+    return new NanoError("bad_argument", `${method}: signal must be an AbortSignal`, { field: "signal" });
   }
   if (!signal.aborted) return undefined;
   return new NanoError("canceled", `${method}: the signal had fired before the call`);

@@ -1,7 +1,7 @@
 /**
- * The two clocks of a host by one reading: deadlines are wall-clock times, for they cross threads and nodes, and what
- * is waited for is monotonic. How far the two are apart is read again every few ms, so a jump of the wall clock is
- * seen within that.
+ * Wall-clock time, and the monotonic time that belongs to it by the same reading: deadlines are wall-clock times, for
+ * they cross threads and nodes, but what is waited for is monotonic. How far the two are apart is read again every
+ * few ms, and at once when the wall clock jumps.
  */
 
 import type { Clock } from "../seams/clock.ts";
@@ -10,22 +10,24 @@ import { coreLimits } from "./limits.ts";
 export class HostTime {
   readonly #clock: Clock;
   #apartMs = 0;
-  #readAtMs = Number.NEGATIVE_INFINITY;
+  #readAtMs = Number.POSITIVE_INFINITY;
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
-  monotonicMs(): number {
-    return this.#clock.monotonicMs();
+  /** Wall-clock ms. */
+  nowMs(): number {
+    return this.#clock.now();
   }
 
-  /** Wall-clock ms at a monotonic time that was just read. */
-  wallMs(monotonicMs: number): number {
-    if (monotonicMs - this.#readAtMs >= coreLimits.wallClockReadMs) {
-      this.#apartMs = this.#clock.now() - monotonicMs;
-      this.#readAtMs = monotonicMs;
+  /** Monotonic ms at a wall-clock time that was just read. */
+  monotonicMs(nowMs: number): number {
+    const sinceMs = nowMs - this.#readAtMs;
+    if (!(sinceMs >= 0 && sinceMs < coreLimits.clocksReadMs)) {
+      this.#apartMs = this.#clock.monotonicMs() - nowMs;
+      this.#readAtMs = nowMs;
     }
-    return monotonicMs + this.#apartMs;
+    return nowMs + this.#apartMs;
   }
 }

@@ -44,7 +44,7 @@ export class RunQueue {
   }
 
   #run(): void {
-    this.#nowMs = this.#time.wallMs(this.#time.monotonicMs());
+    this.#nowMs = this.#time.nowMs();
     if (this.#chooses) {
       this.#runOne();
       return;

@@ -2,7 +2,7 @@
  * One thread's end of the mesh: a channel to every other thread, and the news of who lives.
  *
  * State: the channels of the threads that are up, by thread; which of them have messages to flush. What a
- * turn posts is sent once, when the turn has ended (setImmediate), or when a batch is full. A thread is
+ * turn posts is sent once, when nothing more was posted since the last look, or when a batch is full. A thread is
  * `up` from `connect` until its port closes; its messages never come before its `up`, nor after its `down`.
  */
 
@@ -24,6 +24,8 @@ export interface TransportOptions<Message> extends Peer {
   readonly limits?: ChannelLimits;
 }
 
+const resolved = Promise.resolve();
+
 type MessagesHandler<Message> = (messages: readonly Message[]) => void;
 type ThreadHandler = (thread: number, incarnation: number, up: boolean) => void;
 type UnsendableHandler<Message> = (thread: number, message: Message, error: unknown) => void;
@@ -39,7 +41,16 @@ export class ThreadTransport<Message> implements Transport<Message> {
     { readonly incarnation: number; readonly channel: Channel<Message> }
   >();
   readonly #unflushed = new Set<Channel<Message>>();
-  readonly #flushAll = (): void => {
+  /** Messages posted, and how many of them the last look had seen. */
+  #posted = 0;
+  #seen = 0;
+  readonly #look = (): void => {
+    if (this.#posted !== this.#seen) {
+      // In microtasks: whoever waits to go on posts before the next look.
+      this.#seen = this.#posted;
+      void resolved.then(this.#look);
+      return;
+    }
     for (const channel of this.#unflushed) channel.flush();
     this.#unflushed.clear();
   };
@@ -47,7 +58,7 @@ export class ThreadTransport<Message> implements Transport<Message> {
   #threadHandler: ThreadHandler | undefined;
   #unsendableHandler: UnsendableHandler<Message> | undefined;
   #closed = false;
-  /** Batches that could not be read: a defect, or messages nested too deep. */
+  /** Batches that could not be read: a defect, or maps nested too deep. */
   unreadable = 0;
 
   constructor(options: TransportOptions<Message>) {
@@ -66,7 +77,8 @@ export class ThreadTransport<Message> implements Transport<Message> {
   post(thread: number, message: Message): boolean {
     const channel = this.#channels.get(thread)?.channel;
     if (channel === undefined || !channel.post(message)) return false;
-    if (this.#unflushed.size === 0) setImmediate(this.#flushAll);
+    this.#posted++;
+    if (this.#unflushed.size === 0) void resolved.then(this.#look);
     this.#unflushed.add(channel);
     return true;
   }

@@ -10,6 +10,7 @@ import { assert } from "../base/assert.ts";
 import type { Envelope } from "../core/envelope.ts";
 import { packBatch, unpackBatch } from "../core/envelope_codec.ts";
 import type { Transport } from "../seams/transport.ts";
+import type { Columns } from "../wire/columns.ts";
 import type { SimulatedThread } from "./thread.ts";
 import type { Timeline } from "./timeline.ts";
 
@@ -19,7 +20,7 @@ export interface MeshOptions {
 }
 
 type Parcel =
-  | { readonly type: "message"; readonly bytes: Uint8Array }
+  | { readonly type: "message"; readonly columns: Columns }
   | { readonly type: "life"; readonly incarnation: number; readonly up: boolean };
 
 /** From one thread to another, over all their lives. */
@@ -86,14 +87,14 @@ class End implements Transport<Envelope> {
 
   post(thread: number, message: Envelope): boolean {
     if (!this.life.alive || !this.known.has(thread)) return false;
-    let bytes: Uint8Array;
+    let columns: Columns;
     try {
-      bytes = packBatch([message]);
+      columns = packBatch([message]);
     } catch (error) {
       this.life.defer(0, "unsendable", () => this.#unsendable?.(thread, message, error));
       return true;
     }
-    this.#mesh.send(this, thread, { type: "message", bytes }, `${message.kind} ${message.method}`);
+    this.#mesh.send(this, thread, { type: "message", columns }, `${message.kind} ${message.method}`);
     return true;
   }
 
@@ -111,7 +112,7 @@ class End implements Transport<Envelope> {
 
   take(from: number, parcel: Parcel): void {
     if (parcel.type === "message") {
-      this.#messages?.(unpackBatch(parcel.bytes));
+      this.#messages?.(unpackBatch(parcel.columns));
       return;
     }
     if (parcel.up) this.known.set(from, parcel.incarnation);
@@ -166,7 +167,7 @@ export class Mesh {
 
   send(from: End, to: number, parcel: Parcel, label: string): void {
     const delayMs = from.life.delayMs("simulation.link", this.options.linkDelayMs);
-    if (parcel.type === "message") this.#timeline.trace.bytes(parcel.bytes);
+    if (parcel.type === "message") this.#timeline.trace.columns(parcel.columns);
     const described = `${from.life.name} to ${to}: ${label}`;
     this.#way(from.thread, to).send(parcel, this.#timeline, delayMs, described, (arrived) =>
       this.#arrive(from.thread, to, arrived),

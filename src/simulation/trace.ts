@@ -4,6 +4,7 @@
  */
 
 import { crc32c } from "../base/crc32c.ts";
+import type { Columns } from "../wire/columns.ts";
 import { simulationLimits } from "./limits.ts";
 
 const prime = 0x01000193;
@@ -25,6 +26,11 @@ export class Trace {
     this.#mix(label);
     this.#last[this.#next] = { atMs, label };
     this.#next = (this.#next + 1) % this.#linesMax;
+  }
+
+  columns({ buffer, text }: Columns): void {
+    this.bytes(new Uint8Array(buffer));
+    this.#mix(text);
   }
 
   bytes(bytes: Uint8Array): void {

@@ -3,6 +3,7 @@
  */
 
 import { beforeEach, describe, expect, it } from "vitest";
+import { codecLimits } from "../../src/base/limits.ts";
 import { genServer, type Pid, type Ref, type System } from "../../src/index.ts";
 import { simulateSeed, type World } from "../../src/simulation/index.ts";
 import { bare, type ServerOptions, server, terminated, unshowable } from "./otp_server.ts";
@@ -317,6 +318,9 @@ describe("gen_server_SUITE: messages", () => {
     play(async (system, world) => {
       const ref = system.ref(server, await system.spawn(server, {}, { thread: 1 }));
       await expect(ref.call.echo(() => 1)).rejects.toMatchObject({ code: "bad_argument" });
+      let deep: unknown = "the outcome around it is one level more";
+      for (let level = 0; level < codecLimits.depthMax; level++) deep = [deep];
+      await expect(ref.call.echo(deep)).rejects.toMatchObject({ code: "bad_argument" });
       expect(world.nowMs).toBeLessThan(1_000);
       expect(system.deadLetters().unsendable).toBe(1);
       expect(await ref.call.echo("alive")).toBe("alive");

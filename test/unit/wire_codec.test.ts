@@ -1,4 +1,7 @@
-/** What travels between threads: src/wire/codec.ts, reader.ts and src/core/envelope_codec.ts. */
+/**
+ * What travels between threads and nodes: in columns (src/wire/columns.ts, column_reader.ts), as msgpack
+ * (src/wire/codec.ts, reader.ts), and in envelopes (src/core/envelope_codec.ts).
+ */
 
 import { isDeepStrictEqual } from "node:util";
 import { setFlagsFromString } from "node:v8";
@@ -10,8 +13,12 @@ import { codecLimits } from "../../src/base/limits.ts";
 import type { Envelope } from "../../src/core/envelope.ts";
 import { packBatch, unpackBatch } from "../../src/core/envelope_codec.ts";
 import { MessagePacker } from "../../src/wire/codec.ts";
+import { ColumnReader } from "../../src/wire/column_reader.ts";
+import { type Columns, ColumnWriter } from "../../src/wire/columns.ts";
 import { MessageReader } from "../../src/wire/reader.ts";
 
+const columnWriter = new ColumnWriter();
+const columnReader = new ColumnReader();
 const packer = new MessagePacker();
 const reader = new MessageReader();
 
@@ -22,9 +29,40 @@ function read(bytes: Uint8Array): unknown {
   return value;
 }
 
-function travel(value: unknown): unknown {
-  return read(packer.pack(value));
+function columnsOf(value: unknown): Columns {
+  columnWriter.begin();
+  columnWriter.value(value);
+  return columnWriter.end();
 }
+
+function readColumns(columns: Columns): unknown {
+  columnReader.begin(columns);
+  const value = columnReader.value();
+  columnReader.end();
+  return value;
+}
+
+/** Both ways, and how each is packed once and read often. */
+const ways = [
+  {
+    way: "in columns",
+    travel: (value: unknown) => readColumns(columnsOf(value)),
+    packed: (value: unknown) => {
+      const columns = columnsOf(value);
+      return () => readColumns(columns);
+    },
+    isExact: true,
+  },
+  {
+    way: "as msgpack",
+    travel: (value: unknown) => read(packer.pack(value)),
+    packed: (value: unknown) => {
+      const bytes = packer.pack(value);
+      return () => read(bytes);
+    },
+    isExact: false,
+  },
+];
 
 function envelope(message: unknown, change: Partial<Envelope> = {}): Envelope {
   return {
@@ -110,7 +148,7 @@ const arrivesAsSent: readonly unknown[] = [
   new DataView(new Uint8Array([9, 8]).buffer),
 ];
 
-describe("a value on its way to another thread", () => {
+describe.each(ways)("a value on its way, $way,", ({ travel, packed, isExact }) => {
   test("arrives as it was sent, alone and among others", () => {
     for (const [index, value] of arrivesAsSent.entries()) {
       const place = `value ${index} of the list, ${String(value).slice(0, 40)}`;
@@ -120,9 +158,9 @@ describe("a value on its way to another thread", () => {
   });
 
   test("is changed only as documented", () => {
-    expect(Object.is(travel(-0), 0)).toBe(true);
+    expect(Object.is(travel(-0), isExact ? -0 : 0)).toBe(true);
     expect(travel(Object.assign([1], { 2: 2 }))).toStrictEqual([1, undefined, 2]);
-    expect(travel("\uD800a")).toBe("\uFFFDa");
+    expect(travel("\uD800a")).toBe(isExact ? "\uD800a" : "\uFFFDa");
     expect(travel(Buffer.from("ab"))).toStrictEqual(new Uint8Array([97, 98]));
     expect(
       travel(
@@ -143,7 +181,7 @@ describe("a value on its way to another thread", () => {
     for (const bad of [() => 1, Symbol("s"), cycle]) {
       let thrown: unknown;
       try {
-        packer.pack([
+        travel([
           { first: 1, second: 2 },
           { first: bad, third: 3 },
         ]);
@@ -169,21 +207,12 @@ describe("a value on its way to another thread", () => {
   });
 
   test("owns its memory", () => {
-    const bytes = packer.pack({
-      data: new Uint8Array([1, 2]),
-      text: "a long enough string",
-      view: new Int8Array([3]),
-    });
-    const value = read(bytes);
-    bytes.fill(0);
-    packer.pack("x".repeat(5_000));
-    expect(value).toStrictEqual({
-      data: new Uint8Array([1, 2]),
-      text: "a long enough string",
-      view: new Int8Array([3]),
-    });
-    const { data } = value as { data: Uint8Array };
-    expect(data.buffer.byteLength).toBe(2);
+    const sent = { data: new Uint8Array([1, 2]), text: "a long enough string", view: new Int8Array([3]) };
+    const value = travel(sent) as { data: Uint8Array };
+    travel("x".repeat(5_000));
+    travel(new Uint8Array(5_000));
+    expect(value).toStrictEqual(sent);
+    expect(value.data.buffer.byteLength).toBe(2);
   });
 
   test("does not keep its whole batch alive through one kept string", () => {
@@ -194,10 +223,10 @@ describe("a value on its way to another thread", () => {
       key: `+55119876543${row}`,
       value: "x".repeat(64),
     }));
-    const bytes = packer.pack(rows);
+    const arrived = packed(rows);
     collect();
     const before = process.memoryUsage().heapUsed;
-    for (let batch = 0; batch < 2_000; batch++) kept.push((read(bytes) as typeof rows)[3]?.key ?? "");
+    for (let batch = 0; batch < 2_000; batch++) kept.push((arrived() as typeof rows)[3]?.key ?? "");
     collect();
     expect((process.memoryUsage().heapUsed - before) / kept.length).toBeLessThan(1_000);
     expect(new Set(kept)).toStrictEqual(new Set(["+551198765433"]));
@@ -243,20 +272,39 @@ describe("a value on its way to another thread", () => {
     expect(isDeepStrictEqual(travel(dictionary), dictionary)).toBe(true);
   });
 
-  test("that is cut off, or nested too deep, is an error and no wrong value", () => {
-    const bytes = packer.pack([
-      { a: 1, b: "text", c: new Uint8Array(3) },
-      { a: 2, b: "", c: [1.5] },
-    ]);
-    for (let length = 0; length < bytes.length; length++) {
-      expect(() => read(bytes.subarray(0, length))).toThrow(RangeError);
-    }
+  test("nested too deep is an error and no wrong value", () => {
     let deep: unknown = 1;
     for (let level = 0; level < codecLimits.depthMax; level++) deep = [deep];
     expect(travel(deep)).toStrictEqual(deep);
     expect(() => travel([deep])).toThrow(/nested/);
+  });
+});
+
+describe("what is cut off is an error and no wrong value", () => {
+  const value = [
+    { a: 1, b: "text", c: new Uint8Array(3) },
+    { a: 2, b: "", c: [1.5] },
+  ];
+
+  test("as msgpack", () => {
+    const bytes = packer.pack(value);
+    for (let length = 0; length < bytes.length; length++) {
+      expect(() => read(bytes.subarray(0, length))).toThrow(RangeError);
+    }
     // A record number that was never defined: msgpackr itself would read it as 65.
     expect(() => read(new Uint8Array([0x41]))).toThrow(/never defined/);
+  });
+
+  test("in columns", () => {
+    const { buffer, text } = columnsOf(value);
+    const header = 24;
+    for (let length = header; length < buffer.byteLength; length++) {
+      expect(() => readColumns({ buffer: buffer.slice(0, length), text })).toThrow(RangeError);
+    }
+    for (let length = 0; length < text.length; length++) {
+      expect(() => readColumns({ buffer, text: text.slice(0, length) })).toThrow(RangeError);
+    }
+    expect(() => readColumns({ buffer, text: `${text}x` })).toThrow(RangeError);
   });
 });
 
@@ -275,10 +323,17 @@ describe("a batch of envelopes", () => {
     expect(unpackBatch(packBatch([]))).toStrictEqual([]);
   });
 
-  test("leaves the bytes that were reserved before it", () => {
-    const bytes = packBatch([envelope(1)], 8);
-    bytes.set([1, 2, 3, 4, 5, 6, 7, 8]);
-    expect(unpackBatch(bytes, 8)).toStrictEqual([envelope(1)]);
+  test("leaves its first number to the channel", () => {
+    const columns = packBatch([envelope(1)]);
+    new Float64Array(columns.buffer, 0, 1)[0] = 7;
+    expect(unpackBatch(columns)).toStrictEqual([envelope(1)]);
+  });
+
+  test("names a caller once, and its readers share it", () => {
+    const { from } = envelope(0);
+    const [first, second] = unpackBatch(packBatch([envelope(1, { from }), envelope(2, { from })]));
+    expect(second).toStrictEqual(envelope(2));
+    expect(second?.from?.pid).toBe(first?.from?.pid);
   });
 
   test("can be read alone, and in any order: no batch depends on one before it", () => {
@@ -288,7 +343,7 @@ describe("a batch of envelopes", () => {
     ]);
     const packed = batches.map((batch) => packBatch(batch));
     for (let index = packed.length - 1; index >= 0; index--) {
-      expect(unpackBatch(packed[index] as Uint8Array)).toStrictEqual(batches[index]);
+      expect(unpackBatch(packed[index] as Columns)).toStrictEqual(batches[index]);
     }
   });
 
