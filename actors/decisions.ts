@@ -28,6 +28,12 @@ export async function readCohorts(control: ControlStore): Promise<CohortRecord[]
   return (await control.list("cohort/")).map(({ value }) => value as CohortRecord);
 }
 
+/** Undefined: control knows no such cohort. */
+export async function readCohort(control: ControlStore, id: CohortId): Promise<CohortRecord | undefined> {
+  const entry = await control.get(controlKeys.cohort(id));
+  return entry?.value as CohortRecord | undefined;
+}
+
 /** Who serves each cohort, by what control says now. */
 export async function readAuthorities(control: ControlStore): Promise<Map<CohortId, Authority>> {
   const decisions = await readDecisions(control);

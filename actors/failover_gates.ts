@@ -4,15 +4,9 @@
  */
 
 import { NanoError, type Self, toErrorData } from "../src/index.ts";
-import {
-  authorityOf,
-  type CohortRecord,
-  type ControlStore,
-  controlKeys,
-  type DecisionRecord,
-} from "./control_store.ts";
+import { authorityOf, type ControlStore, controlKeys, type DecisionRecord } from "./control_store.ts";
 import { oldestComparison } from "./coverage.ts";
-import { isOpen, readDecisions } from "./decisions.ts";
+import { isOpen, readCohort, readDecisions } from "./decisions.ts";
 import { dataLimits } from "./limits.ts";
 import { mirrorGate } from "./mirror_staleness.ts";
 import { predictReadOnly, type ShardLoad } from "./read_only_prediction.ts";
@@ -140,12 +134,11 @@ async function planGates(
   const dormant: string[] = [];
   const elsewhere = new Map<Site, CohortId[]>();
   for (const id of cohorts) {
-    const record = await control.get(controlKeys.cohort(id));
-    if (record === undefined) {
+    const cohort = await readCohort(control, id);
+    if (cohort === undefined) {
       missing.push({ gate: "plan", text: `${prefix}: ${id} is no cohort in control; run plan again` });
       continue;
     }
-    const cohort = record.value as CohortRecord;
     if (cohort.phase !== "live") dormant.push(`${id} is ${cohort.phase}`);
     const { site } = authorityOf(cohort, decisions);
     if (site !== from) elsewhere.set(site, [...(elsewhere.get(site) ?? []), id]);

@@ -9,7 +9,6 @@
 import { NanoError, type Self, toErrorData } from "../src/index.ts";
 import {
   authorityOf,
-  type CohortRecord,
   type ControlStore,
   controlKeys,
   type DecisionRecord,
@@ -17,7 +16,15 @@ import {
 } from "./control_store.ts";
 import { type Coverage, coverageOf } from "./coverage.ts";
 import type { DecisionFacts, DecisionLog, DecisionStep } from "./decision_log.ts";
-import { blockDecision, endDecision, isOpen, leaseEnd, noteLetGo, readDecisions } from "./decisions.ts";
+import {
+  blockDecision,
+  endDecision,
+  isOpen,
+  leaseEnd,
+  noteLetGo,
+  readCohort,
+  readDecisions,
+} from "./decisions.ts";
 import {
   type GatedMove,
   type GateKeeper,
@@ -242,9 +249,9 @@ export class MoveInWork {
       );
     }
     for (const cohort of cohorts) {
-      const record = await this.#control.get(controlKeys.cohort(cohort));
+      const record = await readCohort(this.#control, cohort);
       if (record === undefined) throw new NanoError("conflict", `${cohort}: no such cohort in control`);
-      const { site } = authorityOf(record.value as CohortRecord, decisions);
+      const { site } = authorityOf(record, decisions);
       if (site !== from) throw new NanoError("conflict", `${cohort}: ${site} serves it now, not ${from}`);
     }
   }

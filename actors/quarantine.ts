@@ -8,13 +8,13 @@
 
 import { NanoError, type Self } from "../src/index.ts";
 import { type CohortFinder, cohortFinder } from "./cohorts.ts";
-import { authorityOf, type CohortRecord, type ControlStore, controlKeys } from "./control_store.ts";
+import { authorityOf, type ControlStore } from "./control_store.ts";
 import { db_dirty_keys } from "./db_dirty_keys.ts";
 import { db_perror } from "./db_perror.ts";
 import { db_store } from "./db_store.ts";
 import { db_switch } from "./db_switch.ts";
 import type { DecisionLog, DecisionStep } from "./decision_log.ts";
-import { readDecisions } from "./decisions.ts";
+import { readCohort, readDecisions } from "./decisions.ts";
 import { forgetHeld } from "./held_keys.ts";
 import { dataLimits } from "./limits.ts";
 import { type CohortId, type RowKey, type Site, shardOf, splitRowKey } from "./records.ts";
@@ -107,9 +107,9 @@ export class Quarantine {
     for (const key of keys) {
       const { backend, key: plain } = splitRowKey(key);
       const cohort = this.#cohortOf(backend, plain);
-      const record = await this.#control.get(controlKeys.cohort(cohort));
+      const record = await readCohort(this.#control, cohort);
       if (record === undefined) throw new NanoError("config", `${cohort}: no such cohort in control`);
-      const { site } = authorityOf(record.value as CohortRecord, decisions);
+      const { site } = authorityOf(record, decisions);
       const other = this.#options.sites.find((each) => each !== site) ?? site;
       places.push({ key, cohort, shard: shardOf(backend, plain, this.#options.shards), site, other });
       const prefix = cohort.slice(backend.length + 1);

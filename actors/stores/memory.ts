@@ -18,6 +18,15 @@ export class MemoryFiles {
   incarnation = 0;
   /** Rises when a key comes or goes: who keeps the keys in order looks at it. */
   keyChanges = 0;
+
+  /** All of it is gone, as with a disk that was replaced. */
+  lose(): void {
+    this.rows.clear();
+    this.fences.clear();
+    this.storeId = "";
+    this.incarnation = 0;
+    this.keyChanges++;
+  }
 }
 
 const capabilities: Capabilities = {

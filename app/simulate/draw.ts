@@ -21,6 +21,7 @@ import {
   type Topology,
   type WayChange,
 } from "./plan.ts";
+import { prefixes } from "./prefixes.ts";
 import { nodeNames } from "./site_node.ts";
 
 export interface Size {
@@ -41,9 +42,9 @@ export const scenarios = {
 
 export type Scenario = keyof typeof scenarios;
 
-export const prefixes = ["+49", "+33"] as const;
+type CommonFault = Exclude<FaultType, "lose store" | "rehearse">;
 
-const faultTypes: readonly FaultType[] = [
+const faultTypes: readonly CommonFault[] = [
   "way",
   "isolate",
   "reset",
@@ -98,7 +99,11 @@ export function drawPlan(seed: number, size: Size = scenarios.ordinary): SwarmPl
       reversed: prefixes.filter(() => chance.share("reversed") < 0.3),
     },
     clients,
-    decisions: [...drawFaults(chance, { topology, clients, operations }, size), ...operations],
+    decisions: [
+      ...drawFaults(chance, { topology, clients, operations }, size),
+      ...drawRare(chance, topology, size),
+      ...operations,
+    ],
   };
 }
 
@@ -203,6 +208,26 @@ function drawFaults(
   return faults.sort((a, b) => a.atMs - b.atMs);
 }
 
+/** In some seeds only, and beside what is drawn above: each would take much room from it. */
+function drawRare(chance: Chance, { shards }: Topology, { stormMs }: Size): Fault[] {
+  const at = (site: string): number => Math.round(chance.share(site) * stormMs);
+  const faults: Fault[] = [];
+  if (chance.share("store lost") < 0.1) {
+    const place = {
+      site: chance.oneOf(["A", "B", "B"], "lost site"),
+      shard: chance.upTo(shards, "lost shard"),
+    };
+    faults.push({ atMs: at("store lost at"), type: "lose store", ...place, forMs: 30 });
+  }
+  if (chance.share("rehearsed") < 0.2)
+    faults.push({
+      atMs: at("rehearsed at"),
+      type: "rehearse",
+      prefix: chance.oneOf(prefixes, "rehearsed prefix"),
+    });
+  return faults;
+}
+
 interface Planned {
   readonly operations: readonly Operation[];
 }
@@ -248,7 +273,7 @@ function drawKill(chance: Chance, { atMs, site, shard, forMs, when }: FaultOf<"s
 
 function drawFault(
   chance: Chance,
-  type: FaultType,
+  type: CommonFault,
   atMs: number,
   topology: Topology,
   clients: readonly Client[],

@@ -33,6 +33,8 @@ export const sometimes = [
   "a log lost",
   "a log damaged",
   "a lost log taken over from its mirror",
+  "a lost store filled by its peer",
+  "a move rehearsed",
   "an owner without a lease",
   "a write found its prefix moved or blocked",
   "a value expired",
@@ -185,6 +187,7 @@ export class Observer {
       if (state === "scanning") this.reached.add("a range scanned");
       if (reason === "overflow") this.reached.add("a full ledger turned into a range");
       if (reason === "log_lost") this.reached.add("a log lost");
+      if (reason === "peer_lost") this.reached.add("a lost store filled by its peer");
     }
   }
 
@@ -248,6 +251,10 @@ export class Observer {
   refused({ code, details }: NanoError): void {
     if (code === "moved" || code === "blocked") this.reached.add("a write found its prefix moved or blocked");
     if (code === "unavailable" && "leaseMs" in details) this.reached.add("an owner without a lease");
+  }
+
+  rehearsed(): void {
+    this.reached.add("a move rehearsed");
   }
 
   /** What stands in the end has expired. */

@@ -111,7 +111,11 @@ export type Fault = { readonly atMs: number; readonly when?: Moment } & (
       readonly damage: "none" | "wipe" | "rot";
       readonly forMs: number;
     }
+  /** All that a shard's store holds is gone while its node is down; only of a side that serves nothing. */
+  | { readonly type: "lose store"; readonly site: string; readonly shard: number; readonly forMs: number }
   | { readonly type: "abort move" }
+  /** The operator rehearses the prefix's move to the side that does not serve it. */
+  | { readonly type: "rehearse"; readonly prefix: string }
   /** To so many workers and back again, several times: some of it happens while jobs run. */
   | { readonly type: "resize"; readonly client: number; readonly workers: number; readonly times: number }
 );

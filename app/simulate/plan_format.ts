@@ -6,6 +6,7 @@
 import { z } from "zod";
 import { defaultTuning, shardProcesses } from "../../actors/shard_options.ts";
 import type { SwarmPlan } from "./plan.ts";
+import { prefixes } from "./prefixes.ts";
 import { nodeNames, siteNames } from "./site_node.ts";
 
 const ms = z.number().min(0);
@@ -73,7 +74,9 @@ const decision = z.discriminatedUnion("type", [
   fault("kill coordinator", { process: z.enum(["db_failover", "db_migration"]) }),
   fault("thread", { node, thread: z.int().min(1) }),
   fault("crash", { node, powerLoss: z.boolean(), damage, forMs: ms }),
+  fault("lose store", { site, shard: count, forMs: ms }),
   fault("abort move", {}),
+  fault("rehearse", { prefix: z.enum(prefixes) }),
   fault("resize", { client: count, workers: z.int().min(1), times: count }),
 ]);
 

@@ -17,11 +17,11 @@ import {
   type World,
 } from "../../src/simulation/index.ts";
 import { type ClientCounts, Clients } from "./clients.ts";
-import { prefixes } from "./draw.ts";
 import { Histories } from "./histories.ts";
 import { mirrorsOf } from "./mirrors.ts";
 import { Observer, type Sometimes } from "./observer.ts";
 import { faultsOf, operationsOf, type SwarmPlan } from "./plan.ts";
+import { prefixes } from "./prefixes.ts";
 import type { OpenAccess } from "./site_node.ts";
 import { Storm } from "./storm.ts";
 import { TwoSites } from "./two_sites.ts";
@@ -99,6 +99,7 @@ class Play {
     const storm = new Storm(sites, this.#plan, clients);
     const observer = new Observer(sites, settings, backends);
     observer.onDecided = (state) => storm.decided(state);
+    storm.onRehearsed = () => observer.rehearsed();
     clients.onRefused = (error) => observer.refused(error);
     preload(sites, histories);
     await sites.restart();

@@ -3,7 +3,9 @@
  * What is made worse for a while gets well by itself; a node that crashed is started until it is up.
  */
 
+import { devicePlatform } from "../../actors/backends/device_platform.ts";
 import type { DecisionState } from "../../actors/control_store.ts";
+import { rowKey } from "../../actors/records.ts";
 import { shardProcess } from "../../actors/shard_options.ts";
 import { NanoError } from "../../src/index.ts";
 import type { NetworkWay } from "../../src/simulation/index.ts";
@@ -40,6 +42,7 @@ const repeatable: ReadonlySet<string> = new Set([
 export class Storm {
   /** How often each fault changed what became of something. */
   readonly effects: Record<string, number> = {};
+  onRehearsed: (() => void) | undefined;
   readonly #sites: TwoSites;
   readonly #plan: SwarmPlan;
   readonly #clients: Clients;
@@ -186,8 +189,12 @@ export class Storm {
       }
       case "crash":
         return this.#crash(fault);
+      case "lose store":
+        return this.#loseStore(fault);
       case "abort move":
         return this.#abortMove();
+      case "rehearse":
+        return this.#rehearse(fault);
       case "resize":
         return this.#resize(fault);
     }
@@ -246,6 +253,18 @@ export class Storm {
     await this.#start(node);
   }
 
+  async #loseStore({ site, shard, forMs }: FaultOf<"lose store">): Promise<void> {
+    const sites = this.#sites;
+    const node = sites.siteNode(sites.placeOf(site, shard));
+    // What a side serves, or holds for an operator, may stand nowhere else.
+    if (!node.isUp || sites.serves(site) || sites.held(site, shard) > 0) return;
+    node.crash({ powerLoss: false });
+    sites.files(site, shard).lose();
+    this.#count("store lost");
+    await sites.world.sleep(forMs);
+    await this.#start(node);
+  }
+
   async #start(node: SiteNode): Promise<void> {
     const { world } = this.#sites;
     const untilMs = world.nowMs + startMsMax;
@@ -271,6 +290,15 @@ export class Storm {
       () => this.#count("move told to abort"),
       () => undefined,
     );
+  }
+
+  async #rehearse({ prefix }: FaultOf<"rehearse">): Promise<void> {
+    const sites = this.#sites;
+    const [first] = sites.nodes;
+    if (first?.isUp !== true) return;
+    const to = sites.authority(rowKey(devicePlatform.name, prefix)).site === "A" ? "B" : "A";
+    const report = await first.alive(first.sites.rehearse(prefix, to)).catch(() => undefined);
+    if (report?.outcome === "rehearsed") this.onRehearsed?.();
   }
 
   async #resize({ client: index, workers, times }: FaultOf<"resize">): Promise<void> {

@@ -381,6 +381,14 @@ export class TwoSites implements Surroundings {
     return found;
   }
 
+  /** Some cohort is served there, or a decision that is open would move one there. */
+  serves(site: Site): boolean {
+    const decisions = this.control.listNow("decision/").map(({ value }) => value as DecisionRecord);
+    const cohorts = this.control.listNow("cohort/").map(({ value }) => value as CohortRecord);
+    const isWanted = decisions.some(({ to, endedAtMs }) => to === site && endedAtMs === 0);
+    return isWanted || cohorts.some((record) => authorityOf(record, decisions).site === site);
+  }
+
   #cohort(row: RowKey): CohortRecord | undefined {
     const { backend, key } = splitRowKey(row);
     const cohort = `cohort/${this.#cohortOf(backend, key)}`;

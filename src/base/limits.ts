@@ -10,6 +10,8 @@ export const MiB = 1_024 * KiB;
 export const channelLimits = {
   /** Envelopes packed into one batch: 128 to 512 are equal, 64 costs 15 % one way (measured). */
   batchMessagesMax: 256,
+  /** The same while no batch is on its way: with 100 calls in flight a fifth more pass than with 256 (measured). */
+  batchMessagesMin: 32,
   /** Batches on the way, not yet taken by the receiver: 8 to 64 are equal, 2 cost 30 % one way (measured). */
   windowBatches: 16,
   /** Bytes on the way: a receiver that stands still holds at most this for each sender, and one batch. */

@@ -89,8 +89,14 @@ export class Channel<Message> {
     if (this.#closed || this.pressure() >= this.#limits.pressureMax) return false;
     const pending = this.#pending;
     pending.push(message);
-    if (pending.length >= this.#limits.batchMessagesMax) this.flush();
+    if (pending.length >= this.#batchMessages()) this.flush();
     return true;
+  }
+
+  /** Small while the other end has little to do, so that both work at once; large when it is behind. */
+  #batchMessages(): number {
+    const { batchMessagesMin, batchMessagesMax } = this.#limits;
+    return Math.min(batchMessagesMax, batchMessagesMin * (1 + this.#sent.length));
   }
 
   /** Packs what was posted since the last time, and sends what the window allows. */

@@ -56,7 +56,7 @@ describe("a plan in a file", () => {
         for (const { type } of [...operationsOf(drawn), ...faultsOf(drawn)]) types.add(type);
       }
     }
-    expect(types.size).toBe(28);
+    expect(types.size).toBe(30);
   });
 
   it("is taken as it was kept", () => {

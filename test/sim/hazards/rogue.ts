@@ -22,8 +22,7 @@ export function backup(sites: TwoSites, site: Site): Backup {
 /** The disk of a site's store is another one, with this on it. While nobody has it open. */
 export function replaceDisk(sites: TwoSites, site: Site, held: Backup = emptyDisk): void {
   const files = sites.files(site);
-  files.rows.clear();
-  files.fences.clear();
+  files.lose();
   for (const [key, bytes] of held.rows) files.rows.set(key, bytes);
   for (const [scope, term] of held.fences) files.fences.set(scope, term);
   files.storeId = held.storeId;

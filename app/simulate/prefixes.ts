@@ -1,0 +1,2 @@
+/** The prefixes that every play moves. */
+export const prefixes = ["+49", "+33"] as const;
