@@ -356,10 +356,9 @@ function wantFlush(state: State): void {
   state.self.castSelf("flush");
 }
 
-/** Marks first. Rows of cohorts that are not migrated need none. */
+/** Marks first. Rows of cohorts that are not migrated need none. Only `wantFlush` asks for it, when there are rows. */
 function flush(state: State): void {
   state.flushing = false;
-  if (state.filling.length === 0 || state.batchesInFlight >= dataLimits.admitBatchesInFlightMax) return;
   const batch = state.filling.splice(0, dataLimits.admitBatchMax);
   state.batchesInFlight++;
   const admissions: Admission[] = batch.map(({ row, cohort }) => ({
@@ -470,7 +469,7 @@ function amend(state: State, request: AmendRequest, from: From<unknown>, rows: (
   const { writes, answer } = decide(live, request.message, { nowMs, rowKeyOf });
   admit(state, cohort, writes, (results) => {
     const failed = results.find((result) => !result.ok);
-    if (failed === undefined || failed.ok) state.self.reply(from, answer);
+    if (failed === undefined) state.self.reply(from, answer);
     else state.self.replyError(from, { code: failed.code, message: failed.message });
   });
 }

@@ -17,6 +17,10 @@ export const areas: Readonly<Record<string, readonly string[]>> = {
       "held_keys",
       "found_moves",
     ),
+    ...hazards("hazard_07", "hazard_34", "hazard_47", "found_losses"),
+    "test/sim/admission.test.js",
+    "test/sim/taking_over_control.test.js",
+    "test/sim/operator_deeds.test.js",
   ],
   "actors/db_dirty_keys.ts": [
     ...unit("ledger"),

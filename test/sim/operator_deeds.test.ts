@@ -6,7 +6,7 @@ import { type RowKey, rowKey } from "../../actors/records.ts";
 import { TwoSites } from "../../app/simulate/two_sites.ts";
 import { NanoError } from "../../src/index.ts";
 import { simulateSeed, type World } from "../../src/simulation/index.ts";
-import { atRest, ending } from "./hazards/at_rest.ts";
+import { appliesRow, atRest, ending } from "./hazards/at_rest.ts";
 
 const poison = "+491701";
 const row: RowKey = rowKey("device_platform", poison);
@@ -126,5 +126,23 @@ describe("a held key", () => {
       return [await shown(sites), await sites.alive(sites.sites.held("B"))];
     });
     expect(after).toEqual(["v2", []]);
+  });
+
+  it("is not said to be released while the log can't forget the hold", async () => {
+    const result = await simulated(async (world) => {
+      const sites = await quarantined(world);
+      await sites.move("+49");
+      sites.points.arm("B store applied", appliesRow(row));
+      const deed = sites.alive(sites.sites.releaseHeld([row], "here"));
+      await sites.reached("B store applied");
+      sites.disk.faults.broken.add("B/log-0");
+      sites.points.release("B store applied");
+      const { done, refused } = await deed;
+      sites.crash();
+      sites.disk.faults.broken.clear();
+      await sites.restart();
+      return { done, refused: refused.length, after: await shown(sites) };
+    });
+    expect(result).toEqual({ done: [], refused: 1, after: "held" });
   });
 });

@@ -1,9 +1,11 @@
 /**
- * Broken twins of the crawler: each moves through a range in a way that loses rows, and is the product's own otherwise.
+ * Broken twins of a crawl: each moves through a range in a way, or at a time, that loses rows, and is the product's own
+ * otherwise.
  * They are planted by name through `WorldOptions.replaced`.
  */
 
 import { db_crawler } from "../../../actors/db_crawler.ts";
+import { db_dirty_keys } from "../../../actors/db_dirty_keys.ts";
 import type { PeerSender, Sent } from "../../../actors/peer_sender.ts";
 import type { RangeReader } from "../../../actors/range_reader.ts";
 import type { ShardOptions } from "../../../actors/shard_options.ts";
@@ -11,6 +13,16 @@ import { type Definition, genServer } from "../../../src/index.ts";
 import type { Callbacks } from "./late_messages.ts";
 
 const crawler: Callbacks<typeof db_crawler> = db_crawler.callbacks;
+const ledger: Callbacks<typeof db_dirty_keys> = db_dirty_keys.callbacks;
+
+/** Hands its ranges out whether or not every cohort makes marks and the store is what control remembers. */
+export const eager_ledger: Definition<ShardOptions> = genServer(import.meta.url, "eager_ledger", {
+  ...(ledger as Callbacks<Definition>),
+  cast: {
+    ...ledger.cast,
+    mayScan: (state: never) => ledger.cast.mayScan(state, true),
+  },
+});
 
 /**
  * Goes on from the row at which it stopped, not from a place between rows: without that row it has come to its end.

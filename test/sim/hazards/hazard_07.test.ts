@@ -1,24 +1,10 @@
 /** One node has not heard yet that its cohorts make marks, when the copy would start there. */
 
-import { db_dirty_keys } from "../../../actors/db_dirty_keys.ts";
-import type { ShardOptions } from "../../../actors/shard_options.ts";
 import type { TwoSites } from "../../../app/simulate/two_sites.ts";
-import { type Definition, genServer } from "../../../src/index.ts";
 import type { World } from "../../../src/simulation/index.ts";
+import { eager_ledger } from "./crawl_twins.ts";
 import { keyOfSecondNode } from "./cut_off.ts";
 import { type Findings, hazard, judge } from "./hazard.ts";
-import type { Callbacks } from "./late_messages.ts";
-
-const ledger: Callbacks<typeof db_dirty_keys> = db_dirty_keys.callbacks;
-
-/** Hands its ranges out whether or not every cohort makes marks. */
-export const eager_ledger: Definition<ShardOptions> = genServer(import.meta.url, "eager_ledger", {
-  ...(ledger as Callbacks<Definition>),
-  cast: {
-    ...ledger.cast,
-    mayScan: (state: never) => ledger.cast.mayScan(state, true),
-  },
-});
 
 async function oneNodeLate(sites: TwoSites, world: World): Promise<Findings> {
   const key = keyOfSecondNode(sites);

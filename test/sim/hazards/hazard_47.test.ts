@@ -4,10 +4,12 @@
  */
 
 import { db_crawler } from "../../../actors/db_crawler.ts";
+import { db_switch } from "../../../actors/db_switch.ts";
 import type { TwoSites } from "../../../app/simulate/two_sites.ts";
 import { NanoError } from "../../../src/index.ts";
 import type { World } from "../../../src/simulation/index.ts";
-import { ending, within } from "./at_rest.ts";
+import { ending, isUp, within } from "./at_rest.ts";
+import { eager_ledger } from "./crawl_twins.ts";
 import { incarnate_store, uncounting_crawler, unfenced_identity_store } from "./data_twins.ts";
 import { clean, type Findings, hazard, judge, rowOf } from "./hazard.ts";
 import { backup, replaceDisk } from "./rogue.ts";
@@ -26,8 +28,11 @@ async function lostAtA(sites: TwoSites, world: World): Promise<Findings> {
   const move = await ending(sites.move("+49"));
   if (!(move instanceof NanoError) || move.code !== "lost")
     wrong.push("the failover's gate does not say lost");
+  const admission = sites.node.system.ref(db_switch, sites.name("A", "db_switch"));
+  const term = await admission.call.term();
   // Crawls and repairs have had their time.
   await world.sleep(5_000);
+  if ((await admission.call.term()) !== term) wrong.push("A's db_switch does not wait for an operator");
   for (const [each, value] of before) {
     if (sites.shown("B", each) !== value) wrong.push(`B shows ${sites.shown("B", each)} for ${each}`);
   }
@@ -74,6 +79,41 @@ hazard({
     name: "a store that claims the fences it was given",
     replaced: { db_store: unfenced_identity_store },
   },
+});
+
+hazard({
+  number: 47,
+  title:
+    "what the log forgot is not looked for in a store that is lost: it is found once the right one is back",
+  play: async (sites, world) => {
+    await sites.copied();
+    await copiedKeys(sites, "v1");
+    const older = backup(sites, "A");
+    sites.crash();
+    await sites.restart();
+    sites.weather("A").down = true;
+    const [key = ""] = keys;
+    const wrong = (await sites.write(key, "v2")) ? [] : ["the last write was refused"];
+    sites.crash();
+    const right = backup(sites, "A");
+    // It is as the peer's, so whoever crawls it finds nothing to do.
+    replaceDisk(sites, "A", older);
+    sites.disk.wipe("A/log-0");
+    await sites.restart();
+    sites.weather("A").down = false;
+    const admission = sites.name("A", "db_switch");
+    await sites.node.system.ref(db_switch, admission).call.refresh();
+    await world.sleep(2_000);
+    sites.kill("A", "db_switch");
+    await isUp(sites, world, admission);
+    await world.sleep(2_000);
+    // It is stopped, so that its log keeps what it only noted.
+    await sites.stop();
+    replaceDisk(sites, "A", right);
+    await sites.restart();
+    return judge(sites, sites.watchUnaccounted(), wrong);
+  },
+  twin: { name: "a ledger that lets ranges be scanned at once", replaced: { db_dirty_keys: eager_ledger } },
 });
 
 hazard({

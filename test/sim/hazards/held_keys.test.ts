@@ -4,6 +4,7 @@
  */
 
 import { expect, it } from "vitest";
+import { db_switch } from "../../../actors/db_switch.ts";
 import { type RowKey, rowKey } from "../../../actors/records.ts";
 import { TwoSites, type WorldOptions } from "../../../app/simulate/two_sites.ts";
 import { NanoError } from "../../../src/index.ts";
@@ -70,6 +71,32 @@ it("twin of hazard 39: a ledger that carries nothing over is caught", async () =
   const replaced = { db_dirty_keys: unholding_ledger };
   const { result } = await simulateSeed({ seed: 39 }, (world) => swapWithPoison(world, { replaced }));
   expect(result).toContain("after the swap the poison key is not refused but reads v1");
+});
+
+it("a scan over a held key is refused, one that begins behind it or ends before it is not", async () => {
+  const { result } = await simulateSeed({ seed: 39 }, async (world) => {
+    const sites = await withPoison(world, {});
+    await ending(sites.move("+49"));
+    const admission = sites.node.system.ref(db_switch, sites.name("B", "db_switch"));
+    const scan = async (from: RowKey, to: RowKey): Promise<string> => {
+      const request = { cohort: "device_platform/+49", range: { from, to }, limit: 10 };
+      const answer = await ending(admission.call.scan(request));
+      return answer instanceof NanoError ? answer.code : answer.map(({ key }) => key).join();
+    };
+    const behind = `${row}\u0000`;
+    return {
+      from: await scan(row, behind),
+      over: await scan("", ""),
+      before: await scan("", row),
+      behind: await scan(behind, ""),
+    };
+  });
+  expect(result).toEqual({
+    from: "held",
+    over: "held",
+    before: "",
+    behind: rowKey("device_platform", neighbour),
+  });
 });
 
 /** The coordinator's death leaves a hold behind; the key is healed then, and the prefix moves to that side. */

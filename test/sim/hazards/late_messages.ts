@@ -1,7 +1,8 @@
 /**
  * The product's own processes behind a way on which messages can be late: a scenario parks an admission between
- * db_switch and the ledger (`A way to ledger`), or a commit between db_switch and its store (`A way to store`), while
- * the process itself goes on with others. Nothing else is changed.
+ * db_switch and the ledger (`A way to ledger`), a commit between db_switch and its store (`A way to store`), or the
+ * last question of a db_switch that takes over what control says (`A way to holds`), while the process itself goes on
+ * with others. Nothing else is changed.
  */
 
 import { db_dirty_keys } from "../../../actors/db_dirty_keys.ts";
@@ -33,6 +34,19 @@ export const late_ledger: Definition = genServer(import.meta.url, "late_ledger",
     ...ledger.call,
     admit: (state: WithSelf, admissions: readonly Admission[], from: From) => {
       void late(state, "ledger", admissions).then(() => ledger.call.admit(state, admissions, from));
+      return noReply;
+    },
+  },
+});
+
+export const late_holds: Definition = genServer(import.meta.url, "late_holds", {
+  ...ledger,
+  call: {
+    ...ledger.call,
+    held: (state: WithSelf, _: undefined, from: From) => {
+      void late(state, "holds", undefined).then(() =>
+        state.self.reply(from, ledger.call.held(state as never)),
+      );
       return noReply;
     },
   },
