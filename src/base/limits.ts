@@ -47,10 +47,7 @@ export const threadLimits = {
 export const codecLimits = {
   /** Nesting of a message. The reader's stack may be smaller than the writer's: 1 MB against 4 MB. */
   depthMax: 1_000,
-  /**
-   * msgpackr keeps its scratch buffer at the size of the largest message for ever; above this it gets a new
-   * one.
-   */
+  /** A scratch buffer that grew beyond this for a large message is let go after it. */
   scratchBytesMax: 1 * MiB,
   /** An object with more keys is a dictionary: its keys are data, and no shape is remembered. */
   shapeKeysMax: 32,

@@ -87,8 +87,16 @@ export class ColumnWriter {
     bytes.set(this.#bytes.subarray(0, byteCount), tagCount);
     const text = this.#text;
     this.#text = "";
-    if (byteCount > codecLimits.scratchBytesMax) this.#bytes = new Uint8Array(firstBytes);
+    this.#shrink();
     return { buffer, text };
+  }
+
+  /** One large batch does not keep its columns for ever. */
+  #shrink(): void {
+    const { scratchBytesMax } = codecLimits;
+    if (this.#numbers.byteLength > scratchBytesMax) this.#numbers = new Float64Array(firstNumbers);
+    if (this.#tags.byteLength > scratchBytesMax) this.#tags = new Uint8Array(firstNumbers);
+    if (this.#bytes.byteLength > scratchBytesMax) this.#bytes = new Uint8Array(firstBytes);
   }
 
   /** A number that the reader expects. */

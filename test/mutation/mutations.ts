@@ -12,6 +12,8 @@ export interface Mutation {
   readonly id: string;
   readonly file: string;
   readonly line: number;
+  /** The function around it; "" if it has no name. */
+  readonly within: string;
   /** The first line that it changes, trimmed: it outlives changes elsewhere in the file. */
   readonly code: string;
   readonly from: string;
@@ -53,7 +55,9 @@ export function mutationsOf(file: string, text: string): Mutation[] {
       .slice(0, 16);
     // Two ways to one text are one mutation.
     const changed = `${text.slice(0, start)}${to}${text.slice(end)}`.replaceAll(/[\s()]/g, "");
-    if (!found.has(changed)) found.set(changed, { id, file, line: line + 1, code, from, to, start, end });
+    const within = (around as ts.NamedDeclaration).name?.getText(source) ?? "";
+    const mutation = { id, file, line: line + 1, within, code, from, to, start, end };
+    if (!found.has(changed)) found.set(changed, mutation);
   };
   const visit = (node: ts.Node): void => {
     for (const change of changesOf(node, source)) add(change);

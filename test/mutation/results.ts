@@ -17,7 +17,15 @@ const result = z.object({
 export type Result = z.infer<typeof result>;
 
 const harmless = z.array(
-  z.object({ file: z.string(), code: z.string(), from: z.string(), to: z.string(), reason: z.string() }),
+  z.strictObject({
+    file: z.string(),
+    /** The function around it, where others of the file have the same line. */
+    within: z.string().exactOptional(),
+    code: z.string(),
+    from: z.string(),
+    to: z.string(),
+    reason: z.string(),
+  }),
 );
 
 export class Results {
@@ -61,7 +69,10 @@ export type Reasons = (mutation: Mutation) => string | undefined;
 
 export function readReasons(path: string): Reasons {
   const entries = existsSync(path) ? harmless.parse(JSON.parse(readFileSync(path, "utf8"))) : [];
-  return ({ file, code, from, to }) =>
-    entries.find((each) => each.file === file && each.code === code && each.from === from && each.to === to)
-      ?.reason;
+  return (mutation) =>
+    entries.find(
+      ({ within, reason: _, ...place }) =>
+        (within === undefined || within === mutation.within) &&
+        Object.entries(place).every(([name, value]) => mutation[name as keyof typeof place] === value),
+    )?.reason;
 }
