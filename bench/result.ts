@@ -15,6 +15,8 @@ export interface BenchRow {
 }
 
 export interface BenchRatio {
+  /** Of the target, see docs/reference/performance.md: `P1`; the name says which part of it. Default: the bench's name. */
+  readonly id?: string;
   readonly name: string;
   /** Of the two rows' values of the same repeat. */
   readonly values: readonly number[];
@@ -36,12 +38,19 @@ export interface BenchResult {
 export interface Bench {
   readonly name: string;
   readonly question: string;
+  /** Why a quick run without names leaves it out. */
+  readonly notQuick?: string;
   run(options: BenchOptions): Promise<BenchResult>;
 }
 
 export function ratioOf(name: string, of: BenchRow, to: BenchRow, target?: BenchRatio["target"]): BenchRatio {
   const values = of.values.map((value, i) => value / (to.values[i] ?? Number.NaN));
   return target === undefined ? { name, values } : { name, values, target };
+}
+
+/** The ratios as parts of the target `id`. */
+export function partsOf(id: string, ratios: readonly BenchRatio[]): BenchRatio[] {
+  return ratios.map((ratio) => ({ ...ratio, id }));
 }
 
 export function median(values: readonly number[]): number {

@@ -1,0 +1,79 @@
+/**
+ * How contenders are measured beside each other: all are warmed up, then each repeat measures every one once, and the
+ * order moves on by one with each repeat. What other work takes of the machine then hits all of them alike.
+ */
+
+import { setImmediate as turn } from "node:timers/promises";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+import type { BenchRow } from "./result.ts";
+
+export interface Question {
+  readonly name: string;
+  readonly unit: string;
+  readonly repeats: number;
+}
+
+/** Answers one figure of the question's unit. */
+export type Measure = () => Promise<number>;
+
+/** The row of each contender, called `<question>: <contender>`. */
+export async function interleaved<Name extends string>(
+  { name: question, unit, repeats }: Question,
+  measures: Readonly<Record<Name, Measure>>,
+): Promise<Record<Name, BenchRow>> {
+  const contenders = Object.entries<Measure>(measures);
+  const values = new Map<string, number[]>(contenders.map(([name]) => [name, []]));
+  for (const [, measure] of contenders) await measure();
+  for (let repeat = 0; repeat < repeats; repeat++) {
+    for (let i = 0; i < contenders.length; i++) {
+      const [name, measure] = contenders[(repeat + i) % contenders.length] ?? [];
+      if (name === undefined || measure === undefined) continue;
+      // Nobody pays for the garbage of the one before.
+      collectGarbage();
+      await turn();
+      values.get(name)?.push(await measure());
+    }
+  }
+  const rows = contenders.map(([name]) => [
+    name,
+    { name: `${question}: ${name}`, unit, values: values.get(name) ?? [] },
+  ]);
+  return Object.fromEntries(rows) as Record<Name, BenchRow>;
+}
+
+let collect: (() => void) | undefined;
+
+export function collectGarbage(): void {
+  if (collect === undefined) {
+    setFlagsFromString("--expose-gc");
+    collect = runInNewContext("gc") as () => void;
+  }
+  collect();
+}
+
+/**
+ * Makes so many calls, one after the other. Each contender writes this loop itself: in a loop of all, the compiler would
+ * see many functions at one place, and the cheapest of them would pay most for that.
+ */
+export type Caller = (calls: number) => Promise<unknown>;
+
+/** Between two looks at the clock. */
+const callsPerRound = 2_000;
+
+/** Calls per second of `callers` beside each other, over about `ms`. */
+export async function callsPerSecond(
+  caller: Caller,
+  { callers, ms }: { readonly callers: number; readonly ms: number },
+): Promise<number> {
+  const each = callsPerRound / callers;
+  const startedAt = performance.now();
+  let calls = 0;
+  let tookMs = 0;
+  while (tookMs < ms) {
+    await Promise.all(Array.from({ length: callers }, () => caller(each)));
+    calls += each * callers;
+    tookMs = performance.now() - startedAt;
+  }
+  return (calls * 1_000) / tookMs;
+}

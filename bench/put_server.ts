@@ -1,0 +1,41 @@
+/**
+ * put_server: what the benches of the runtime call, on any thread. State: how many messages it took, the newest
+ * version. Messages: call put (answers the version), call handled (answers how many it took), cast put.
+ */
+
+import { genServer } from "../src/index.ts";
+
+/** About 100 bytes, as small requests of a backend are. */
+export interface PutMessage {
+  readonly ref: number;
+  readonly op: "put";
+  readonly key: string;
+  readonly value: string;
+  readonly version: number;
+}
+
+export function putMessage(ref = 1): PutMessage {
+  return { ref, op: "put", key: "+5511987654321", value: "v".repeat(64), version: 7 };
+}
+
+interface State {
+  handled: number;
+  version: number;
+}
+
+export const put_server = genServer(import.meta.url, "put_server", {
+  init: (_: undefined): State => ({ handled: 0, version: 0 }),
+  call: {
+    put: (state, message: PutMessage): number => {
+      take(state, message);
+      return state.version;
+    },
+    handled: (state): number => state.handled,
+  },
+  cast: { put: take },
+});
+
+function take(state: State, { version }: PutMessage): void {
+  state.handled++;
+  state.version = version;
+}
