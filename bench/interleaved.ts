@@ -22,8 +22,8 @@ export async function interleaved<Name extends string>(
   { name: question, unit, repeats }: Question,
   measures: Readonly<Record<Name, Measure>>,
 ): Promise<Record<Name, BenchRow>> {
-  const contenders = Object.entries<Measure>(measures);
-  const values = new Map<string, number[]>(contenders.map(([name]) => [name, []]));
+  const contenders = Object.entries(measures) as [Name, Measure][];
+  const values = new Map<Name, number[]>(contenders.map(([name]) => [name, []]));
   for (const [, measure] of contenders) await measure();
   for (let repeat = 0; repeat < repeats; repeat++) {
     for (let i = 0; i < contenders.length; i++) {
@@ -35,11 +35,18 @@ export async function interleaved<Name extends string>(
       values.get(name)?.push(await measure());
     }
   }
-  const rows = contenders.map(([name]) => [
+  const rows = contenders.map(([name]): [Name, BenchRow] => [
     name,
     { name: `${question}: ${name}`, unit, values: values.get(name) ?? [] },
   ]);
   return Object.fromEntries(rows) as Record<Name, BenchRow>;
+}
+
+/** Of a contender that was measured. */
+export function rowOf(rows: Readonly<Record<string, BenchRow>>, name: string): BenchRow {
+  const row = rows[name];
+  if (row === undefined) throw new Error(`${name} was not measured`);
+  return row;
 }
 
 let collect: (() => void) | undefined;

@@ -6,7 +6,14 @@
  */
 
 import { child, type Pid, type System, startSystem } from "../src/index.ts";
-import { type Caller, callsPerSecond, collectGarbage, interleaved, type Measure } from "./interleaved.ts";
+import {
+  type Caller,
+  callsPerSecond,
+  collectGarbage,
+  interleaved,
+  type Measure,
+  rowOf,
+} from "./interleaved.ts";
 import { startNact, startXstate } from "./peers/actor_libraries.ts";
 import { Erlang } from "./peers/erlang.ts";
 import { put_server, putMessage } from "./put_server.ts";
@@ -95,12 +102,6 @@ function costOf(name: string, rows: Rows, target: BenchRatio["target"]): BenchRa
 function toErlang(name: string, rows: Rows, target: BenchRatio["target"]): BenchRatio[] {
   if (rows[names.erlang] === undefined) return [];
   return [ratioOf(`${name} / Erlang's`, rowOf(rows, names.ours), rowOf(rows, names.erlang), target)];
-}
-
-function rowOf(rows: Rows, name: string): BenchRow {
-  const row = rows[name];
-  if (row === undefined) throw new Error(`${name} was not measured`);
-  return row;
 }
 
 function calls(

@@ -68,7 +68,9 @@ export async function findBenches(): Promise<Map<string, Bench>> {
 /** A process of its own: no heap, compiled code or thread of another bench. */
 function runInChild(name: string, options: BenchOptions): Promise<BenchResult> {
   return new Promise((done, failed) => {
-    const child = fork(fileURLToPath(new URL("child.js", here)), [name, JSON.stringify(options)]);
+    // Some libraries check more when they are not told that they are in production.
+    const env = { ...process.env, NODE_ENV: "production" };
+    const child = fork(fileURLToPath(new URL("child.js", here)), [name, JSON.stringify(options)], { env });
     let result: BenchResult | undefined;
     child.on("message", (message: BenchResult) => {
       result = message;
