@@ -14,7 +14,7 @@ import { open, type RootDatabase } from "lmdb";
 import { dataLimits } from "../actors/limits.ts";
 import { encodeRow } from "../actors/stores/row_codec.ts";
 import { profiled } from "./profiler.ts";
-import { type Bench, type BenchOptions, type BenchResult, ratioOf } from "./result.ts";
+import { type Bench, type BenchOptions, type BenchResult, partsOf, ratioOf } from "./result.ts";
 import { startTwoSites } from "./two_sites.ts";
 import { closedLoop, perform, writeAt } from "./workload.ts";
 
@@ -75,7 +75,7 @@ async function run({ quick, profile }: BenchOptions): Promise<BenchResult> {
   };
   return {
     rows: Object.values(rows),
-    ratios: [ratioOf("replicated / bare", rows.replicated, rows.bare, { atLeast: 0.5 })],
+    ratios: partsOf("P9", [ratioOf("replicated / bare", rows.replicated, rows.bare, { atLeast: 0.5 })]),
     facts: { outstanding, "bare batch": dataLimits.admitBatchMax },
     failures: [],
   };

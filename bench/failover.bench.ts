@@ -22,6 +22,7 @@ import { shards, startTwoSites, type TwoSites } from "./two_sites.ts";
 export const bench: Bench = {
   name: "failover",
   question: "How long is a prefix read-only, and does that grow with its dirty keys or with its keys?",
+  notQuick: "half a minute",
   run,
 };
 

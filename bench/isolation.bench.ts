@@ -18,6 +18,7 @@ import { closedLoop, openLoop, perform, writeAt } from "./workload.ts";
 export const bench: Bench = {
   name: "isolation",
   question: "Does local write latency move when the remote slows by 2 s?",
+  notQuick: "most of a minute",
   run,
 };
 

@@ -11,6 +11,7 @@ import type { Bench, BenchOptions, BenchResult, BenchRow } from "./result.ts";
 export const bench: Bench = {
   name: "linearizability",
   question: "How long does a check of 200 operations, 20 of them unknown, take?",
+  notQuick: "it has no target",
   run: async (options) => run(options),
 };
 

@@ -66,3 +66,21 @@ export function meets({ values, target }: BenchRatio): boolean | undefined {
   const value = median(values);
   return "atMost" in target ? value <= target.atMost : value >= target.atLeast;
 }
+
+/** One part of a target, as `--json` prints it. */
+export interface TargetFigure {
+  readonly id: string;
+  readonly name: string;
+  /** The median of the repeats. */
+  readonly value: number;
+  readonly target: NonNullable<BenchRatio["target"]>;
+  readonly met: boolean;
+}
+
+export function targetFigures(benchName: string, ratios: readonly BenchRatio[]): TargetFigure[] {
+  return ratios.flatMap((ratio) => {
+    const { id = benchName, name, values, target } = ratio;
+    if (target === undefined) return [];
+    return [{ id, name, value: median(values), target, met: meets(ratio) === true }];
+  });
+}

@@ -1,7 +1,9 @@
 /**
- * `npm run bench -- [NAME...] [--quick] [--json] [--profile DIR]`: lists the benches, or runs those named (`all` for
- * every one), each in a process of its own. Prints medians with their spread over the repeats and writes
- * bench/results/<date>-<name>.json.
+ * `npm run bench -- [NAME...] [--list] [--quick] [--json] [--profile DIR]`: runs the benches named, or all of them, each
+ * in a process of its own, and prints medians with their spread over the repeats.
+ *
+ * What is recorded: bench/results/<date>-<name>.json for each bench that was named, bench/results/<date>.json for all
+ * together. A quick run is no result to keep, and without names leaves out those that say why in `notQuick`.
  *
  * Exit codes: 0, whatever the figures; 1 if a bench failed or its scenario did not happen; 2 for a wrong name.
  * Only ratios of one run travel: other work on the machine moves all absolute figures.
@@ -13,9 +15,19 @@ import { availableParallelism, cpus, loadavg } from "node:os";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Command } from "commander";
-import { type Bench, type BenchOptions, type BenchRatio, type BenchResult, median, meets } from "./result.ts";
+import {
+  type Bench,
+  type BenchOptions,
+  type BenchRatio,
+  type BenchResult,
+  median,
+  meets,
+  type TargetFigure,
+  targetFigures,
+} from "./result.ts";
 
 interface Flags {
+  readonly list?: boolean;
   readonly quick?: boolean;
   readonly json?: boolean;
   readonly profile?: string;
@@ -26,34 +38,50 @@ const suffix = ".bench.js";
 
 async function main(names: readonly string[], flags: Flags): Promise<void> {
   const benches = await findBenches();
-  if (names.length === 0) {
+  if (flags.list === true) {
     for (const { name, question } of benches.values()) process.stdout.write(`${name}: ${question}\n`);
     return;
   }
-  const chosen = names.includes("all") ? [...benches.keys()] : names;
-  const unknown = chosen.filter((name) => !benches.has(name));
+  const unknown = names.filter((name) => name !== "all" && !benches.has(name));
   if (unknown.length > 0) {
     process.stderr.write(`no bench ${unknown.join(", ")}; there are ${[...benches.keys()].join(", ")}\n`);
     process.exitCode = 2;
     return;
   }
+  const quick = flags.quick === true;
   const profile = flags.profile === undefined ? undefined : resolve(flags.profile);
-  const options: BenchOptions = { quick: flags.quick === true, profile };
-  for (const name of chosen) {
-    const bench = benches.get(name);
-    if (bench === undefined) continue;
+  const records: BenchRecord[] = [];
+  const targets: TargetFigure[] = [];
+  for (const bench of chosen(benches, names, quick)) {
     try {
       const load = loadavg()[0] ?? Number.NaN;
-      report(bench, await runInChild(name, options), {
-        quick: options.quick,
-        json: flags.json === true,
-        load,
-      });
+      const result = await runInChild(bench.name, { quick, profile });
+      const record = recordOf(bench, result, { quick, load });
+      records.push(record);
+      targets.push(...targetFigures(bench.name, result.ratios));
+      if (flags.json !== true) process.stdout.write(table(bench, record));
+      if (!quick) keep(records, result.plots ?? {}, names.length > 0 ? bench.name : undefined);
+      for (const failure of result.failures) complain(bench, failure);
     } catch (error) {
-      process.stderr.write(`${name}: ${error instanceof Error ? error.message : String(error)}\n`);
-      process.exitCode = 1;
+      complain(bench, error instanceof Error ? error.message : String(error));
     }
   }
+  if (flags.json === true) process.stdout.write(`${JSON.stringify({ targets }, undefined, 2)}\n`);
+}
+
+function chosen(benches: ReadonlyMap<string, Bench>, names: readonly string[], quick: boolean): Bench[] {
+  const all = [...benches.values()];
+  if (names.length > 0) return all.filter(({ name }) => names.includes(name) || names.includes("all"));
+  if (!quick) return all;
+  for (const { name, notQuick } of all) {
+    if (notQuick !== undefined) process.stderr.write(`${name} is left out (${notQuick}): name it\n`);
+  }
+  return all.filter(({ notQuick }) => notQuick === undefined);
+}
+
+function complain({ name }: Bench, text: string): void {
+  process.stderr.write(`${name}: ${text}\n`);
+  process.exitCode = 1;
 }
 
 export async function findBenches(): Promise<Map<string, Bench>> {
@@ -83,14 +111,27 @@ function runInChild(name: string, options: BenchOptions): Promise<BenchResult> {
   });
 }
 
-interface Reporting {
+/** What is kept of a run. */
+interface BenchRecord extends Omit<BenchResult, "plots"> {
+  readonly name: string;
+  readonly question: string;
+  readonly date: string;
+  readonly machine: {
+    readonly cpu: string;
+    readonly cores: number;
+    readonly node: string;
+    /** Runnable threads before the bench began. */
+    readonly loadBefore: number;
+  };
   readonly quick: boolean;
-  readonly json: boolean;
-  /** Runnable threads of the machine before the bench began. */
-  readonly load: number;
 }
 
-function report(bench: Bench, result: BenchResult, { quick, json, load }: Reporting): void {
+function recordOf(
+  { name, question }: Bench,
+  result: BenchResult,
+  { quick, load }: { readonly quick: boolean; readonly load: number },
+): BenchRecord {
+  const { plots: _, ...figures } = result;
   const date = new Date().toISOString().slice(0, 10);
   const machine = {
     cpu: cpus()[0]?.model ?? "",
@@ -98,39 +139,42 @@ function report(bench: Bench, result: BenchResult, { quick, json, load }: Report
     node: process.versions.node,
     loadBefore: load,
   };
-  const { plots = {}, ...figures } = result;
-  const record = { name: bench.name, question: bench.question, date, machine, quick, ...figures };
-  const text = `${JSON.stringify(record, undefined, 2)}\n`;
-  const folder = fileURLToPath(new URL("../../bench/results/", here));
-  mkdirSync(folder, { recursive: true });
-  // A quick run shows that a bench works: it is no result to keep.
-  if (!quick) writeFileSync(join(folder, `${date}-${bench.name}.json`), text);
-  if (!quick)
-    for (const [file, svg] of Object.entries(plots)) writeFileSync(join(folder, `${date}-${file}`), svg);
-  process.stdout.write(
-    json
-      ? text
-      : `${table(bench, result)}  load of the machine before: ${load.toFixed(1)} on ${machine.cores} cores\n`,
-  );
-  if (result.failures.length === 0) return;
-  for (const failure of result.failures) process.stderr.write(`${bench.name}: ${failure}\n`);
-  process.exitCode = 1;
+  return { name, question, date, machine, quick, ...figures };
 }
 
-function table(bench: Bench, { rows, ratios, facts }: BenchResult): string {
+/** After each bench: one that fails later takes nothing along. `name`: of the newest, if it has a file of its own. */
+function keep(
+  records: readonly BenchRecord[],
+  plots: Readonly<Record<string, string>>,
+  name: string | undefined,
+): void {
+  const newest = records.at(-1);
+  if (newest === undefined) return;
+  const folder = fileURLToPath(new URL("../../bench/results/", here));
+  mkdirSync(folder, { recursive: true });
+  const [file, content] =
+    name === undefined
+      ? [`${records[0]?.date}.json`, { benches: records }]
+      : [`${newest.date}-${name}.json`, newest];
+  writeFileSync(join(folder, file), `${JSON.stringify(content, undefined, 2)}\n`);
+  for (const [plot, svg] of Object.entries(plots)) writeFileSync(join(folder, `${newest.date}-${plot}`), svg);
+}
+
+function table(bench: Bench, { rows, ratios, facts, machine }: BenchRecord): string {
   const lines = [`\n${bench.name}: ${bench.question}`];
   const width = Math.max(...[...rows, ...ratios].map(({ name }) => name.length));
   for (const { name, unit, values } of rows) {
     lines.push(`  ${name.padEnd(width)}  ${spread(values)} ${unit}`);
   }
   for (const ratio of ratios) {
-    const { name, values, target } = ratio;
-    const met = meets(ratio);
-    const verdict = met ? "met" : "MISSED";
-    const goal = target === undefined ? "" : `  target ${boundOf(target)}: ${verdict}`;
+    const { id, name, values, target } = ratio;
+    const verdict = meets(ratio) ? "met" : "MISSED";
+    const whose = id === undefined ? "target" : `target ${id}:`;
+    const goal = target === undefined ? "" : `  ${whose} ${boundOf(target)}: ${verdict}`;
     lines.push(`  ${name.padEnd(width)}  ${spread(values)} x${goal}`);
   }
   for (const [name, value] of Object.entries(facts)) lines.push(`  ${name}: ${value}`);
+  lines.push(`  load of the machine before: ${machine.loadBefore.toFixed(1)} on ${machine.cores} cores`);
   return `${lines.join("\n")}\n`;
 }
 
@@ -150,9 +194,10 @@ function short(value: number): string {
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   await new Command("bench")
-    .argument("[names...]", "which benches; none lists them, `all` runs every one")
+    .argument("[names...]", "which benches; default: all, or with --quick those that take seconds")
+    .option("--list", "the benches and their questions, and nothing else")
     .option("--quick", "fewer and shorter segments; nothing is recorded")
-    .option("--json", "the record instead of the table")
+    .option("--json", "the targets, what was measured and whether it is met, instead of the tables")
     .option("--profile <folder>", "CPU profiles of each thread, and their 25 largest self times")
     .action(main)
     .parseAsync();
