@@ -17,6 +17,9 @@ export interface Question {
 /** Answers one figure of the question's unit. */
 export type Measure = () => Promise<number>;
 
+/** Compilers work beside the code, and get little of a busy machine. */
+const warmUps = 2;
+
 /** The row of each contender, called `<question>: <contender>`. */
 export async function interleaved<Name extends string>(
   { name: question, unit, repeats }: Question,
@@ -24,7 +27,7 @@ export async function interleaved<Name extends string>(
 ): Promise<Record<Name, BenchRow>> {
   const contenders = Object.entries(measures) as [Name, Measure][];
   const values = new Map<Name, number[]>(contenders.map(([name]) => [name, []]));
-  for (const [, measure] of contenders) await measure();
+  for (let warmUp = 0; warmUp < warmUps; warmUp++) for (const [, measure] of contenders) await measure();
   for (let repeat = 0; repeat < repeats; repeat++) {
     for (let i = 0; i < contenders.length; i++) {
       const [name, measure] = contenders[(repeat + i) % contenders.length] ?? [];

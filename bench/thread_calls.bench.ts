@@ -52,8 +52,8 @@ const message = putMessage();
 
 async function run({ quick }: BenchOptions): Promise<BenchResult> {
   const repeats = quick ? 3 : 7;
-  const ms = quick ? 100 : 500;
-  const openLoopMs = quick ? 400 : 2_000;
+  const ms = quick ? 150 : 500;
+  const openLoopMs = quick ? 300 : 2_000;
   const idle = await idleShare(quick ? 1 : 3);
   const lost: string[] = [];
   const contenders = new Map<Name, ThreadContender>();
