@@ -32,8 +32,8 @@ export async function interleaved<Name extends string>(
     for (let i = 0; i < contenders.length; i++) {
       const [name, measure] = contenders[(repeat + i) % contenders.length] ?? [];
       if (name === undefined || measure === undefined) continue;
-      // Nobody pays for the garbage of the one before.
-      collectGarbage();
+      // No collection before it, though it begins with the garbage of the one before: a forced one also shrinks the
+      // young generation, and what allocates would take a good part of its time until that has grown again.
       await turn();
       values.get(name)?.push(await measure());
     }
@@ -63,8 +63,8 @@ export function collectGarbage(): void {
 }
 
 /**
- * Makes so many calls, one after the other. Each contender writes this loop itself: in a loop of all, the compiler would
- * see many functions at one place, and the cheapest of them would pay most for that.
+ * Makes so many calls, one after the other. Each contender writes this loop itself: in a loop of all, the compiler
+ * would see many functions at one place, and the cheapest of them would pay most for that.
  */
 export type Caller = (calls: number) => Promise<unknown>;
 

@@ -55,7 +55,7 @@ interface Sizes {
 async function run({ quick }: BenchOptions): Promise<BenchResult> {
   const sizes: Sizes = quick
     ? { repeats: 3, ms: 80, servers: 5_000 }
-    : { repeats: 7, ms: 400, servers: 50_000 };
+    : { repeats: 5, ms: 250, servers: 20_000 };
   const system = await startSystem({ logLevel: "silent" });
   const peers: [name: string, LocalPeer][] = quick
     ? []

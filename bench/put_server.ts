@@ -24,7 +24,7 @@ interface State {
 }
 
 export const put_server = genServer(import.meta.url, "put_server", {
-  init: (_: undefined): State => ({ handled: 0, version: 0 }),
+  init: (): State => ({ handled: 0, version: 0 }),
   call: {
     put: (state, message: PutMessage): number => {
       take(state, message);

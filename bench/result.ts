@@ -15,7 +15,7 @@ export interface BenchRow {
 }
 
 export interface BenchRatio {
-  /** Of the target, see docs/reference/performance.md: `P1`; the name says which part of it. Default: the bench's name. */
+  /** Of the target in docs/reference/performance.md; the name says which part of it. Default: the bench's name. */
   readonly id?: string;
   readonly name: string;
   /** Of the two rows' values of the same repeat. */

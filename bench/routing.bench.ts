@@ -1,7 +1,7 @@
 /**
- * What does routing cost? Finding a key's worker among 64 against `hashring.get`, over more keys than its cache holds (on
- * few keys it answers from there). How evenly a million keys spread. And a call through a factory of workers on the same
- * thread against a direct call to a server there, with 100 callers and keys of a thousand users.
+ * What does routing cost? Finding a key's worker among 64 against `hashring.get`, over more keys than its cache holds
+ * (on few keys it answers from there). How evenly a million keys spread. And a call through a factory of workers on
+ * the same thread against a direct call to a server there, with 100 callers and keys of a thousand users.
  *
  * The table is not public, so it is read from its module; `explain` of a factory must name the same workers.
  */

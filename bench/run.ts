@@ -1,6 +1,6 @@
 /**
- * `npm run bench -- [NAME...] [--list] [--quick] [--json] [--profile DIR]`: runs the benches named, or all of them, each
- * in a process of its own, and prints medians with their spread over the repeats.
+ * `npm run bench -- [NAME...] [--list] [--quick] [--json] [--profile DIR]`: runs the benches named, or all of them,
+ * each in a process of its own, and prints medians with their spread over the repeats.
  *
  * What is recorded: bench/results/<date>-<name>.json for each bench that was named, bench/results/<date>.json for all
  * together. A quick run is no result to keep, and without names leaves out those that say why in `notQuick`.

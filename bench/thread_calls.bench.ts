@@ -1,8 +1,8 @@
 /**
- * What does a call to another thread cost, from the main thread to one worker? A gen_server under a supervisor, found by
- * its name, with deadlines and bounds as they are by default, against the bare postMessage of Node, one message each or
- * in batches, and pools. Each contender's worker waits all the time, and one of them is measured at once.
- * A quick run has only the contenders that the targets name.
+ * What does a call to another thread cost, from the main thread to one worker? A gen_server under a supervisor, found
+ * by its name, with deadlines and bounds as they are by default, against the bare postMessage of Node, one message each
+ * or in batches, and pools. Each contender's worker waits all the time, and one of them is measured at once. A quick
+ * run has only the contenders that the targets name.
  *
  * One way is counted when all was handled. In the open loop calls are due at a rate whatever the answers do. The idle
  * system, with two workers, is measured first, while nothing else is in the process.
@@ -51,9 +51,9 @@ const idleMs = 2_000;
 const message = putMessage();
 
 async function run({ quick }: BenchOptions): Promise<BenchResult> {
-  const repeats = quick ? 3 : 7;
-  const ms = quick ? 150 : 500;
-  const openLoopMs = quick ? 300 : 2_000;
+  const repeats = quick ? 3 : 5;
+  const ms = quick ? 150 : 400;
+  const openLoopMs = quick ? 300 : 1_500;
   const idle = await idleShare(quick ? 1 : 3);
   const lost: string[] = [];
   const contenders = new Map<Name, ThreadContender>();

@@ -61,7 +61,7 @@ interface XstateEvent {
   readonly answer: ((version: number) => void) | undefined;
 }
 
-/** It has no calls: the event carries what resolves the caller's promise. No deadline, no bounds; its cheapest actor. */
+/** Its cheapest actor. It has no calls: the event carries what resolves the caller's promise. No deadline. */
 export function startXstate(): LocalPeer {
   const machine = fromTransition(
     (state: State, { message, answer }: XstateEvent): State => {

@@ -41,7 +41,9 @@ export function startWorkerpool(): Promise<ThreadContender> {
   const pool = workerpool(script, { minWorkers: 1, maxWorkers: 1, workerType: "thread" });
   return contender(
     async (message) => pool.exec("put", [message]),
-    async () => void (await pool.terminate()),
+    async () => {
+      await pool.terminate();
+    },
   );
 }
 

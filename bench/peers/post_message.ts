@@ -1,6 +1,6 @@
 /**
- * What Node itself offers: a message on a worker's port for each call, or one for all calls of a turn, up to 100. State:
- * who waits, by number. No deadlines, no bounds, and nobody notices if the thread dies.
+ * What Node itself offers: a message on a worker's port for each call, or one for all calls of a turn, up to 100.
+ * State: who waits, by number. No deadlines, no bounds, and nobody notices if the thread dies.
  */
 
 import { Worker } from "node:worker_threads";

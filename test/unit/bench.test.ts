@@ -1,8 +1,9 @@
 /** What the benches' figures rest on: arrivals, ratios, verdicts, the workload's spread. */
 
 import { expect, it } from "vitest";
+import { interleaved } from "../../bench/interleaved.ts";
 import { selfTimes } from "../../bench/profiler.ts";
-import { type BenchRow, median, meets, ratioOf } from "../../bench/result.ts";
+import { type BenchRow, median, meets, partsOf, ratioOf, targetFigures } from "../../bench/result.ts";
 import { closedLoop, openLoop, writeAt } from "../../bench/workload.ts";
 
 const row = (values: number[]): BenchRow => ({ name: "", unit: "", values });
@@ -77,5 +78,28 @@ it("a profile's shares are of the whole time, the same function of two call site
   expect(times.map(({ name, share }) => [name, share])).toEqual([
     ["busy", 0.6],
     ["rare", 0.4],
+  ]);
+});
+
+it("each repeat measures every contender once, and begins with the next one", async () => {
+  const order: string[] = [];
+  const contender = (name: string) => async () => order.push(name);
+  const question = { name: "pace", unit: "calls/s", repeats: 3 };
+  const rows = await interleaved(question, { a: contender("a"), b: contender("b"), c: contender("c") });
+  expect(order.slice(-9).join("")).toBe("abcbcacab");
+  expect(rows.b).toEqual({
+    name: "pace: b",
+    unit: "calls/s",
+    values: [order.length - 7, order.length - 5, order.length],
+  });
+});
+
+it("a target is told by its id, or by its bench's name, with the median and whether that meets it", () => {
+  const met = ratioOf("met", row([1, 9, 5]), row([1, 1, 1]), { atLeast: 5 });
+  const missed = ratioOf("missed", row([2]), row([1]), { atMost: 1.5 });
+  const without = ratioOf("without", row([1]), row([1]));
+  expect(targetFigures("a_bench", [...partsOf("P1", [met, without]), missed])).toEqual([
+    { id: "P1", name: "met", value: 5, target: { atLeast: 5 }, met: true },
+    { id: "a_bench", name: "missed", value: 2, target: { atMost: 1.5 }, met: false },
   ]);
 });
