@@ -28,7 +28,7 @@ export const bench: Bench = {
 };
 
 async function run({ quick, profile }: BenchOptions): Promise<BenchResult> {
-  const ms = quick ? 1_500 : 5_000;
+  const ms = quick ? 1_000 : 5_000;
   const repeats = quick ? 1 : 5;
   const acknowledged: number[] = [];
   const replicated: number[] = [];

@@ -17,16 +17,30 @@ import {
   startSystem,
   stickyQueue,
 } from "../src/index.ts";
-import { type Caller, callsPerSecond, interleaved, type Measure, type Question } from "./interleaved.ts";
+import {
+  type Caller,
+  callsPerSecond,
+  interleaved,
+  type Measure,
+  type Question,
+  rowOf,
+} from "./interleaved.ts";
 import { put_server, putMessage } from "./put_server.ts";
-import { type Bench, type BenchOptions, type BenchResult, partsOf, ratioOf } from "./result.ts";
+import {
+  type Bench,
+  type BenchOptions,
+  type BenchResult,
+  type BenchRow,
+  partsOf,
+  ratioOf,
+} from "./result.ts";
 
 export const bench: Bench = { name: "routing", question: "What does routing cost, and how even is it?", run };
 
 const workers = 64;
 
-/** Twenty times what the ring's cache holds. */
-const lookedUp = Array.from({ length: 100_000 }, (_, i) => keyOf(i));
+/** Ten times what the ring's cache holds. */
+const lookedUp = Array.from({ length: 50_000 }, (_, i) => keyOf(i));
 
 const spreadKeys = 1_000_000;
 
@@ -37,6 +51,22 @@ const callers = 100;
 const users = 1_000;
 const factoryWorkers = 8;
 
+const names = {
+  direct: "direct",
+  sticky: "sticky factory",
+  stickyData: "sticky factory, method as data",
+  hashed: "consistent_hash factory",
+  queued: "queue factory",
+} as const;
+
+interface Pressing {
+  readonly quick: boolean;
+  /** Of each measurement. */
+  readonly ms: number;
+}
+
+type Rows = Readonly<Record<string, BenchRow>>;
+
 async function run({ quick }: BenchOptions): Promise<BenchResult> {
   const repeats = quick ? 3 : 7;
   const ms = quick ? 80 : 500;
@@ -45,19 +75,18 @@ async function run({ quick }: BenchOptions): Promise<BenchResult> {
     const lookups = await measureLookups({ name: "key to worker", unit: "lookups/s", repeats });
     const spread = imbalance();
     const failures = await unexplained(system);
-    const calls = await measureFactories(system, { name: "call", unit: "calls/s", repeats }, ms);
+    const calls = await measureFactories(system, { name: "call", unit: "calls/s", repeats }, { quick, ms });
     const rows = [...Object.values(lookups), ...Object.values(calls)];
-    const toDirect = (name: keyof typeof calls) =>
-      ratioOf(`${name} / direct call`, calls[name], calls.direct);
+    const direct = rowOf(calls, names.direct);
+    const toDirect = (name: string) => ratioOf(`${name} / direct call`, rowOf(calls, name), direct);
+    const others = Object.keys(calls).filter((name) => name !== names.direct && name !== names.sticky);
     const ratios = [
       ...partsOf("P7", [
         ratioOf("lookup / hashring.get, uncached", lookups.table, lookups.hashring, { atLeast: 40 }),
         { name: `fullest of ${workers} workers / mean`, values: [spread], target: { atMost: 1.03 } },
-        { ...toDirect("sticky factory"), target: { atLeast: 0.3 } },
+        { ...toDirect(names.sticky), target: { atLeast: 0.3 } },
       ]),
-      toDirect("sticky factory, method as data"),
-      toDirect("consistent_hash factory"),
-      toDirect("queue factory"),
+      ...others.map(toDirect),
     ];
     return { rows, ratios, facts: { keys: spreadKeys, "workers of a factory": factoryWorkers }, failures };
   } finally {
@@ -122,7 +151,7 @@ async function unexplained(system: System): Promise<string[]> {
   return wrong === 0 ? [] : [`${wrong} of ${explainedKeys} keys have another worker in a factory`];
 }
 
-async function measureFactories(system: System, question: Question, ms: number) {
+async function measureFactories(system: System, question: Question, { quick, ms }: Pressing): Promise<Rows> {
   const placement = { name: "put_server" };
   await system.supervise({ children: [child("put_server", put_server, undefined, placement)] });
   const server = system.ref(put_server, "put_server");
@@ -139,21 +168,24 @@ async function measureFactories(system: System, question: Question, ms: number) 
     (caller: Caller): Measure =>
     () =>
       callsPerSecond(caller, { callers, ms });
-  return interleaved(question, {
-    direct: measure(async (count) => {
+  const targeted: Record<string, Measure> = {
+    [names.direct]: measure(async (count) => {
       for (let i = 0; i < count; i++) await server.call.put(message);
     }),
-    "sticky factory": measure(async (count) => {
+    [names.sticky]: measure(async (count) => {
       for (let i = 0; i < count; i++) await sticky.at(nextKey()).call.put(message);
     }),
-    "sticky factory, method as data": measure(async (count) => {
+  };
+  const others: Record<string, Measure> = {
+    [names.stickyData]: measure(async (count) => {
       for (let i = 0; i < count; i++) await sticky.call(nextKey(), "put", message);
     }),
-    "consistent_hash factory": measure(async (count) => {
+    [names.hashed]: measure(async (count) => {
       for (let i = 0; i < count; i++) await hashed.at(nextKey()).call.put(message);
     }),
-    "queue factory": measure(async (count) => {
+    [names.queued]: measure(async (count) => {
       for (let i = 0; i < count; i++) await queued.at(nextKey()).call.put(message);
     }),
-  });
+  };
+  return interleaved(question, quick ? targeted : { ...targeted, ...others });
 }

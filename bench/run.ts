@@ -84,13 +84,19 @@ function complain({ name }: Bench, text: string): void {
   process.exitCode = 1;
 }
 
-export async function findBenches(): Promise<Map<string, Bench>> {
+async function findBenches(): Promise<Map<string, Bench>> {
   const benches = new Map<string, Bench>();
   for (const file of readdirSync(here).filter((each) => each.endsWith(suffix))) {
-    const { bench } = (await import(new URL(file, here).href)) as { readonly bench: Bench };
-    benches.set(bench.name, bench);
+    const name = file.slice(0, -suffix.length);
+    benches.set(name, await importBench(name));
   }
   return benches;
+}
+
+/** A bench is named as its file. */
+export async function importBench(name: string): Promise<Bench> {
+  const { bench } = (await import(new URL(`${name}${suffix}`, here).href)) as { readonly bench: Bench };
+  return bench;
 }
 
 /** A process of its own: no heap, compiled code or thread of another bench. */
