@@ -145,10 +145,15 @@ export const factory_dispatcher = genServer(import.meta.url, "factory_dispatcher
 
   call: {
     job: (state, request: JobRequest, from: From<unknown>) => {
+      const { key, kind, method, message } = request;
+      // Field by field: a spread took a third of a job's time.
       const job: Job = {
-        ...request,
+        key,
+        kind,
+        method,
+        message,
         from,
-        bytes: estimateBytes(request.message),
+        bytes: estimateBytes(message),
         atMs: state.self.clock.now(),
       };
       if (state.draining !== undefined) {
