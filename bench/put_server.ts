@@ -18,6 +18,25 @@ export function putMessage(ref = 1): PutMessage {
   return { ref, op: "put", key: "+5511987654321", value: "v".repeat(64), version: 7 };
 }
 
+const different = 1_024;
+
+/** For ways that pack messages: all differ, so that nothing gains by meeting the same strings again. */
+const messages = Array.from(
+  { length: different },
+  (_, i): PutMessage => ({
+    ...putMessage(i + 1),
+    key: `+551198765${1_000 + i}`,
+    value: String.fromCharCode(97 + (i % 26)).repeat(60) + String(1_000 + i),
+    version: i * 7_919,
+  }),
+);
+let next = 0;
+
+export function nextMessage(): PutMessage {
+  next = (next + 1) % different;
+  return messages[next] ?? putMessage();
+}
+
 interface State {
   handled: number;
   version: number;

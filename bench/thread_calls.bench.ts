@@ -13,7 +13,7 @@ import { child, startSystem } from "../src/index.ts";
 import { interleaved, type Measure, rowOf } from "./interleaved.ts";
 import { startComlink, startPiscina, startTinypool, startWorkerpool } from "./peers/pools.ts";
 import { startBatches, startPostMessage } from "./peers/post_message.ts";
-import { put_server, putMessage } from "./put_server.ts";
+import { nextMessage, put_server } from "./put_server.ts";
 import {
   type Bench,
   type BenchOptions,
@@ -48,7 +48,6 @@ const carryRate: readonly Name[] = ["nanoactor", "postMessage", "batches"];
 
 const openLoopPerSecond = 50_000;
 const idleMs = 2_000;
-const message = putMessage();
 
 async function run({ quick }: BenchOptions): Promise<BenchResult> {
   const repeats = quick ? 3 : 5;
@@ -67,16 +66,16 @@ async function run({ quick }: BenchOptions): Promise<BenchResult> {
       measure: (contender: ThreadContender) => Promise<number>,
     ): Promise<Rows> => interleaved({ name, unit, repeats }, measuresOf(contenders, some, measure));
     const thousand = await compare("1,000 in flight", "calls/s", names, (each) =>
-      closedCallsPerSecond(each, message, { inFlight: 1_000, ms }),
+      closedCallsPerSecond(each, { inFlight: 1_000, ms }),
     );
     const hundred = await compare("100 in flight", "calls/s", names, (each) =>
-      closedCallsPerSecond(each, message, { inFlight: 100, ms }),
+      closedCallsPerSecond(each, { inFlight: 100, ms }),
     );
     const oneWay = await compare("one way", "messages/s", names, (each) => oneWayPerSecond(each, ms));
-    const p50 = await compare("p50, 1 in flight", "us", names, (each) => medianCallUs(each, message, ms));
+    const p50 = await compare("p50, 1 in flight", "us", names, (each) => medianCallUs(each, ms));
     const openLoopNames: readonly Name[] = quick ? ["nanoactor", "postMessage"] : carryRate;
     const p99 = await compare(`p99 at ${openLoopPerSecond}/s`, "us", openLoopNames, (each) =>
-      openLoopP99Us(each, message, { perSecond: openLoopPerSecond, ms: openLoopMs }),
+      openLoopP99Us(each, { perSecond: openLoopPerSecond, ms: openLoopMs }),
     );
     const ratios = [
       ...partsOf("P3", [
@@ -148,8 +147,8 @@ async function startOurs(lost: string[]): Promise<ThreadContender> {
     },
     burst: async (count) => {
       sent += count;
-      for (let i = 1; i < count; i++) server.cast.put(message);
-      await server.call.put(message);
+      for (let i = 1; i < count; i++) server.cast.put(nextMessage());
+      await server.call.put(nextMessage());
     },
     stop: async () => {
       const handled = await server.call.handled();

@@ -2,7 +2,7 @@
 
 import { setImmediate as turn } from "node:timers/promises";
 import { build, type Histogram } from "hdr-histogram-js";
-import type { PutMessage } from "./put_server.ts";
+import { nextMessage, type PutMessage } from "./put_server.ts";
 
 export interface ThreadContender {
   /** Answered with the message's version. */
@@ -15,7 +15,6 @@ export interface ThreadContender {
 /** Calls per second with so many in flight, over about `ms`. */
 export async function closedCallsPerSecond(
   { put }: Pick<ThreadContender, "put">,
-  message: PutMessage,
   { inFlight, ms }: { readonly inFlight: number; readonly ms: number },
 ): Promise<number> {
   const startedAt = performance.now();
@@ -24,7 +23,7 @@ export async function closedCallsPerSecond(
   let running = true;
   const lane = async (): Promise<void> => {
     while (running) {
-      await put(message);
+      await put(nextMessage());
       // The clock costs a tenth of a call.
       if ((++calls & 15) === 0 || inFlight === 1) running = performance.now() < until;
     }
@@ -57,15 +56,11 @@ export async function oneWayPerSecond(
 }
 
 /** Times of calls in µs, one in flight, over about `ms`: the median. */
-export async function medianCallUs(
-  { put }: Pick<ThreadContender, "put">,
-  message: PutMessage,
-  ms: number,
-): Promise<number> {
+export async function medianCallUs({ put }: Pick<ThreadContender, "put">, ms: number): Promise<number> {
   const latency = nanosecondHistogram();
   const until = performance.now() + ms;
   for (let at = performance.now(); at < until; ) {
-    await put(message);
+    await put(nextMessage());
     const answeredAt = performance.now();
     latency.recordValue(Math.max(1, Math.round((answeredAt - at) * 1e6)));
     at = answeredAt;
@@ -79,7 +74,6 @@ export async function medianCallUs(
  */
 export async function openLoopP99Us(
   { put }: Pick<ThreadContender, "put">,
-  message: PutMessage,
   { perSecond, ms }: { readonly perSecond: number; readonly ms: number },
 ): Promise<number> {
   const latency = nanosecondHistogram();
@@ -88,7 +82,7 @@ export async function openLoopP99Us(
   const startedAt = performance.now();
   let answered = 0;
   const send = async (dueAt: number): Promise<void> => {
-    await put(message);
+    await put(nextMessage());
     latency.recordValue(Math.max(1, Math.round((performance.now() - dueAt) * 1e6)));
     answered++;
   };

@@ -10,7 +10,7 @@ import nodeEndpoint from "comlink/dist/esm/node-adapter.mjs";
 import { Piscina } from "piscina";
 import { Tinypool } from "tinypool";
 import { pool as workerpool } from "workerpool";
-import { type PutMessage, putMessage } from "../put_server.ts";
+import { nextMessage, type PutMessage } from "../put_server.ts";
 import type { ThreadContender } from "../thread_contender.ts";
 
 /** Of the settings tried the fastest for small tasks. */
@@ -60,11 +60,10 @@ async function contender(
   put: ThreadContender["put"],
   stop: ThreadContender["stop"],
 ): Promise<ThreadContender> {
-  const message = putMessage();
-  await put(message);
+  await put(nextMessage());
   return {
     put,
-    burst: async (count) => void (await Promise.all(Array.from({ length: count }, () => put(message)))),
+    burst: async (count) => void (await Promise.all(Array.from({ length: count }, () => put(nextMessage())))),
     stop,
   };
 }

@@ -4,7 +4,7 @@
  */
 
 import { Worker } from "node:worker_threads";
-import { type PutMessage, putMessage } from "../put_server.ts";
+import { nextMessage, type PutMessage, putMessage } from "../put_server.ts";
 import type { ThreadContender } from "../thread_contender.ts";
 
 /** `ref` 0 asks for no answer. */
@@ -59,12 +59,11 @@ async function startPort(
       send(withRef(message, ref));
     });
   await put(putMessage());
-  const oneWay = putMessage(0);
   return {
     put,
     burst: async (count) => {
-      for (let i = 1; i < count; i++) send(withRef(oneWay, 0));
-      await put(oneWay);
+      for (let i = 1; i < count; i++) send(withRef(nextMessage(), 0));
+      await put(nextMessage());
     },
     stop: async () => void (await worker.terminate()),
   };
