@@ -139,23 +139,8 @@ export class Host {
       }
     }
     if (spawn.link !== undefined) this.links.link(pid, spawn.link);
-    const cancel = this.#limitInit(process, spawn.initTimeoutMs);
-    try {
-      await process.start(options);
-    } finally {
-      cancel();
-    }
+    await process.start(options, spawn.initTimeoutMs);
     return pid;
-  }
-
-  #limitInit(process: Process, timeoutMs: number): () => void {
-    if (timeoutMs === Number.POSITIVE_INFINITY) return () => undefined;
-    const timer = this.clock.setTimer(timeoutMs, () => {
-      if (process.status !== "starting") return;
-      const message = `${process.definition.name}: init took more than ${timeoutMs} ms`;
-      process.end({ crash: { code: "timeout", message } });
-    });
-    return () => this.clock.clearTimer(timer);
   }
 
   selfOf(process: Process): Self {

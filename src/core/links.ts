@@ -36,12 +36,13 @@ export class Links {
 
   /** Links a process of this thread with any other. */
   link(own: Pid, other: Pid): void {
-    this.#host.process(own.id)?.links.set(formatPid(other), other);
+    const process = this.#host.process(own.id);
+    if (process !== undefined) remember(process, other);
     if (!this.#host.post("link", other, "", own, undefined)) this.#exitSignal(own, other, "noproc");
   }
 
   unlink(own: Pid, other: Pid): void {
-    this.#host.process(own.id)?.links.delete(formatPid(other));
+    this.#host.process(own.id)?.links?.delete(formatPid(other));
     this.#host.post("unlink", other, "", own, undefined);
   }
 
@@ -116,21 +117,24 @@ export class Links {
       case "link": {
         const other = envelope.message as Pid;
         if (process === undefined) this.#sendExit(other, this.#pidOf(envelope.to), "noproc");
-        else process.links.set(formatPid(other), other);
+        else remember(process, other);
         return;
       }
       case "unlink":
-        process?.links.delete(formatPid(envelope.message as Pid));
+        process?.links?.delete(formatPid(envelope.message as Pid));
         return;
       case "monitor": {
         const { ref, pid } = envelope.message as { ref: number; pid: Pid };
         if (process === undefined) this.#sendDown(pid, ref, this.#pidOf(envelope.to), "noproc");
-        else process.watchers.set(`${formatPid(pid)}${ref}`, { ref, pid });
+        else {
+          process.watchers ??= new Map();
+          process.watchers.set(`${formatPid(pid)}${ref}`, { ref, pid });
+        }
         return;
       }
       case "demonitor": {
         const { ref, pid } = envelope.message as { ref: number; pid: Pid };
-        process?.watchers.delete(`${formatPid(pid)}${ref}`);
+        process?.watchers?.delete(`${formatPid(pid)}${ref}`);
         return;
       }
       case "exit": {
@@ -161,8 +165,9 @@ export class Links {
   }
 
   processEnded(process: Process, reason: ExitReason): void {
-    for (const other of process.links.values()) this.#sendExit(other, process.pid, reason);
-    for (const { ref, pid } of process.watchers.values()) this.#sendDown(pid, ref, process.pid, reason);
+    for (const other of process.links?.values() ?? []) this.#sendExit(other, process.pid, reason);
+    for (const { ref, pid } of process.watchers?.values() ?? [])
+      this.#sendDown(pid, ref, process.pid, reason);
     for (const ref of process.monitors ?? []) {
       const watch = this.#watches.get(ref);
       if (watch === undefined) continue;
@@ -179,12 +184,12 @@ export class Links {
       if (target.thread === thread && target.incarnation === incarnation) this.#down(ref, reason);
     }
     for (const process of [...this.#host.processes()]) {
-      for (const other of [...process.links.values()]) {
+      for (const other of [...(process.links?.values() ?? [])]) {
         if (other.thread === thread && other.incarnation === incarnation)
           this.#exitSignal(process.pid, other, reason);
       }
-      for (const [key, { pid }] of process.watchers) {
-        if (pid.thread === thread && pid.incarnation === incarnation) process.watchers.delete(key);
+      for (const [key, { pid }] of process.watchers ?? []) {
+        if (pid.thread === thread && pid.incarnation === incarnation) process.watchers?.delete(key);
       }
     }
   }
@@ -204,7 +209,7 @@ export class Links {
   /** `own` hears that the linked `other` ended. */
   #exitSignal(own: Pid, other: Pid, reason: ExitReason): void {
     const process = this.#host.process(own.id);
-    if (process === undefined || !process.links.delete(formatPid(other))) return;
+    if (process === undefined || process.links?.delete(formatPid(other)) !== true) return;
     const ofParent = process.parent !== undefined && samePid(process.parent, other);
     // Whoever was linked with a process that was killed is not killed itself: its `terminate` runs.
     if (process.trapsExit && ofParent) process.requestExit(reason, false);
@@ -224,4 +229,9 @@ export class Links {
     process?.monitors?.delete(ref);
     if (process !== undefined) this.#host.signal(process, { type: "down", ref, pid: watch.target, reason });
   }
+}
+
+function remember(process: Process, linked: Pid): void {
+  process.links ??= new Map();
+  process.links.set(formatPid(linked), linked);
 }

@@ -56,10 +56,10 @@ export class Process {
   trapsExit = false;
   /** Frees what the process held outside its state. */
   onEnd: (() => void) | undefined;
-  /** Linked processes, by their printed pid. */
-  readonly links = new Map<string, Pid>();
+  /** Linked processes, by their printed pid. This and what follows is made when it is needed: most never need it. */
+  links: Map<string, Pid> | undefined;
   /** Who watches this process: reference and watcher. */
-  readonly watchers = new Map<string, { readonly ref: number; readonly pid: Pid }>();
+  watchers: Map<string, { readonly ref: number; readonly pid: Pid }> | undefined;
   /** References of the monitors that this process holds. */
   monitors: Set<number> | undefined;
   /** Keys of the calls that it took and has not answered yet; kept by the host. */
@@ -145,10 +145,11 @@ export class Process {
     return taken;
   }
 
-  /** Runs `init`; resolves when the process is ready, rejects (and ends it) when it is not. */
-  async start(options: unknown): Promise<void> {
+  /** Runs `init`; resolves when the process is ready, rejects (and ends it) when it is not, or not in time. */
+  async start(options: unknown, timeoutMs: number): Promise<void> {
     try {
-      const state = await this.#orEnded(this.definition.callbacks.init(options, this.#host.selfOf(this)));
+      let state = this.definition.callbacks.init(options, this.#host.selfOf(this));
+      if (state instanceof Promise) state = await this.#inTime(state, timeoutMs);
       if (this.status !== "starting") throw new NanoError("crashed", "ended while it was starting");
       if (Ignore.is(state)) {
         this.end("normal");
@@ -168,8 +169,22 @@ export class Process {
   }
 
   /** An `init` that never settles must not keep whoever starts the process: its end is the start's end. */
-  #orEnded(state: unknown): unknown {
-    if (!(state instanceof Promise)) return state;
+  async #inTime(state: Promise<unknown>, timeoutMs: number): Promise<unknown> {
+    if (timeoutMs === Number.POSITIVE_INFINITY) return this.#orEnded(state);
+    const { clock } = this.#host;
+    const timer = clock.setTimer(timeoutMs, () => {
+      if (this.status !== "starting") return;
+      const message = `${this.definition.name}: init took more than ${timeoutMs} ms`;
+      this.end({ crash: { code: "timeout", message } });
+    });
+    try {
+      return await this.#orEnded(state);
+    } finally {
+      clock.clearTimer(timer);
+    }
+  }
+
+  #orEnded(state: Promise<unknown>): Promise<unknown> {
     return new Promise((resolve, reject) => {
       this.#startEnded = (reason) => {
         const isCrash = typeof reason === "object" && "crash" in reason;

@@ -18,12 +18,13 @@ import type { ForwardedRequest, Self, SpawnOptions, TimerRef } from "./self.ts";
 export class ProcessSelf implements Self {
   readonly pid: Pid;
   readonly name: string;
-  readonly log: Logger;
   readonly random: Random;
   readonly clock: Pick<Clock, "now" | "monotonicMs">;
   readonly #host: Host;
   readonly #process: Process;
-  readonly #timers = new Map<number, TimerHandle>();
+  /** Made when it is needed, as the log: most processes have neither. */
+  #timers: Map<number, TimerHandle> | undefined;
+  #log: Logger | undefined;
   #nextTimer = 1;
 
   constructor(host: Host, process: Process) {
@@ -31,12 +32,14 @@ export class ProcessSelf implements Self {
     this.#process = process;
     this.pid = process.pid;
     this.name = process.name;
-    this.log = host.log.child({
-      pid: formatPid(process.pid),
-      process: process.name || process.definition.name,
-    });
     this.random = host.random;
     this.clock = host.clock;
+  }
+
+  get log(): Logger {
+    const { pid, name, definition } = this.#process;
+    this.#log ??= this.#host.log.child({ pid: formatPid(pid), process: name || definition.name });
+    return this.#log;
   }
 
   spawn<D extends Definition>(definition: D, options: OptionsOf<D>, spawn: SpawnOptions = {}): Promise<Pid> {
@@ -95,31 +98,31 @@ export class ProcessSelf implements Self {
   castAfter(delayMs: number, method: string, message?: unknown): TimerRef {
     const id = this.#nextTimer++;
     if (this.#ended) return { id };
-    const handle = this.#host.clock.setTimer(delayMs, () => {
-      this.#timers.delete(id);
-      this.castSelf(method, message);
-    });
-    this.#timers.set(id, handle);
+    this.#after(id, delayMs, () => this.castSelf(method, message));
     return { id };
   }
 
   cancelTimer({ id }: TimerRef): void {
-    const handle = this.#timers.get(id);
+    const handle = this.#timers?.get(id);
     if (handle === undefined) return;
-    this.#timers.delete(id);
+    this.#timers?.delete(id);
     this.#host.clock.clearTimer(handle);
   }
 
   sleep(delayMs: number): Promise<void> {
     return new Promise((resolve) => {
       if (this.#ended) return;
-      const id = this.#nextTimer++;
-      const handle = this.#host.clock.setTimer(delayMs, () => {
-        this.#timers.delete(id);
-        resolve();
-      });
-      this.#timers.set(id, handle);
+      this.#after(this.#nextTimer++, delayMs, resolve);
     });
+  }
+
+  #after(id: number, delayMs: number, happen: () => void): void {
+    const handle = this.#host.clock.setTimer(delayMs, () => {
+      this.#timers?.delete(id);
+      happen();
+    });
+    this.#timers ??= new Map();
+    this.#timers.set(id, handle);
   }
 
   castSelf(method: string, message?: unknown): void {
@@ -194,8 +197,8 @@ export class ProcessSelf implements Self {
 
   /** Called as the process ends. */
   release(): void {
-    for (const handle of this.#timers.values()) this.#host.clock.clearTimer(handle);
-    this.#timers.clear();
+    for (const handle of this.#timers?.values() ?? []) this.#host.clock.clearTimer(handle);
+    this.#timers = undefined;
   }
 }
 

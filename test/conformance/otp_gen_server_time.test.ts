@@ -215,10 +215,10 @@ describe("gen_server_SUITE: links and monitors", () => {
         await watching.call.demonitor(ref);
         await other.call.monitor(pid);
         await world.sleep(10);
-        expect(node.processOf(pid)?.watchers.size).toBe(1);
+        expect(node.processOf(pid)?.watchers?.size).toBe(1);
         if (typeof other.target !== "string") await system.stopProcess(other.target);
         await world.sleep(10);
-        expect(node.processOf(pid)?.watchers.size).toBe(0);
+        expect(node.processOf(pid)?.watchers?.size).toBe(0);
         system.exit(pid, "shutdown");
         await world.sleep(10);
         expect(await watching.call.heard()).toEqual([]);

@@ -69,10 +69,9 @@ export type Reasons = (mutation: Mutation) => string | undefined;
 
 export function readReasons(path: string): Reasons {
   const entries = existsSync(path) ? harmless.parse(JSON.parse(readFileSync(path, "utf8"))) : [];
-  return (mutation) =>
-    entries.find(
-      ({ within, reason: _, ...place }) =>
-        (within === undefined || within === mutation.within) &&
-        Object.entries(place).every(([name, value]) => mutation[name as keyof typeof place] === value),
-    )?.reason;
+  return ({ file, within, code, from, to }) =>
+    entries
+      .filter((each) => each.within === undefined || each.within === within)
+      .find((each) => each.file === file && each.code === code && each.from === from && each.to === to)
+      ?.reason;
 }
