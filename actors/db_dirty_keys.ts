@@ -69,7 +69,7 @@ interface State {
   waiting: { readonly from: From<TakenWithGrants[]>; readonly limit: number } | undefined;
   /** Since the last comparison. */
   readonly changed: ChangedKeys;
-  /** Keys that a swap carried over: neither read nor written until reconciled. */
+  /** Keys that a swap carried over: neither read nor written until reconciled. Only `unhold` ends that, durably. */
   readonly held: Map<RowKey, string>;
 }
 
@@ -140,7 +140,7 @@ export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
       state.termsKnown = true;
       dropForeign(state);
       state.changed.serve(Object.keys(terms.cohorts));
-      if (terms.finished) for (const { id } of state.ledger.ranges()) removeRange(state, id);
+      if (terms.finished) for (const range of state.ledger.ranges()) removeRange(state, range);
       answerWaiting(state);
     },
 
@@ -184,7 +184,6 @@ export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
       const released = state.ledger.release(results);
       for (const { taken } of results) state.changed.changed(taken.cohort, taken.key);
       state.log.cast.note(released.cleared.map(({ key, version }) => state.records.clear(key, version)));
-      for (const { key, healed } of released.cleared) if (healed) state.held.delete(key);
       answerWaiting(state);
       return released;
     },
@@ -275,8 +274,8 @@ export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
       const records: LogRecord[] = [];
       for (const key of keys) {
         const version = state.ledger.version(key);
-        if (version === undefined || !state.ledger.drop(key)) continue;
-        state.held.delete(key);
+        if (version === undefined) continue;
+        state.ledger.drop(key);
         state.changed.changed(cohortOfRow(state.cohortOf, key), key);
         records.push(state.records.clear(key, version));
       }
@@ -314,7 +313,7 @@ export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
       const range = state.ledger.range(id);
       if (range === undefined) return;
       if (cursor === undefined) {
-        removeRange(state, id);
+        removeRange(state, range);
       } else {
         state.ledger.setRange({ ...range, cursor });
         state.log.cast.note([state.records.cursor(id, cursor)]);
@@ -395,6 +394,7 @@ export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
         settle(state, key, absorbed[i] ?? "");
         if (state.ledger.owner(key) === "queuer") state.ledger.own(key, "replay");
       });
+      dropForeign(state, new Set(keys));
       answerWaiting(state);
       state.self.replyError(from, result.error);
     },
@@ -402,8 +402,7 @@ export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
     /** These admissions are settled locally; `range` as `admit` answered it. */
     settle: (state, settled: readonly { key: RowKey; range: string }[]) => {
       for (const { key, range } of settled) settle(state, key, range);
-      // A renewal may have been under way while its cohort swapped: nobody here would ever send it.
-      if (state.termsKnown) dropForeign(state, new Set(settled.map(({ key }) => key)));
+      dropForeign(state, new Set(settled.map(({ key }) => key)));
       answerWaiting(state);
     },
 
@@ -440,9 +439,8 @@ function settle(state: State, key: RowKey, range: string): void {
   else state.ledger.settleAbsorbed(range);
 }
 
-function removeRange(state: State, id: string): void {
-  const range = state.ledger.range(id);
-  if (range !== undefined) state.changed.overflow(range.cohort);
+function removeRange(state: State, { id, cohort }: DirtyRange): void {
+  state.changed.overflow(cohort);
   state.ledger.removeRange(id);
   state.log.cast.note([state.records.rangeRemoved(id)]);
 }
@@ -478,10 +476,12 @@ function isServed(state: State, key: RowKey): boolean {
 }
 
 /**
- * Marks of cohorts that the other site serves: a crash brought them back after the drain, or a crawl made them before
- * the swap was known here. What differs there is accounted for by the other ledger; db_perror's stay for its operator.
+ * Marks of cohorts that the other site serves: a crash brought them back after the drain, a crawl made them before the
+ * swap was known here, or a write or a renewal was under way meanwhile. Nobody here would ever send them. What differs
+ * there is accounted for by the other ledger; db_perror's stay for its operator.
  */
 function dropForeign(state: State, keys?: ReadonlySet<RowKey>): void {
+  if (!state.termsKnown) return;
   const records: LogRecord[] = [];
   for (const { key, cohort, version, owner, pending } of [...state.ledger.marks(keys)]) {
     if (state.terms.cohorts[cohort] !== undefined || owner === "perror" || pending > 0) continue;

@@ -23,7 +23,7 @@ export const areas: Readonly<Record<string, readonly string[]>> = {
     "test/sim/operator_deeds.test.js",
   ],
   "actors/db_dirty_keys.ts": [
-    ...unit("ledger"),
+    ...unit("ledger", "db_dirty_keys"),
     ...hazards(
       "hazard_13",
       "hazard_17",
@@ -35,6 +35,8 @@ export const areas: Readonly<Record<string, readonly string[]>> = {
     ),
     ...hazards("hazard_12", "found_quarantine", "found_restarts", "held_across_cut"),
     "test/sim/log_faults.test.js",
+    "test/sim/finish.test.js",
+    "test/sim/operator_deeds.test.js",
   ],
   "actors/ledger.ts": [
     ...unit("ledger"),
