@@ -245,7 +245,8 @@ export class Ledger {
       if (taken.length >= limit) break;
       this.#ready.delete(key);
       const entry = this.#marks.get(key);
-      if (entry !== undefined && entry.pending === 0) taken.push(this.#giveLane(entry, "replay"));
+      assert(entry?.pending === 0, "a ready key has a mark, and nothing of it is pending");
+      taken.push(this.#giveLane(entry, "replay"));
     }
     return taken;
   }

@@ -72,6 +72,7 @@ class Pair {
     expect(new Set(naive.lanes.map(({ key }) => key)).size).toBe(naive.lanes.length);
     for (const key of keys) {
       const mark = naive.mark(key);
+      expect([...real.marks(new Set([key]))]).toEqual(mark === undefined ? [] : [{ ...mark, sinceMs: 0 }]);
       expect([real.owner(key), real.version(key)]).toEqual([mark?.owner, mark?.version]);
       const stands = mark === undefined ? "none" : mark.owner === "perror" ? "perror" : "mark";
       expect(real.account(key)).toBe(stands);
@@ -86,6 +87,9 @@ function bytesOf(key: RowKey): number {
 }
 
 type Step = (pair: Pair) => void;
+
+/** Of no mark. */
+const never: Version = [0, 0, 0];
 
 const key = fc.constantFrom(...keys);
 const someKeys = fc.subarray(keys);
@@ -125,6 +129,50 @@ const steps: readonly fc.WeightedArbitrary<Step>[] = [
           pair.naive.suspect(of, cohortOf(of), version, by);
         },
     ),
+  },
+  {
+    weight: 2,
+    arbitrary: key.map(
+      (of): Step =>
+        (pair) => {
+          const version = pair.version();
+          pair.real.touch(of, cohortOf(of), version, 0);
+          pair.naive.touch(of, cohortOf(of), version);
+        },
+    ),
+  },
+  {
+    weight: 1,
+    arbitrary: key.map(
+      (of): Step =>
+        (pair) => {
+          const version = pair.version();
+          pair.real.renew(of, version);
+          pair.naive.renew(of, version);
+        },
+    ),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.tuple(key, fc.boolean()).map(
+      ([of, isLatest]): Step =>
+        ({ real, naive }) => {
+          const version = isLatest ? (naive.mark(of)?.version ?? never) : never;
+          real.quarantine(of, version);
+          naive.quarantine(of, version);
+        },
+    ),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.constant((pair: Pair): void => {
+      const given: Version[] = [];
+      pair.real.begin(() => {
+        given.push(pair.version());
+        return given.at(-1) ?? never;
+      });
+      pair.naive.begin(() => given.shift() ?? never);
+    }),
   },
   {
     weight: 3,

@@ -55,6 +55,37 @@ export class NaiveLedger {
     this.marks.push({ key, cohort, version, owner, ...state });
   }
 
+  touch(key: RowKey, cohort: CohortId, version: Version): void {
+    const mark = this.mark(key);
+    if (mark === undefined) {
+      this.suspect(key, cohort, version, "replay");
+      return;
+    }
+    mark.version = version;
+    if (mark.owner === "perror") this.own(key, "replay");
+  }
+
+  renew(key: RowKey, version: Version): void {
+    const mark = this.mark(key);
+    if (mark !== undefined) mark.version = version;
+  }
+
+  quarantine(key: RowKey, version: Version): void {
+    const mark = this.mark(key);
+    if (mark === undefined) return;
+    mark.quarantined = true;
+    if (mark.pending === 0 && mark.version.join() === version.join()) this.own(key, "perror");
+  }
+
+  begin(fresh: () => Version): void {
+    for (const mark of this.marks) {
+      const isSent = mark.pending === 0 && this.holds(mark.key);
+      mark.pending = 0;
+      if (!isSent) mark.version = fresh();
+      if (mark.owner === "queuer") this.own(mark.key, "replay");
+    }
+  }
+
   settle(key: RowKey): MarkOwner | undefined {
     const mark = this.mark(key);
     if (mark === undefined || mark.pending === 0) return undefined;
