@@ -26,7 +26,7 @@ import {
 import { type AmendJob, AmendQueue } from "./amend_queue.ts";
 import { AuthorityTable, type CohortState } from "./authority.ts";
 import { Barriers } from "./barriers.ts";
-import { type CohortFinder, cohortFinder } from "./cohorts.ts";
+import { type CohortFinder, cohortFinder, cohortOfRow } from "./cohorts.ts";
 import { type ControlReading, LeavingSides, readControl, ServingLease } from "./control_reading.ts";
 import type { ControlStore } from "./control_store.ts";
 import { db_dirty_keys } from "./db_dirty_keys.ts";
@@ -248,16 +248,15 @@ export const db_switch = genServer(import.meta.url, "db_switch", {
     },
 
     amendRead: (state, { context: job, ...result }: Piped<AmendJob, (Row | undefined)[]>) => {
-      if (!result.ok) throw result.error;
-      decideAmend(state, job, result.value);
+      if (result.ok) decideAmend(state, job, result.value);
+      else amendUnread(state, job, result.error);
     },
   },
 
   info: (state, info: Info) => {
     if (info.type !== "message" || !isRenewMessage(info.message)) return;
     for (const key of info.message.keys) {
-      const { backend, key: plain } = splitRowKey(key);
-      const base = rowKey(backend, plain);
+      const base = baseOf(key);
       state.amends.push({ type: "renew", base, key });
       pumpAmends(state, base);
     }
@@ -456,6 +455,15 @@ function decideAmend(state: State, job: AmendJob, rows: (Row | undefined)[]): vo
   pumpAmends(state, job.base);
 }
 
+/** Nothing was done, so a request is refused; a renewal is owed to the ledger, so this process starts anew. */
+function amendUnread(state: State, job: AmendJob, error: NanoError): void {
+  if (job.type === "renew") throw error;
+  state.amends.finish(job);
+  const { code: reason, message } = error;
+  state.self.replyError(job.from, { code: "unavailable", message, details: { reason } });
+  pumpAmends(state, job.base);
+}
+
 function amend(state: State, request: AmendRequest, from: From<unknown>, rows: (Row | undefined)[]): void {
   const cohort = serving(state).writing(request.cohort);
   const decide = amendFunctions[request.operation];
@@ -476,8 +484,7 @@ function amend(state: State, request: AmendRequest, from: From<unknown>, rows: (
 
 /** The current row, or its absence, gets a version that is newer than anything the peer can have of ours. */
 function renew(state: State, key: RowKey, row: Row | undefined): void {
-  const { backend, key: plain } = splitRowKey(key);
-  const cohort = serving(state).reading(state.cohortOf(backend, plain));
+  const cohort = serving(state).reading(cohortOfRow(state.cohortOf, key));
   const write: RowWrite = { key, value: row?.value ?? null, expiresAtMs: row?.expiresAtMs ?? 0 };
   admit(state, cohort, [write], () => undefined);
 }

@@ -119,6 +119,24 @@ describe("an amend", () => {
     expect(await answered({ ...request, message: undefined })).toEqual({ code: "crashed", lives: false });
   });
 
+  it("whose rows can't be read in time is refused, and others go on", async () => {
+    const given = await migrating(async (sites) => {
+      const { amend, term } = admissionOf(sites);
+      const before = await term();
+      sites.mood("A").slowMs = 20_000;
+      const waits = { timeoutMs: 60_000 };
+      const answers = [
+        ending(amend(request, waits)),
+        ending(amend({ ...request, message: { requestId: "q" } }, waits)),
+      ];
+      const ended = await Promise.all(answers);
+      sites.mood("A").slowMs = 0;
+      const codes = ended.map((each) => (each instanceof NanoError ? each.code : each));
+      return { codes, lives: (await term()) === before, later: await amend(request, waits) };
+    });
+    expect(given).toEqual({ codes: ["unavailable", "unavailable"], lives: true, later: null });
+  });
+
   it("whose rows could not be written is not answered with what it would have been", async () => {
     const given = await migrating(async (sites, world) => {
       const { call } = await sites.access(publicKeys);
