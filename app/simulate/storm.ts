@@ -257,7 +257,7 @@ export class Storm {
     const sites = this.#sites;
     const node = sites.siteNode(sites.placeOf(site, shard));
     // What a side serves, or holds for an operator, may stand nowhere else.
-    if (!node.isUp || sites.serves(site) || sites.held(site, shard) > 0) return;
+    if (sites.serves(site) || sites.ledger(site, shard) === undefined || sites.held(site, shard) > 0) return;
     node.crash({ powerLoss: false });
     sites.files(site, shard).lose();
     this.#count("store lost");

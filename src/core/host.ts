@@ -18,7 +18,6 @@ import type { Envelope, EnvelopeKind, ExitReason, From, Outcome } from "./envelo
 import type { CallOptions, Definition, DefinitionName, Info } from "./gen_server.ts";
 import { type DeadLetterReason, type HostOptions, type LocalSpawn, noDeadLetters } from "./host_options.ts";
 import { HostRequests } from "./host_requests.ts";
-import { HostTime } from "./host_time.ts";
 import { coreLimits } from "./limits.ts";
 import { Links } from "./links.ts";
 import { Peers } from "./peers.ts";
@@ -49,7 +48,6 @@ export class Host {
   /** Who asks when no process does. */
   readonly client: Pid;
   readonly #transport: Transport<Envelope>;
-  readonly #time: HostTime;
   readonly #queue: RunQueue;
   readonly #processes = new Map<number, Process>();
   readonly #deferred = new DeferredCalls();
@@ -65,8 +63,7 @@ export class Host {
     this.incarnation = options.transport.incarnation;
     this.clock = options.clock;
     this.random = options.random;
-    this.#time = new HostTime(options.clock);
-    this.#queue = new RunQueue(options.executor, this.#time);
+    this.#queue = new RunQueue(options.executor, options.clock);
     this.log = options.log;
     this.resources = options.resources;
     this.client = { node: this.node, thread: this.thread, incarnation: this.incarnation, id: clientId };
@@ -172,8 +169,12 @@ export class Host {
   /** Monotonic, for a deadline that came with a request. */
   #dueMs(deadlineMs: number): number {
     if (deadlineMs === 0) return Number.POSITIVE_INFINITY;
-    const nowMs = this.#time.nowMs();
-    return this.#time.monotonicMs(nowMs) + deadlineMs - nowMs;
+    return this.clock.monotonicMs() + deadlineMs - this.clock.now();
+  }
+
+  /** Wall-clock ms, for it crosses threads and nodes; 0 is never. */
+  #deadlineIn(timeoutMs: number): number {
+    return timeoutMs === Number.POSITIVE_INFINITY ? 0 : this.clock.now() + timeoutMs;
   }
 
   // --- messages ------------------------------------------------------------------------------------------------
@@ -194,10 +195,8 @@ export class Host {
       const text = `${method}: nobody is registered as ${JSON.stringify(target)}`;
       return answer ?? Promise.reject(new NanoError("noproc", text, { sent: false }));
     }
-    const nowMs = this.#time.nowMs();
-    const deadlineMs = deadlineIn(nowMs, timeoutMs);
-    const { ref, answer } = this.pending.open(callee, method, this.#time.monotonicMs(nowMs) + timeoutMs);
-    const from: From = { pid: caller, ref, deadlineMs };
+    const { ref, answer } = this.pending.open(callee, method, this.clock.monotonicMs() + timeoutMs);
+    const from: From = { pid: caller, ref, deadlineMs: this.#deadlineIn(timeoutMs) };
     if (options.signal !== undefined) this.#cancelOn(options.signal, callee, method, from);
     this.#dispatch(callee, "call", method, message, from, options.trace ?? "");
     return answer;
@@ -217,10 +216,9 @@ export class Host {
     const incarnation = this.peers.incarnationOf(thread);
     if (incarnation === undefined)
       return Promise.reject(new NanoError("noproc", `${method}: thread ${thread} is down`));
-    const nowMs = this.#time.nowMs();
-    const deadlineMs = deadlineIn(nowMs, timeoutMs);
+    const deadlineMs = this.#deadlineIn(timeoutMs);
     const to: Pid = { node: this.node, thread, incarnation, id: clientId };
-    const { ref, answer } = this.pending.open(to, method, this.#time.monotonicMs(nowMs) + timeoutMs);
+    const { ref, answer } = this.pending.open(to, method, this.clock.monotonicMs() + timeoutMs);
     if (!this.post("system", to, method, message, { pid: this.client, ref, deadlineMs })) {
       this.pending.fail(ref, new NanoError("noproc", `${method}: thread ${thread} is down`));
     }
@@ -331,11 +329,29 @@ export class Host {
       this.pending.fail(from.ref, new NanoError("overloaded", text));
       return;
     }
-    const posted = this.post(kind, callee, method, message, from, trace);
+    const posted = this.#postOrFail(kind, callee, method, message, from, trace);
     // A local refusal has been answered with its own reason.
     if (posted || local) return;
     const text = `${method}: thread ${callee.thread} is down`;
     this.pending.fail(from.ref, new NanoError("noproc", text, { sent: false, untakenBy: formatPid(callee) }));
+  }
+
+  /** A message that throws when it is looked at (a getter, say) fails its call. */
+  #postOrFail(
+    kind: "call" | "cast",
+    callee: Pid,
+    method: string,
+    message: unknown,
+    from: From,
+    trace: string,
+  ): boolean {
+    try {
+      return this.post(kind, callee, method, message, from, trace);
+    } catch (error) {
+      const text = `${method}: the message can't be sent: ${String(error)}`;
+      this.pending.fail(from.ref, new NanoError("bad_argument", text, { field: "message" }));
+      return true;
+    }
   }
 
   #cancelOn(signal: AbortSignal, callee: Pid, method: string, from: From): void {
@@ -461,18 +477,13 @@ export class Host {
   }
 }
 
-/** Wall-clock ms; 0 is never. */
-function deadlineIn(nowMs: number, timeoutMs: number): number {
-  return timeoutMs === Number.POSITIVE_INFINITY ? 0 : nowMs + timeoutMs;
-}
-
 function refusedOptions(method: string, timeoutMs: number, signal: AbortSignal | undefined) {
   if (!(timeoutMs >= 0)) {
     const text = `${method}: timeoutMs must be 0 or more, not ${String(timeoutMs)}`;
     return new NanoError("bad_argument", text, { field: "timeoutMs" });
   }
   if (signal === undefined) return undefined;
-  if (typeof signal.addEventListener !== "function") {
+  if (typeof (signal as Partial<AbortSignal> | null)?.addEventListener !== "function") {
     return new NanoError("bad_argument", `${method}: signal must be an AbortSignal`, { field: "signal" });
   }
   if (!signal.aborted) return undefined;

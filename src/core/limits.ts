@@ -12,8 +12,6 @@ export const coreLimits = {
   threadBudget: 1_024,
   /** Deadlines are kept in buckets of this width: a time-out is late by at most this. */
   deadlineBucketMs: 16,
-  /** Both clocks are read together this often; for each call that would cost a tenth of it. */
-  clocksReadMs: 16,
   /** Calls found without hashing, a power of two: more than a thread has in flight unless it floods others. */
   recentCalls: 4_096,
   /** A dead thread is replaced in about 50 ms; one that opens large stores takes longer. */

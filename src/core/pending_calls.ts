@@ -47,6 +47,8 @@ class PendingCall {
     this.ref = ref;
     this.callee = callee;
     this.method = method;
+    resolveLast = undefined;
+    rejectLast = undefined;
   }
 }
 
@@ -72,6 +74,10 @@ class Bucket {
     if (before === undefined) this.first = after;
     else before.after = after;
     if (after !== undefined) after.before = before;
+    // A settled call that has grown old must not keep its neighbours.
+    pending.bucket = undefined;
+    pending.before = undefined;
+    pending.after = undefined;
   }
 }
 

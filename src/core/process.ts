@@ -149,8 +149,9 @@ export class Process {
   async start(options: unknown, timeoutMs: number): Promise<void> {
     try {
       let state = this.definition.callbacks.init(options, this.#host.selfOf(this));
-      if (state instanceof Promise) state = await this.#inTime(state, timeoutMs);
-      if (this.status !== "starting") throw new NanoError("crashed", "ended while it was starting");
+      this.#checkStarting();
+      if (isThenable(state)) state = await this.#inTime(Promise.resolve(state), timeoutMs);
+      this.#checkStarting();
       if (Ignore.is(state)) {
         this.end("normal");
         throw new NanoError("ignored", `${this.definition.name} does not want to run now`);
@@ -166,6 +167,10 @@ export class Process {
       throw new NanoError(data.code, data.message, data.details ?? {});
     }
     this.#host.wake(this);
+  }
+
+  #checkStarting(): void {
+    if (this.status !== "starting") throw new NanoError("crashed", "ended while it was starting");
   }
 
   /** An `init` that never settles must not keep whoever starts the process: its end is the start's end. */
@@ -416,6 +421,11 @@ export function heldAtEnd(definition: string, reason: ExitReason): Outcome {
   const cause = typeof reason === "object" && "crash" in reason ? `: ${reason.crash.message}` : "";
   const message = `${definition} ended while it held the request${cause}`;
   return { ok: false, error: { code: "crashed", message, details: { reason } } };
+}
+
+/** Not by its class: a promise may be another library's, or another realm's. */
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof (value as Partial<PromiseLike<unknown>> | null | undefined)?.then === "function";
 }
 
 function handlerOf(

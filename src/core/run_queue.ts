@@ -7,15 +7,15 @@
 
 import { assert } from "../base/assert.ts";
 import { RingBuffer } from "../base/ring_buffer.ts";
+import type { Clock } from "../seams/clock.ts";
 import type { Executor } from "../seams/executor.ts";
-import type { HostTime } from "./host_time.ts";
 import { coreLimits } from "./limits.ts";
 import type { Process } from "./process.ts";
 
 export class RunQueue {
   readonly #executor: Executor;
   readonly #chooses: boolean;
-  readonly #time: HostTime;
+  readonly #clock: Clock;
   readonly #ready = new RingBuffer<Process>();
   readonly #idAt = (place: number): number => this.#ready.at(place)?.pid.id ?? -1;
   #running = false;
@@ -23,10 +23,10 @@ export class RunQueue {
   readonly #runNow = (): void => this.#run();
   #nowMs = 0;
 
-  constructor(executor: Executor, time: HostTime) {
+  constructor(executor: Executor, clock: Clock) {
     this.#executor = executor;
     this.#chooses = executor.choose !== undefined;
-    this.#time = time;
+    this.#clock = clock;
   }
 
   /** Wall-clock ms, read once for each run of the queue: a deadline needs no more. */
@@ -44,7 +44,7 @@ export class RunQueue {
   }
 
   #run(): void {
-    this.#nowMs = this.#time.nowMs();
+    this.#nowMs = this.#clock.now();
     if (this.#chooses) {
       this.#runOne();
       return;

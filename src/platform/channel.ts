@@ -152,7 +152,7 @@ export class Channel<Message> {
   #pack(messages: readonly Message[]): void {
     try {
       const columns = this.#codec.pack(messages);
-      const bytes = columns.buffer.byteLength + columns.text.length;
+      const bytes = bytesOf(columns);
       this.#waiting.push({ columns, bytes, messages: messages.length });
       this.#queuedMessages += messages.length;
       this.#queuedBytes += bytes;
@@ -203,7 +203,7 @@ export class Channel<Message> {
   }
 
   #take(columns: Columns): void {
-    const bytes = columns.buffer.byteLength + columns.text.length;
+    const bytes = bytesOf(columns);
     this.#taken++;
     this.#unacknowledgedBatches++;
     this.#unacknowledgedBytes += bytes;
@@ -227,4 +227,9 @@ export class Channel<Message> {
       return undefined;
     }
   }
+}
+
+/** At most: one character beyond Latin-1 makes all of a text two bytes wide. */
+function bytesOf({ buffer, text }: Columns): number {
+  return buffer.byteLength + 2 * text.length;
 }

@@ -51,14 +51,16 @@ export class ThreadTransport<Message> implements Transport<Message> {
       void resolved.then(this.#look);
       return;
     }
-    for (const channel of this.#unflushed) channel.flush();
+    // What is posted while they flush (the refusal of a message that can't be packed) is looked at by itself.
+    const channels = [...this.#unflushed];
     this.#unflushed.clear();
+    for (const channel of channels) channel.flush();
   };
   #messagesHandler: MessagesHandler<Message> | undefined;
   #threadHandler: ThreadHandler | undefined;
   #unsendableHandler: UnsendableHandler<Message> | undefined;
   #closed = false;
-  /** Batches that could not be read: a defect, or maps nested too deep. */
+  /** Batches that could not be read: a defect. */
   unreadable = 0;
 
   constructor(options: TransportOptions<Message>) {

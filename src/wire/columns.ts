@@ -14,6 +14,7 @@
 import { NanoError } from "../base/errors.ts";
 import { codecLimits } from "../base/limits.ts";
 import { MessagePacker } from "./codec.ts";
+import { MessageReader } from "./reader.ts";
 import { Shapes } from "./shapes.ts";
 
 /** What crosses. The first number of `buffer` is left to the channel. */
@@ -74,7 +75,7 @@ export class ColumnWriter {
     this.#shapes.begin();
   }
 
-  /** The batch; it owns its memory. */
+  /** The batch. Its buffer is its own; its text may share the memory of the strings in it until it is sent. */
   end(): Columns {
     const [numbers, tagCount, byteCount] = [this.#numberCount, this.#tagCount, this.#byteCount];
     const buffer = new ArrayBuffer(numbers * 8 + tagCount + byteCount);
@@ -191,8 +192,11 @@ export class ColumnWriter {
   }
 
   #packed(value: unknown): void {
+    const bytes = this.#packer.pack(value);
+    // Maps in maps can be packed deeper than they can be read: a batch with one would be lost with all others in it.
+    if (bytes.length > codecLimits.depthMax) checkReadable(bytes);
     this.#tag(tags.packed);
-    this.#raw(this.#packer.pack(value));
+    this.#raw(bytes);
   }
 
   #raw(bytes: Uint8Array): void {
@@ -205,6 +209,19 @@ export class ColumnWriter {
   #tag(tag: number): void {
     if (this.#tagCount === this.#tags.length) this.#tags = grown(this.#tags, Uint8Array);
     this.#tags[this.#tagCount++] = tag;
+  }
+}
+
+const reader = new MessageReader();
+
+/** Errors: `bad_argument`. */
+function checkReadable(bytes: Uint8Array): void {
+  try {
+    reader.begin(bytes);
+    reader.value();
+    reader.end();
+  } catch (error) {
+    throw new NanoError("bad_argument", `it can't be sent to another thread: ${String(error)}`);
   }
 }
 

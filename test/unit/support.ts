@@ -1,5 +1,6 @@
-/** A host on the real clock for tests of the core: one thread, no log. */
+/** A host on the real clock for tests of the core: one thread, or one of two that are linked; no log. */
 
+import type { Envelope } from "../../src/core/envelope.ts";
 import type { Definition, Ref } from "../../src/core/gen_server.ts";
 import { Host } from "../../src/core/host.ts";
 import type { Target } from "../../src/core/pid.ts";
@@ -8,6 +9,7 @@ import { nodeExecutor } from "../../src/platform/executor.ts";
 import { singleThread } from "../../src/platform/single_thread.ts";
 import type { Clock } from "../../src/seams/clock.ts";
 import type { Logger } from "../../src/seams/log.ts";
+import type { Transport } from "../../src/seams/transport.ts";
 
 export const silentLog: Logger = {
   debug: () => undefined,
@@ -41,10 +43,10 @@ function realClock(): Clock {
   };
 }
 
-export function testHost(resources: Record<string, unknown> = {}): Host {
+export function testHost(resources: Record<string, unknown> = {}, link?: Transport<Envelope>): Host {
   return new Host({
     node: "test",
-    transport: singleThread(),
+    transport: link ?? singleThread(),
     clock: realClock(),
     random: { next: () => Math.random(), bytes: (_site, count) => new Uint8Array(count) },
     executor: nodeExecutor,
@@ -52,7 +54,7 @@ export function testHost(resources: Record<string, unknown> = {}): Host {
     resources,
     loadDefinition: async ({ module, name }) =>
       ((await import(module)) as Record<string, Definition>)[name] as Definition,
-    peers: [],
+    peers: link === undefined ? [] : [{ thread: 1 - link.thread, incarnation: 1 }],
   });
 }
 

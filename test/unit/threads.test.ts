@@ -2,7 +2,6 @@
 
 import { afterEach, describe, expect, test } from "vitest";
 import type { ErrorData } from "../../src/base/errors.ts";
-import { codecLimits } from "../../src/base/limits.ts";
 import { startThreads, type Threads, type ThreadsOptions } from "../../src/platform/threads.ts";
 import { MeshClient } from "../fixtures/mesh_host.ts";
 
@@ -125,15 +124,6 @@ describe("a mesh of threads", () => {
     mesh.cast(1, "record", 2);
     expect(await mesh.call(1, "received")).toStrictEqual([1, 2]);
     expect(refused).toStrictEqual([[1, symbol, expect.objectContaining({ code: "bad_argument" })]]);
-  });
-
-  test("loses a batch that can't be read, counts it, and goes on", async () => {
-    const mesh = await startMesh();
-    void mesh.call(1, "nest", 2 * codecLimits.depthMax).catch(() => undefined);
-    expect(await mesh.call(2, "echo", "before")).toBe("before");
-    while (mesh.transport.unreadable === 0) await new Promise((resolve) => setImmediate(resolve));
-    expect(await mesh.call(1, "echo", "after")).toBe("after");
-    expect(mesh.transport.unreadable).toBe(1);
   });
 
   test("gives repeatable chance to each thread and life when it has a seed", async () => {
