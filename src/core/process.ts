@@ -149,9 +149,8 @@ export class Process {
   async start(options: unknown, timeoutMs: number): Promise<void> {
     try {
       let state = this.definition.callbacks.init(options, this.#host.selfOf(this));
-      this.#checkStarting();
       if (isThenable(state)) state = await this.#inTime(Promise.resolve(state), timeoutMs);
-      this.#checkStarting();
+      if (this.status !== "starting") throw endedEarly();
       if (Ignore.is(state)) {
         this.end("normal");
         throw new NanoError("ignored", `${this.definition.name} does not want to run now`);
@@ -167,10 +166,6 @@ export class Process {
       throw new NanoError(data.code, data.message, data.details ?? {});
     }
     this.#host.wake(this);
-  }
-
-  #checkStarting(): void {
-    if (this.status !== "starting") throw new NanoError("crashed", "ended while it was starting");
   }
 
   /** An `init` that never settles must not keep whoever starts the process: its end is the start's end. */
@@ -199,6 +194,8 @@ export class Process {
         reject(new NanoError(code, message, { reason }));
       };
       state.then(resolve, reject);
+      // By its first part, before there was anything to wait for.
+      if (this.status !== "starting") reject(endedEarly());
     });
   }
 
@@ -421,6 +418,10 @@ export function heldAtEnd(definition: string, reason: ExitReason): Outcome {
   const cause = typeof reason === "object" && "crash" in reason ? `: ${reason.crash.message}` : "";
   const message = `${definition} ended while it held the request${cause}`;
   return { ok: false, error: { code: "crashed", message, details: { reason } } };
+}
+
+function endedEarly(): NanoError {
+  return new NanoError("crashed", "ended while it was starting");
 }
 
 /** Not by its class: a promise may be another library's, or another realm's. */
