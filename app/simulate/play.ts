@@ -141,6 +141,8 @@ class Play {
       await storm.heal();
       await sites.phase("swapped", restMs);
       await sites.settled(restMs);
+      // A key that db_perror got last is in flight for a moment more.
+      await this.#world.eventually("no lane is held", () => sites.lanes() === 0, restMs);
       return [];
     } catch (error) {
       if (!(error instanceof SimulationError || error instanceof NanoError)) throw error;

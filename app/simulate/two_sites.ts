@@ -310,6 +310,14 @@ export class TwoSites implements Surroundings {
     return dirty;
   }
 
+  /** Keys that a sender has in hand. */
+  lanes(): number {
+    let lanes = 0;
+    for (const site of siteNames)
+      for (let shard = 0; shard < this.shards; shard++) lanes += this.ledger(site, shard)?.lanes ?? 0;
+    return lanes;
+  }
+
   // --- what stands where ---------------------------------------------------------------------------------------
 
   ledger(site: Site, shard = 0): Ledger | undefined {
