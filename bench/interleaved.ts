@@ -45,8 +45,11 @@ export async function interleaved<Name extends string>(
   return Object.fromEntries(rows) as Record<Name, BenchRow>;
 }
 
+/** By contender. */
+export type Rows = Readonly<Record<string, BenchRow>>;
+
 /** Of a contender that was measured. */
-export function rowOf(rows: Readonly<Record<string, BenchRow>>, name: string): BenchRow {
+export function rowOf(rows: Rows, name: string): BenchRow {
   const row = rows[name];
   if (row === undefined) throw new Error(`${name} was not measured`);
   return row;

@@ -13,6 +13,7 @@ import {
   collectGarbage,
   interleaved,
   type Measure,
+  type Rows,
   rowOf,
 } from "./interleaved.ts";
 import { type LocalPeer, startNact, startXstate } from "./peers/actor_libraries.ts";
@@ -23,7 +24,6 @@ import {
   type BenchOptions,
   type BenchRatio,
   type BenchResult,
-  type BenchRow,
   partsOf,
   ratioOf,
 } from "./result.ts";
@@ -97,8 +97,6 @@ async function run({ quick }: BenchOptions): Promise<BenchResult> {
     await system.stop();
   }
 }
-
-type Rows = Readonly<Record<string, BenchRow>>;
 
 /** Of a call: how many of them the time of one lasts. */
 function costOf(name: string, rows: Rows, target: BenchRatio["target"]): BenchRatio {

@@ -23,17 +23,11 @@ import {
   interleaved,
   type Measure,
   type Question,
+  type Rows,
   rowOf,
 } from "./interleaved.ts";
 import { put_server, putMessage } from "./put_server.ts";
-import {
-  type Bench,
-  type BenchOptions,
-  type BenchResult,
-  type BenchRow,
-  partsOf,
-  ratioOf,
-} from "./result.ts";
+import { type Bench, type BenchOptions, type BenchResult, partsOf, ratioOf } from "./result.ts";
 
 export const bench: Bench = { name: "routing", question: "What does routing cost, and how even is it?", run };
 
@@ -64,8 +58,6 @@ interface Pressing {
   /** Of each measurement. */
   readonly ms: number;
 }
-
-type Rows = Readonly<Record<string, BenchRow>>;
 
 async function run({ quick }: BenchOptions): Promise<BenchResult> {
   const repeats = quick ? 3 : 7;

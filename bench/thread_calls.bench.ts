@@ -10,7 +10,7 @@
 
 import { setTimeout as sleep } from "node:timers/promises";
 import { child, startSystem } from "../src/index.ts";
-import { interleaved, type Measure, rowOf } from "./interleaved.ts";
+import { interleaved, type Measure, type Rows, rowOf } from "./interleaved.ts";
 import { startComlink, startPiscina, startTinypool, startWorkerpool } from "./peers/pools.ts";
 import { startBatches, startPostMessage } from "./peers/post_message.ts";
 import { nextMessage, put_server } from "./put_server.ts";
@@ -107,8 +107,6 @@ async function run({ quick }: BenchOptions): Promise<BenchResult> {
     for (const contender of contenders.values()) await contender.stop();
   }
 }
-
-type Rows = Readonly<Record<string, BenchRow>>;
 
 function measuresOf(
   contenders: ReadonlyMap<Name, ThreadContender>,

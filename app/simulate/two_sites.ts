@@ -382,8 +382,7 @@ export class TwoSites implements Surroundings {
     if (found === undefined) {
       const record = this.#cohort(row);
       if (record === undefined) throw new NanoError("config", `no cohort for ${key}`);
-      const decisions = this.control.listNow("decision/").map(({ value }) => value as DecisionRecord);
-      found = authorityOf(record, decisions);
+      found = authorityOf(record, this.#decisions());
       this.#authorities.set(cohort, found);
     }
     return found;
@@ -391,10 +390,14 @@ export class TwoSites implements Surroundings {
 
   /** Some cohort is served there, or a decision that is open would move one there. */
   serves(site: Site): boolean {
-    const decisions = this.control.listNow("decision/").map(({ value }) => value as DecisionRecord);
+    const decisions = this.#decisions();
     const cohorts = this.control.listNow("cohort/").map(({ value }) => value as CohortRecord);
     const isWanted = decisions.some(({ to, endedAtMs }) => to === site && endedAtMs === 0);
     return isWanted || cohorts.some((record) => authorityOf(record, decisions).site === site);
+  }
+
+  #decisions(): DecisionRecord[] {
+    return this.control.listNow("decision/").map(({ value }) => value as DecisionRecord);
   }
 
   #cohort(row: RowKey): CohortRecord | undefined {

@@ -13,21 +13,22 @@ import type { Pid } from "./pid.ts";
 const writer = new ColumnWriter();
 const reader = new ColumnReader();
 
-const kinds: readonly EnvelopeKind[] = [
-  "call",
-  "cast",
-  "info",
-  "reply",
-  "cancel",
-  "exit",
-  "down",
-  "link",
-  "unlink",
-  "monitor",
-  "demonitor",
-  "system",
-];
-const kindCodes = new Map(kinds.map((kind, code) => [kind, code]));
+const kindCodes: Readonly<Record<EnvelopeKind, number>> = {
+  call: 0,
+  cast: 1,
+  info: 2,
+  reply: 3,
+  cancel: 4,
+  exit: 5,
+  down: 6,
+  link: 7,
+  unlink: 8,
+  monitor: 9,
+  demonitor: 10,
+  system: 11,
+};
+/** By their codes. */
+const kinds = Object.keys(kindCodes) as EnvelopeKind[];
 
 /** Beside the kind, in one number. */
 const kindMask = 15;
@@ -41,7 +42,7 @@ export function packBatch(envelopes: readonly Envelope[]): Columns {
     const { kind, to, method, message, from, trace, incarnation } = envelope;
     const isNewPid = from !== undefined && from.pid !== lastPid;
     writer.number(
-      (kindCodes.get(kind) ?? 0) |
+      kindCodes[kind] |
         (method === lastMethod ? 0 : has.method) |
         (trace === "" ? 0 : has.trace) |
         (from === undefined ? 0 : has.from) |

@@ -329,29 +329,17 @@ export class Host {
       this.pending.fail(from.ref, new NanoError("overloaded", text));
       return;
     }
-    const posted = this.#postOrFail(kind, callee, method, message, from, trace);
-    // A local refusal has been answered with its own reason.
-    if (posted || local) return;
-    const text = `${method}: thread ${callee.thread} is down`;
-    this.pending.fail(from.ref, new NanoError("noproc", text, { sent: false, untakenBy: formatPid(callee) }));
-  }
-
-  /** A message that throws when it is looked at (a getter, say) fails its call. */
-  #postOrFail(
-    kind: "call" | "cast",
-    callee: Pid,
-    method: string,
-    message: unknown,
-    from: From,
-    trace: string,
-  ): boolean {
     try {
-      return this.post(kind, callee, method, message, from, trace);
+      // A local refusal has been answered with its own reason.
+      if (this.post(kind, callee, method, message, from, trace) || local) return;
     } catch (error) {
+      // A message that throws when it is looked at: a getter, say.
       const text = `${method}: the message can't be sent: ${String(error)}`;
       this.pending.fail(from.ref, new NanoError("bad_argument", text, { field: "message" }));
-      return true;
+      return;
     }
+    const text = `${method}: thread ${callee.thread} is down`;
+    this.pending.fail(from.ref, new NanoError("noproc", text, { sent: false, untakenBy: formatPid(callee) }));
   }
 
   #cancelOn(signal: AbortSignal, callee: Pid, method: string, from: From): void {

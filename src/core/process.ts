@@ -188,9 +188,7 @@ export class Process {
     return new Promise((resolve, reject) => {
       this.#startEnded = (reason) => {
         const isCrash = typeof reason === "object" && "crash" in reason;
-        const { code, message } = isCrash
-          ? reason.crash
-          : { code: "crashed", message: "ended while it was starting" };
+        const { code, message } = isCrash ? reason.crash : endedEarly();
         reject(new NanoError(code, message, { reason }));
       };
       state.then(resolve, reject);

@@ -12,6 +12,7 @@ import { channelLimits } from "../base/limits.ts";
 import type { Logger } from "../seams/log.ts";
 import type { Transport } from "../seams/transport.ts";
 import { Channel, type ChannelLimits, type Codec } from "./channel.ts";
+import { guarded, inMicrotask } from "./microtask.ts";
 
 export interface Peer {
   readonly thread: number;
@@ -23,8 +24,6 @@ export interface TransportOptions<Message> extends Peer {
   readonly log: Logger;
   readonly limits?: ChannelLimits;
 }
-
-const resolved = Promise.resolve();
 
 type MessagesHandler<Message> = (messages: readonly Message[]) => void;
 type ThreadHandler = (thread: number, incarnation: number, up: boolean) => void;
@@ -44,18 +43,18 @@ export class ThreadTransport<Message> implements Transport<Message> {
   /** Messages posted, and how many of them the last look had seen. */
   #posted = 0;
   #seen = 0;
-  readonly #look = (): void => {
+  readonly #look = guarded(() => {
     if (this.#posted !== this.#seen) {
       // In microtasks: whoever waits to go on posts before the next look.
       this.#seen = this.#posted;
-      void resolved.then(this.#look);
+      inMicrotask(this.#look);
       return;
     }
     // What is posted while they flush (the refusal of a message that can't be packed) is looked at by itself.
     const channels = [...this.#unflushed];
     this.#unflushed.clear();
     for (const channel of channels) channel.flush();
-  };
+  });
   #messagesHandler: MessagesHandler<Message> | undefined;
   #threadHandler: ThreadHandler | undefined;
   #unsendableHandler: UnsendableHandler<Message> | undefined;
@@ -80,7 +79,7 @@ export class ThreadTransport<Message> implements Transport<Message> {
     const channel = this.#channels.get(thread)?.channel;
     if (channel === undefined || !channel.post(message)) return false;
     this.#posted++;
-    if (this.#unflushed.size === 0) void resolved.then(this.#look);
+    if (this.#unflushed.size === 0) inMicrotask(this.#look);
     this.#unflushed.add(channel);
     return true;
   }

@@ -6,7 +6,7 @@
 
 import { codecLimits } from "../base/limits.ts";
 import { type Columns, headerNumbers, tags } from "./columns.ts";
-import { MessageReader } from "./reader.ts";
+import { define, MessageReader } from "./reader.ts";
 
 type Plain = Record<string, unknown>;
 
@@ -124,8 +124,7 @@ export class ColumnReader {
       const key = this.string();
       const value = this.value();
       if (key !== "__proto__") object[key] = value;
-      else
-        Object.defineProperty(object, key, { value, writable: true, enumerable: true, configurable: true });
+      else define(object, key, value);
     }
     return object;
   }

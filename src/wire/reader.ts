@@ -309,6 +309,6 @@ export class MessageReader {
 }
 
 /** Sets an own property whatever its name: assigning to `__proto__` would change what the object inherits. */
-function define(record: Record<string, unknown>, key: string, value: unknown): void {
+export function define(record: Record<string, unknown>, key: string, value: unknown): void {
   Object.defineProperty(record, key, { value, writable: true, enumerable: true, configurable: true });
 }
