@@ -1,13 +1,14 @@
 /**
  * A backend's data access as business code holds it: one typed function for each operation of its kind. Behind it
- * stand two factories of db_module workers: writers, routed as configured, and readers, of which any free one will do.
+ * stand a factory of db_module workers for the writes, routed as configured, and one db_module that takes all reads.
  */
 
 import {
   type CallOptions,
+  child,
   type Factory,
   type JobLimits,
-  queue,
+  type Ref,
   type Routing,
   type System,
   stickyQueue,
@@ -31,23 +32,23 @@ export interface DataAccessOptions {
   readonly routing?: Routing;
   /** Writes that run at once: each waits for a group commit, so there are many. Default: 128. */
   readonly writers?: number;
-  /** Default: 64. */
-  readonly readers?: number;
-  /** Limits of what waits, for either factory. */
+  /** Limits of writes that wait. */
   readonly jobs?: JobLimits;
+  /** Reads under way at once; beyond it they are refused as `overloaded`. Default: `dataLimits.readsMax`. */
+  readonly readsMax?: number;
 }
 
 export class DataAccess<B extends Backend> {
   readonly backend: B;
   readonly call: OperationCalls<B>;
   readonly writers: Factory<typeof db_module>;
-  readonly readers: Factory<typeof db_module>;
+  readonly #reader: Ref<typeof db_module>;
   readonly #reads: ReadonlySet<string>;
 
-  private constructor(backend: B, writers: Factory<typeof db_module>, readers: Factory<typeof db_module>) {
+  private constructor(backend: B, writers: Factory<typeof db_module>, reader: Ref<typeof db_module>) {
     this.backend = backend;
     this.writers = writers;
-    this.readers = readers;
+    this.#reader = reader;
     this.#reads = new Set(backend.kind.reads);
     const call: Record<string, unknown> = {};
     for (const name of Object.keys(backend.kind.operations)) {
@@ -62,25 +63,19 @@ export class DataAccess<B extends Backend> {
     where: Omit<ModuleOptions, "backend">,
     options: DataAccessOptions = {},
   ): Promise<DataAccess<B>> {
-    const { routing = stickyQueue(), writers = 128, readers = 64, jobs = {} } = options;
+    const { routing = stickyQueue(), writers = 128, jobs = {}, readsMax } = options;
     const { name, kind } = backend;
-    const args: ModuleOptions = { ...where, backend: name };
-    return new DataAccess(
-      backend,
-      await system.startFactory(`${name} writers`, db_module, {
-        args,
-        workers: writers,
-        routing,
-        affinity: kind.affinity,
-        jobs,
-      }),
-      await system.startFactory(`${name} readers`, db_module, {
-        args,
-        workers: readers,
-        routing: queue(),
-        jobs,
-      }),
-    );
+    const args: ModuleOptions = { ...where, backend: name, ...(readsMax === undefined ? {} : { readsMax }) };
+    const factory = await system.startFactory(`${name} writers`, db_module, {
+      args,
+      workers: writers,
+      routing,
+      affinity: kind.affinity,
+      jobs,
+    });
+    const reads = `${name} reads`;
+    await system.supervise({ children: [child("reads", db_module, args, { name: reads })] });
+    return new DataAccess(backend, factory, system.ref(db_module, reads));
   }
 
   /**
@@ -89,8 +84,9 @@ export class DataAccess<B extends Backend> {
    */
   run(operation: string, message: unknown, options?: CallOptions): Promise<unknown> {
     const key = routingKey(message);
-    const factory = this.#reads.has(operation) ? this.readers : this.writers;
-    return factory.call(key, "run", { key, operation, message } satisfies ModuleRequest, options);
+    const request: ModuleRequest = { key, operation, message };
+    if (this.#reads.has(operation)) return this.#reader.call.run(request, options);
+    return this.writers.call(key, "run", request, options);
   }
 }
 

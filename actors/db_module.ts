@@ -1,22 +1,36 @@
 /**
- * db_module: the typed operations of one backend; the only thing business code calls. A worker of a gen_factory: the
- * factory's routing decides which worker takes a key's next operation, the worker finds shard, cohort and site.
+ * db_module: the typed operations of one backend; the only thing business code calls. It finds shard, cohort and site.
+ * Writes come through a gen_factory, whose routing decides which worker takes a key's next one: a worker does one at a
+ * time. Reads need no order: one process takes them all side by side.
  *
- * State: which site serves each cohort at which term, as far as it has heard. Messages: run.
+ * State: which site serves each cohort, as far as it has heard; reads under way and reads that wait. Messages: run.
  *
  * Always true: an operation is sent again only when nothing of it was done (moved, blocked, nobody there), or when it
  * is a read; a write's unknown outcome is the caller's to know, as `crashed` or `timeout`.
  */
 
-import { type From, genServer, hasCode, NanoError, postpone, type Ref, type Self } from "../src/index.ts";
+import {
+  type From,
+  genServer,
+  hasCode,
+  NanoError,
+  noReply,
+  postpone,
+  type Ref,
+  type Self,
+  samePid,
+  toErrorData,
+} from "../src/index.ts";
 import type { Backend } from "./backends/backend.ts";
 import { type CohortFinder, cohortFinder } from "./cohorts.ts";
 import { db_store } from "./db_store.ts";
 import { db_switch } from "./db_switch.ts";
 import { checkWritten, type Plan } from "./kinds/kind.ts";
+import { KnownSites } from "./known_sites.ts";
 import { dataLimits } from "./limits.ts";
 import { type CohortId, type Site, shardOf } from "./records.ts";
 import { shardProcess } from "./shard_options.ts";
+import { WaitingReads } from "./waiting_reads.ts";
 
 export interface ModuleOptions {
   readonly backend: string;
@@ -24,6 +38,8 @@ export interface ModuleOptions {
   readonly prefixes: readonly string[];
   /** The site that serves at first, and the other one. */
   readonly sites: readonly [Site, Site];
+  /** Reads under way at once. Default: `dataLimits.readsMax`. */
+  readonly readsMax?: number;
 }
 
 export interface ModuleRequest {
@@ -38,10 +54,24 @@ interface State {
   readonly backend: Backend;
   readonly cohortOf: CohortFinder;
   readonly switches: Map<string, Ref<typeof db_switch>>;
-  /** Who served each cohort at the latest term that it has heard of. */
-  readonly served: Map<CohortId, { readonly site: Site; readonly term: number }>;
-  /** Cohorts whose site did not answer: the other one is asked next, for it may serve them by now. */
-  readonly doubted: Set<CohortId>;
+  readonly sites: KnownSites;
+  /** Under way or waiting. */
+  reads: number;
+  readonly waiting: WaitingReads<Read>;
+}
+
+/** A read that is not answered yet. */
+interface Read {
+  readonly plan: ReadPlan;
+  readonly cohort: CohortId;
+  readonly from: From<unknown>;
+  /** It is tried for all that wait in this group. */
+  readonly triedFor?: string;
+}
+
+interface FailedRead {
+  readonly read: Read;
+  readonly error: NanoError;
 }
 
 export const db_module = genServer(import.meta.url, "db_module", {
@@ -61,21 +91,80 @@ export const db_module = genServer(import.meta.url, "db_module", {
       backend,
       cohortOf: cohortFinder(options.prefixes),
       switches: new Map(),
-      served: new Map(),
-      doubted: new Set(),
+      sites: new KnownSites(options.sites),
+      reads: 0,
+      waiting: new WaitingReads(),
     };
   },
 
   call: {
     /**
      * One operation of the kind (see actors/kinds). Errors: `bad_argument` naming the field; `blocked` when the
-     * prefix stayed read-only for the whole time; `held`, `rejected`, `conflict`; `crashed`, `timeout`: unknown.
+     * prefix stayed read-only for the whole time; `held`, `rejected`, `conflict`; `crashed`, `timeout`: unknown;
+     * `overloaded`: as many reads as may be are under way.
      */
-    run: (state, { operation, message }: ModuleRequest, from: From<unknown>): Promise<unknown> => {
+    run: (state, { operation, message }: ModuleRequest, from: From<unknown>) => {
       const plan = planOf(state.backend, operation, message);
-      if (plan.type === "lookup") return lookup(state, plan);
-      return followed(state, plan, from.deadlineMs);
+      switch (plan.type) {
+        case "get":
+        case "scan":
+          return read(state, plan, from);
+        case "lookup":
+          return lookup(state, plan);
+        case "write":
+        case "amend":
+          return written(state, plan, from.deadlineMs);
+      }
     },
+  },
+
+  cast: {
+    /** A site that was in doubt. */
+    heard: ({ sites }, { cohort, site }: { readonly cohort: CohortId; readonly site: Site }) =>
+      sites.answered(cohort, site),
+
+    failed: (state, { read, error }: FailedRead) => {
+      const { self, sites, waiting } = state;
+      const { plan, cohort, from } = read;
+      sites.failed(cohort, error);
+      if (!isLate(self, from.deadlineMs)) {
+        if (hasCode(error, "moved") && sites.moved(cohort, error)) {
+          askFor(state, read);
+          return;
+        }
+        // A read changes nothing, however it ended: the shard's next life answers it.
+        if (mayWait(error) || hasCode(error, "crashed")) {
+          const group = groupOf(state, cohort, plan.key);
+          if (waiting.add(group, read)) self.castAfter(dataLimits.blockedPauseMs, "tryNext", group);
+          return;
+        }
+      }
+      state.reads--;
+      self.replyError(from, toErrorData(error));
+    },
+
+    /** Whether what a group waits for is there by now. */
+    tryNext: (state, group: string) => {
+      const { self, waiting } = state;
+      const nowMs = self.clock.now();
+      const expired = waiting.take(({ from }) => from.deadlineMs > 0 && from.deadlineMs < nowMs);
+      state.reads -= expired.length;
+      const next = waiting.next(group);
+      if (next === undefined) return;
+      self.castAfter(dataLimits.blockedPauseMs, "tryNext", group);
+      askFor(state, { ...next, triedFor: group });
+    },
+
+    release: (state, group: string) => {
+      for (const each of state.waiting.release(group)) askFor(state, each);
+    },
+  },
+
+  canceled: (state, from: From) => {
+    const given = state.waiting.take(
+      (read) => read.from.ref === from.ref && samePid(read.from.pid, from.pid),
+    );
+    state.reads -= given.length;
   },
 });
 
@@ -91,12 +180,17 @@ function planOf(backend: Backend, operation: string, message: unknown): Plan {
   return found.plan(backend, message);
 }
 
-type KeyedPlan = Exclude<Plan, { readonly type: "lookup" }>;
+type ReadPlan = Extract<Plan, { readonly type: "get" | "scan" }>;
+type WritePlan = Extract<Plan, { readonly type: "write" | "amend" }>;
 type LookupPlan = Extract<Plan, { readonly type: "lookup" }>;
 
-/** Made once: a reference has a function for each handler. */
-function switchOf({ self, switches }: State, site: Site, shard: number): Ref<typeof db_switch> {
-  const name = shardProcess(site, shard, "db_switch");
+/** Of the shard that has the key. Made once: a reference has a function for each handler. */
+function switchOf(
+  { self, switches, backend, options }: State,
+  site: Site,
+  key: string,
+): Ref<typeof db_switch> {
+  const name = shardProcess(site, shardOf(backend.name, key, options.shards), "db_switch");
   let found = switches.get(name);
   if (found === undefined) {
     found = self.ref(db_switch, name);
@@ -105,84 +199,97 @@ function switchOf({ self, switches }: State, site: Site, shard: number): Ref<typ
   return found;
 }
 
-async function ask(state: State, site: Site, plan: KeyedPlan): Promise<unknown> {
-  const { backend, options } = state;
-  const shard = shardOf(backend.name, plan.key, options.shards);
-  const { call } = switchOf(state, site, shard);
-  const cohort = state.cohortOf(backend.name, plan.key);
-  switch (plan.type) {
-    case "get":
-      return plan.answer(await call.get({ cohort, keys: plan.rows }));
-    case "scan":
-      return plan.answer(await call.scan({ cohort, range: plan.range, limit: plan.limit }));
-    case "write":
-      checkWritten(await call.write({ cohort, rows: plan.rows }));
-      return null;
-    case "amend": {
-      const { operation, message, key } = plan;
-      return call.amend({ cohort, backend: backend.name, key, operation, message });
-    }
+/** Its caller is about to give up. */
+function isLate({ clock }: Self, deadlineMs: number): boolean {
+  return deadlineMs > 0 && clock.now() + dataLimits.retryPauseMs > deadlineMs;
+}
+
+/** What waits for the same thing: a cohort's block or swap, or a shard's restart. */
+function groupOf({ backend, options }: State, cohort: CohortId, key: string): string {
+  return `${cohort} in ${shardOf(backend.name, key, options.shards)}`;
+}
+
+/** Nothing was done: read-only for now, a newer term, a swap under way, or nobody registered under the name. */
+function mayWait({ code, details }: NanoError): boolean {
+  const passes = code === "moved" || code === "blocked" || code === "fenced";
+  return passes || (code === "noproc" && details.sent === false);
+}
+
+// --- reads -------------------------------------------------------------------------------------------------------
+
+function read(state: State, plan: ReadPlan, from: From<unknown>) {
+  const { backend, options, cohortOf } = state;
+  const { readsMax = dataLimits.readsMax } = options;
+  if (state.reads >= readsMax) {
+    const text = `${backend.name}: ${readsMax} reads are under way; ask later, or raise readsMax`;
+    throw new NanoError("overloaded", text, { field: "readsMax" });
   }
+  state.reads++;
+  askFor(state, { plan, from, cohort: cohortOf(backend.name, plan.key) });
+  return noReply;
+}
+
+/** Answers when the site has; what else an answer means is heard in a turn of its own. */
+function askFor(state: State, read: Read): void {
+  const { self, sites } = state;
+  const { plan, cohort, from, triedFor } = read;
+  const site = sites.toAsk(cohort);
+  shown(state, site, read).then(
+    (answer) => {
+      state.reads--;
+      self.reply(from, answer);
+      if (sites.doubts(cohort)) self.castSelf("heard", { cohort, site });
+      if (triedFor !== undefined) self.castSelf("release", triedFor);
+    },
+    (error) => self.castSelf("failed", { read: { plan, cohort, from }, error }),
+  );
+}
+
+async function shown(state: State, site: Site, { plan, cohort }: Read): Promise<unknown> {
+  const { call } = switchOf(state, site, plan.key);
+  return plan.type === "get"
+    ? plan.answer(await call.get({ cohort, keys: plan.rows }))
+    : plan.answer(await call.scan({ cohort, range: plan.range, limit: plan.limit }));
+}
+
+// --- writes ------------------------------------------------------------------------------------------------------
+
+async function write(state: State, site: Site, plan: WritePlan, cohort: CohortId): Promise<unknown> {
+  const { call } = switchOf(state, site, plan.key);
+  if (plan.type === "write") {
+    checkWritten(await call.write({ cohort, rows: plan.rows }));
+    return null;
+  }
+  const { operation, message, key } = plan;
+  return call.amend({ cohort, backend: state.backend.name, key, operation, message });
 }
 
 /**
  * Asks the site that serves the key, following `moved`. What has to wait (a block, a shard that restarts) is handed
  * back to the factory, or the writers would all wait for one prefix; with its caller's deadline near, it is refused.
  */
-async function followed(state: State, plan: KeyedPlan, deadlineMs: number): Promise<unknown> {
-  const { backend, options, self } = state;
-  const cohort = state.cohortOf(backend.name, plan.key);
-  const isRead = plan.type === "get" || plan.type === "scan";
+async function written(state: State, plan: WritePlan, deadlineMs: number): Promise<unknown> {
+  const { backend, self, sites, cohortOf } = state;
+  const cohort = cohortOf(backend.name, plan.key);
   for (;;) {
-    const site = siteToAsk(state, cohort);
+    const site = sites.toAsk(cohort);
     try {
-      const answer = await ask(state, site, plan);
-      if (state.doubted.delete(cohort)) state.served.set(cohort, { site, term: termOf(state, cohort) });
+      const answer = await write(state, site, plan, cohort);
+      sites.answered(cohort, site);
       return answer;
     } catch (error) {
       if (!(error instanceof NanoError)) throw error;
-      if (isSilent(error) && !state.doubted.delete(cohort)) state.doubted.add(cohort);
-      const late = deadlineMs > 0 && self.clock.now() + dataLimits.retryPauseMs > deadlineMs;
-      if (late) throw error;
-      if (hasCode(error, "moved") && learn(state, cohort, error)) continue;
-      // A read changes nothing, however it ended: the shard's next life answers it.
-      const waits = hasCode(error, "moved") || nothingDone(error) || (isRead && hasCode(error, "crashed"));
-      if (!waits) throw error;
-      const group = `${cohort} in ${shardOf(backend.name, plan.key, options.shards)}`;
+      sites.failed(cohort, error);
+      if (isLate(self, deadlineMs)) throw error;
+      if (hasCode(error, "moved") && sites.moved(cohort, error)) continue;
+      if (!mayWait(error)) throw error;
+      const group = groupOf(state, cohort, plan.key);
       throw postpone(self, { group, afterMs: dataLimits.blockedPauseMs }, error);
     }
   }
 }
 
-function siteToAsk({ served, doubted, options }: State, cohort: CohortId): Site {
-  const [first, second] = options.sites;
-  const site = served.get(cohort)?.site ?? first;
-  if (!doubted.has(cohort)) return site;
-  return site === first ? second : first;
-}
-
-function termOf({ served }: State, cohort: CohortId): number {
-  return served.get(cohort)?.term ?? 0;
-}
-
-/** The site, or the way to it, may be gone. */
-function isSilent({ code }: NanoError): boolean {
-  return ["crashed", "timeout", "noproc", "unavailable"].includes(code);
-}
-
-/** False if this is no news: the site that serves has not heard of the swap yet, or it is the one in doubt. */
-function learn(state: State, cohort: CohortId, { details }: NanoError): boolean {
-  const { site, term } = details as { readonly site: Site; readonly term: number };
-  state.doubted.delete(cohort);
-  if (term <= termOf(state, cohort)) return false;
-  state.served.set(cohort, { site, term });
-  return true;
-}
-
-/** Read-only for now, a newer term at the store, or nobody registered under the name: ask again. */
-function nothingDone({ code, details }: NanoError): boolean {
-  return code === "blocked" || code === "fenced" || (code === "noproc" && details.sent === false);
-}
+// --- lookups -----------------------------------------------------------------------------------------------------
 
 /** Each site has all edges, if late: one that does not answer is left out. Errors: a site's, when none answers. */
 async function lookup(state: State, plan: LookupPlan): Promise<string[]> {

@@ -67,6 +67,8 @@ export const dataLimits = {
   tokenWaitMsMax: 60_000,
   /** A lookup asks both sites, and goes without one that does not answer within this: half of what users notice. */
   lookupTimeoutMs: 500,
+  /** Reads of one backend under way at once on one thread: as many as jobs may wait in a factory. */
+  readsMax: 10_000,
   /** A client's write waits this long before it asks a blocked prefix again. */
   blockedPauseMs: 10,
   /** A whole move, comparison before the block included. */

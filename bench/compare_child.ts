@@ -2,7 +2,6 @@
 
 import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { type Database, open, type RootDatabase } from "lmdb";
 import { builtInBackends } from "../actors/backends/index.ts";
 import { type RowKey, rowKey } from "../actors/records.ts";
 import { type Sites, startSites } from "../actors/sites.ts";
@@ -10,6 +9,7 @@ import { layout, logFolders, openDataDirectory, threadSetup } from "../actors/st
 import { openLmdbStore } from "../actors/stores/lmdb.ts";
 import { encodeRow } from "../actors/stores/row_codec.ts";
 import { startSystem } from "../src/index.ts";
+import { openBareRows } from "./loaded_stores.ts";
 
 export type Request =
   | { readonly type: "load"; readonly directory: string; readonly rows: number }
@@ -40,23 +40,6 @@ const valueBytes = 16;
 const loadBatch = 50_000;
 const sampleMs = 20;
 
-/** As the LMDB adapter encodes them. */
-const utf8Binary = {
-  encoding: "binary",
-  keyEncoder: {
-    writeKey: (key: string, target: Uint8Array, start: number) =>
-      start + Buffer.prototype.utf8Write.call(target, key, start),
-    readKey: (source: Uint8Array, start: number, end: number) =>
-      Buffer.prototype.utf8Slice.call(source, start, end),
-  },
-} as const;
-
-function openRows(directory: string, site: string): [RootDatabase<Buffer, string>, Database<Buffer, string>] {
-  const path = layout.store(directory, site, 0);
-  const root = open<Buffer, string>({ path, maxDbs: 8, noSync: true, cache: false, ...utf8Binary });
-  return [root, root.openDB<Buffer, string>({ name: "rows", ...utf8Binary })];
-}
-
 function keyAt(n: number): RowKey {
   return rowKey("device_platform", `${prefixes[n % 2] ?? ""}${1_500_000_000 + n}`);
 }
@@ -66,7 +49,7 @@ async function load(directory: string, count: number): Promise<Answer> {
     const path = layout.store(directory, site, 0);
     const options = { path, indexedBackends: [], durability: "os", newStoreId: `store-${site}` } as const;
     await (await openLmdbStore(options)).close();
-    const [root, rows] = openRows(directory, site);
+    const { root, rows } = openBareRows(directory, site, { noSync: true });
     // In key order: all of one prefix, then all of the other.
     for (let half = 1; half >= 0; half--) {
       for (let n = half; n < count; n += 2 * loadBatch) {
@@ -90,7 +73,7 @@ async function scan(directory: string): Promise<Answer> {
   let rows = 0;
   let bytes = 0;
   for (const site of names) {
-    const [root, db] = openRows(directory, site);
+    const { root, rows: db } = openBareRows(directory, site, { noSync: true });
     for (const { key, value } of db.getRange({ start: "\u0000" })) {
       rows++;
       bytes += key.length + value.byteLength;

@@ -10,11 +10,9 @@
 
 import type { MoveReport } from "../actors/db_failover.ts";
 import { db_replay } from "../actors/db_replay.ts";
-import { type Row, rowKey, shardOf } from "../actors/records.ts";
 import { defaultTuning, shardProcess } from "../actors/shard_options.ts";
-import { layout } from "../actors/stores/data_directory.ts";
-import { openLmdbStore } from "../actors/stores/lmdb.ts";
 import { hooked_failover, hooks } from "./hooked_failover.ts";
+import { backend, keyOf, loadStores, rowValue } from "./loaded_stores.ts";
 import { logPlot } from "./plot.ts";
 import { type Bench, type BenchOptions, type BenchResult, type BenchRow, median } from "./result.ts";
 import { shards, startTwoSites, type TwoSites } from "./two_sites.ts";
@@ -27,9 +25,6 @@ export const bench: Bench = {
 };
 
 const prefix = "+49";
-const backend = "device_platform";
-const valueBytes = 64;
-const loadBatch = 5_000;
 const outstanding = 256;
 
 /** All writes go to replay at once, as after an outage; the copy of what is equal anyway is quick. */
@@ -60,7 +55,7 @@ async function run({ quick }: BenchOptions): Promise<BenchResult> {
 
 async function moveAll(keys: number, dirty: readonly number[], repeats: number): Promise<Moved[]> {
   const two = await startTwoSites(tuning, {
-    prepare: (directory) => load(directory, keys),
+    prepare: (directory) => loadStores(directory, { sites: ["A", "B"], shards, keys }),
     replacedCoordinators: { db_failover: hooked_failover },
   });
   try {
@@ -111,8 +106,7 @@ async function makeDirty(
   const lane = async (): Promise<void> => {
     while (next < count) {
       const n = next++;
-      const value = new Uint8Array(valueBytes).fill(n % 251);
-      await access.run("put", { key: keyOf(n * step), value });
+      await access.run("put", { key: keyOf(n * step), value: rowValue(n) });
     }
   };
   await Promise.all(Array.from({ length: outstanding }, lane));
@@ -123,40 +117,6 @@ async function setRepairs(two: TwoSites, site: string, repairs: number): Promise
   for (let shard = 0; shard < shards; shard++) {
     const replay = two.system.ref(db_replay, shardProcess(site, shard, "db_replay"));
     await replay.call.setRate({ repairs, crawl: tuning.crawlRowsPerSecond });
-  }
-}
-
-function keyOf(n: number): string {
-  return `${prefix}${1_500_000_000 + n}`;
-}
-
-/** Both sides have the same rows, as they would after a copy. */
-async function load(directory: string, keys: number): Promise<void> {
-  for (const site of ["A", "B"]) {
-    const stores = await Promise.all(
-      Array.from({ length: shards }, (_, shard) =>
-        openLmdbStore({
-          path: layout.store(directory, site, shard),
-          indexedBackends: [],
-          durability: "os",
-          newStoreId: `${site}/${shard}`,
-        }),
-      ),
-    );
-    for (let n = 0; n < keys; n += loadBatch) {
-      const rows: Row[][] = stores.map(() => []);
-      for (let i = n; i < Math.min(keys, n + loadBatch); i++) {
-        const key = keyOf(i);
-        const value = new Uint8Array(valueBytes).fill(i % 251);
-        const row: Row = { key: rowKey(backend, key), version: [0, 0, 1], value, expiresAtMs: 0 };
-        rows[shardOf(backend, key, shards)]?.push(row);
-      }
-      await Promise.all(stores.map((store, shard) => store.apply([{ grants: [], rows: rows[shard] ?? [] }])));
-    }
-    for (const store of stores) {
-      await store.sync();
-      await store.close();
-    }
   }
 }
 

@@ -29,7 +29,7 @@ import { type FaultMode, fault_link } from "../app/system/fault_link.ts";
 import { child, type Definition, type Ref, type System, startSystem } from "../src/index.ts";
 
 const names = ["A", "B"] as const;
-const threads = 2;
+const threadsDefault = 2;
 export const shards = 2;
 const pollMs = 20;
 const settleMsMax = 120_000;
@@ -62,11 +62,13 @@ export interface SiteStatistics {
 export interface Preparation extends Pick<SitesOptions, "replacedCoordinators"> {
   /** Fills the data directory before anything opens it. */
   readonly prepare?: (directory: string) => Promise<void>;
+  /** Worker threads, which have the shards; 0: everything on the caller's. Default: 2. */
+  readonly threads?: number;
 }
 
 export async function startTwoSites(
   tuning: Partial<Tuning> = {},
-  { prepare, replacedCoordinators = {} }: Preparation = {},
+  { prepare, replacedCoordinators = {}, threads = threadsDefault }: Preparation = {},
 ): Promise<TwoSites> {
   const directory = mkdtempSync(join(tmpdir(), "nanoactor-bench-"));
   await prepare?.(directory);

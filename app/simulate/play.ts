@@ -90,7 +90,6 @@ class Play {
       workers: {
         routing: settings.routing === "sticky_queue" ? stickyQueue() : consistentHash(),
         writers: settings.writers,
-        readers: 1,
       },
       ...(settings.mirror === undefined ? {} : mirrorsOf(topology, settings.mirror)),
       ...broken,

@@ -100,7 +100,7 @@ const simTuning: Partial<Tuning> = {
   probeIntervalMs: 200,
 };
 
-const fewWorkers: DataAccessOptions = { writers: 16, readers: 4 };
+const fewWorkers: DataAccessOptions = { writers: 16 };
 
 const indexedBackends = builtInBackends.filter(({ kind }) => kind.indexed).map(({ name }) => name);
 

@@ -13,7 +13,7 @@ export const clustered: WorldOptions = {
   shards: 2,
   tuning: { leaseMs },
   // Each worker finds out for itself that a site is silent.
-  workers: { writers: 1, readers: 1 },
+  workers: { writers: 1 },
 };
 
 /** A key of +49 whose shard is on a site's second node. */

@@ -21,7 +21,7 @@ function ofKey(id: string) {
 /** Three keys, on both sides; requests of one key do not wait for each other on their way to the shard. */
 async function uploaded(sites: TwoSites): Promise<void> {
   await sites.copied();
-  const { call } = await sites.access(publicKeys, { writers: 4, readers: 4, routing: queue() });
+  const { call } = await sites.access(publicKeys, { writers: 4, routing: queue() });
   const keys = ["k1", "k2", "k3"].map((id) => ({ id, value: new TextEncoder().encode(id) }));
   await sites.alive(call.upload({ key, keys }));
   await sites.settled();

@@ -95,7 +95,7 @@ it("a write passes the files that ARCHITECTURE.md names, in that order, and at m
   const two = await startTwoSites({ recheckMs: [5] });
   try {
     await live(two);
-    const access = await two.sites.access(devicePlatform, { writers: 2, readers: 1 });
+    const access = await two.sites.access(devicePlatform, { writers: 2 });
     for (const store of two.openedStores) recorder.watchMethod(store, "apply", "actors/stores/lmdb.ts");
     recorder.start();
     await access.call.put({ key: "+4915112345678", value: Uint8Array.of(1) });
