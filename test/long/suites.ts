@@ -75,6 +75,12 @@ export const longSuites: Readonly<Record<string, LongSuite>> = {
     full: [command("test/long/kill_rounds.js", "--rounds 20")],
     tenth: [command("test/long/kill_rounds.js", "--rounds 2 --users 1000 --seconds 12")],
   },
+  soak: {
+    proves:
+      "under load, deaths and resizes every job of a factory is accounted for, in order, and memory is flat",
+    full: [command("test/long/soak.js", "--seconds 600")],
+    tenth: [command("test/long/soak.js", "--seconds 60")],
+  },
   "kill-steps": {
     proves: "a process killed at each step of a write, a compaction and a failover loses nothing; twins do",
     full: [
