@@ -3,7 +3,7 @@
  * each in a process of its own, and prints medians with their spread over the repeats.
  *
  * What is recorded: bench/results/<date>-<name>.json for each bench that was named, bench/results/<date>.json for all
- * together. A quick run is no result to keep, and without names leaves out those that say why in `notQuick`.
+ * together; docs/reference/performance.md shows the newest of each. A quick run is no result to keep, and without names leaves out those that say why in `notQuick`.
  *
  * Exit codes: 0, whatever the figures; 1 if a bench failed or its scenario did not happen; 2 for a wrong name.
  * Only ratios of one run travel: other work on the machine moves all absolute figures.
@@ -15,6 +15,8 @@ import { availableParallelism, cpus, loadavg } from "node:os";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Command } from "commander";
+import { writeFigures } from "./figures.ts";
+import type { BenchRecord } from "./record.ts";
 import {
   type Bench,
   type BenchOptions,
@@ -30,16 +32,23 @@ interface Flags {
   readonly list?: boolean;
   readonly quick?: boolean;
   readonly json?: boolean;
+  readonly document?: boolean;
   readonly profile?: string;
 }
 
 const here = new URL(".", import.meta.url);
 const suffix = ".bench.js";
+const resultsFolder = fileURLToPath(new URL("../../bench/results/", here));
+const page = fileURLToPath(new URL("../../docs/reference/performance.md", here));
 
 async function main(names: readonly string[], flags: Flags): Promise<void> {
   const benches = await findBenches();
   if (flags.list === true) {
     for (const { name, question } of benches.values()) process.stdout.write(`${name}: ${question}\n`);
+    return;
+  }
+  if (flags.document === true) {
+    writeFigures(page, resultsFolder);
     return;
   }
   const unknown = names.filter((name) => name !== "all" && !benches.has(name));
@@ -66,6 +75,7 @@ async function main(names: readonly string[], flags: Flags): Promise<void> {
       complain(bench, error instanceof Error ? error.message : String(error));
     }
   }
+  if (!quick) writeFigures(page, resultsFolder);
   if (flags.json === true) process.stdout.write(`${JSON.stringify({ targets }, undefined, 2)}\n`);
 }
 
@@ -117,21 +127,6 @@ function runInChild(name: string, options: BenchOptions): Promise<BenchResult> {
   });
 }
 
-/** What is kept of a run. */
-interface BenchRecord extends Omit<BenchResult, "plots"> {
-  readonly name: string;
-  readonly question: string;
-  readonly date: string;
-  readonly machine: {
-    readonly cpu: string;
-    readonly cores: number;
-    readonly node: string;
-    /** Runnable threads before the bench began. */
-    readonly loadBefore: number;
-  };
-  readonly quick: boolean;
-}
-
 function recordOf(
   { name, question }: Bench,
   result: BenchResult,
@@ -156,14 +151,14 @@ function keep(
 ): void {
   const newest = records.at(-1);
   if (newest === undefined) return;
-  const folder = fileURLToPath(new URL("../../bench/results/", here));
-  mkdirSync(folder, { recursive: true });
+  mkdirSync(resultsFolder, { recursive: true });
   const [file, content] =
     name === undefined
       ? [`${records[0]?.date}.json`, { benches: records }]
       : [`${newest.date}-${name}.json`, newest];
-  writeFileSync(join(folder, file), `${JSON.stringify(content, undefined, 2)}\n`);
-  for (const [plot, svg] of Object.entries(plots)) writeFileSync(join(folder, `${newest.date}-${plot}`), svg);
+  writeFileSync(join(resultsFolder, file), `${JSON.stringify(content, undefined, 2)}\n`);
+  for (const [plot, svg] of Object.entries(plots))
+    writeFileSync(join(resultsFolder, `${newest.date}-${plot}`), svg);
 }
 
 function table(bench: Bench, { rows, ratios, facts, machine }: BenchRecord): string {
@@ -204,6 +199,10 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
     .option("--list", "the benches and their questions, and nothing else")
     .option("--quick", "fewer and shorter segments; nothing is recorded")
     .option("--json", "the targets, what was measured and whether it is met, instead of the tables")
+    .option(
+      "--document",
+      "write the figures of bench/results into docs/reference/performance.md, and measure nothing",
+    )
     .option("--profile <folder>", "CPU profiles of each thread, and their 25 largest self times")
     .action(main)
     .parseAsync();

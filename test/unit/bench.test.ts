@@ -1,6 +1,9 @@
 /** What the benches' figures rest on: arrivals, ratios, verdicts, the workload's spread. */
 
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { expect, it } from "vitest";
+import { figuresOf, newestRecords, withFigures } from "../../bench/figures.ts";
 import { interleaved } from "../../bench/interleaved.ts";
 import { selfTimes } from "../../bench/profiler.ts";
 import { type BenchRow, median, meets, partsOf, ratioOf, targetFigures } from "../../bench/result.ts";
@@ -101,5 +104,39 @@ it("a target is told by its id, or by its bench's name, with the median and whet
   expect(targetFigures("a_bench", [...partsOf("P1", [met, without]), missed])).toEqual([
     { id: "P1", name: "met", value: 5, target: { atLeast: 5 }, met: true },
     { id: "a_bench", name: "missed", value: 2, target: { atMost: 1.5 }, met: false },
+  ]);
+});
+
+it("the page about performance shows the figures of the newest results", () => {
+  const project = new URL("../../../", import.meta.url);
+  const page = readFileSync(new URL("docs/reference/performance.md", project), "utf8");
+  const records = newestRecords(fileURLToPath(new URL("bench/results", project)));
+  expect(records.length).toBeGreaterThan(3);
+  expect(page).toBe(withFigures(page, figuresOf(records)));
+});
+
+it("a figure is a median with its spread beside its target, and says whether it is met", () => {
+  const ratios = [
+    { id: "P1", name: "cost", values: [3, 9, 4], target: { atMost: 4 } },
+    { id: "P1", name: "rate", values: [0.5], target: { atLeast: 0.6 } },
+    { name: "no target", values: [1] },
+  ];
+  const machine = { cpu: "a cpu", cores: 2, node: "20.1.0", loadBefore: 0.04 };
+  const record = {
+    name: "b",
+    question: "",
+    date: "2026-01-02",
+    machine,
+    quick: false,
+    rows: [],
+    ratios,
+    facts: {},
+    failures: [],
+  };
+  expect(figuresOf([record]).split("\n").slice(2)).toEqual([
+    "| P1 | cost | 4.0 (3.0 to 9.0) | at most 4 | met |",
+    "| P1 | rate | 0.50 (0.50 to 0.50) | at least 0.6 | missed |",
+    "",
+    "- `b`: 2026-01-02, a cpu, 2 cores, Node 20.1.0, 0.0 runnable before",
   ]);
 });
