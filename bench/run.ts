@@ -3,7 +3,8 @@
  * each in a process of its own, and prints medians with their spread over the repeats.
  *
  * What is recorded: bench/results/<date>-<name>.json for each bench that was named, bench/results/<date>.json for all
- * together; docs/reference/performance.md shows the newest of each. A quick run is no result to keep, and without names leaves out those that say why in `notQuick`.
+ * together; docs/reference/performance.md shows the newest of each. A quick run is no result to keep, and without names
+ * leaves out those that say why in `notQuick`.
  *
  * Exit codes: 0, whatever the figures; 1 if a bench failed or its scenario did not happen; 2 for a wrong name.
  * Only ratios of one run travel: other work on the machine moves all absolute figures.

@@ -2,8 +2,8 @@
  * `npm run long -- soak`: the runtime for minutes under load, while workers and threads die, factories are resized and
  * more is asked than they can do. Prints a table and ends with 1 if a promise was broken:
  *
- * - each job ends exactly once: sent = handled + discarded + dead, and nothing is in flight at the end. Whether one whose
- *   caller gave up was handled or discarded, the workers' own notes say;
+ * - each job ends exactly once: sent = handled + discarded + dead, and nothing is in flight at the end. Whether one
+ *   whose caller gave up was handled or discarded, the workers' own notes say;
  * - what was answered was begun once, what was discarded never, nothing twice;
  * - no job is begun after a later one of its key, where the routing keeps that order;
  * - what the factories counted is what their callers saw;
