@@ -12,108 +12,31 @@
  */
 
 import { assert } from "../base/assert.ts";
-import { type ErrorData, toErrorData } from "../base/errors.ts";
-import { Backlog, type Waiting } from "./backlog.ts";
+import { Backlog } from "./backlog.ts";
 import type { From } from "./envelope.ts";
-import {
-  type CheckedLimits,
-  checkJobs,
-  checkWorkers,
-  type DiscardReason,
-  type JobLimits,
-} from "./factory_limits.ts";
-import { type Definition, genServer, type Info, noReply, type OptionsOf, type Piped } from "./gen_server.ts";
+import { answerDrained, deadReason, discard, dispatch, give, nameOf, sweepLater } from "./factory_jobs.ts";
+import { checkJobs, checkWorkers } from "./factory_limits.ts";
+import type {
+  DispatcherOptions,
+  FactoryStatistics,
+  Job,
+  JobRequest,
+  Ran,
+  State,
+  Untaken,
+  Worker,
+} from "./factory_state.ts";
+import { addWorkers, arrived, free, release, restart, running } from "./factory_workers.ts";
+import { genServer, type Info, noReply, type Piped } from "./gen_server.ts";
 import { coreLimits } from "./limits.ts";
 import { estimateBytes } from "./mailbox.ts";
 import { formatPid, type Pid, samePid } from "./pid.ts";
-import { type Postponed, postponedBy } from "./postponed.ts";
+import type { Postponed } from "./postponed.ts";
 import { PostponedLanes } from "./postponed_lanes.ts";
-import { checkRouting, type Routing } from "./routing.ts";
-import type { Self, SpawnOptions } from "./self.ts";
+import { checkRouting } from "./routing.ts";
 
 export type { DiscardedJob, DiscardReason, JobLimits } from "./factory_limits.ts";
-
-export interface FactoryOptions<D extends Definition> {
-  readonly args: OptionsOf<D>;
-  readonly workers: number;
-  readonly routing: Routing;
-  readonly jobs?: JobLimits;
-  /** What the workers need: `key`: the jobs of a key in order. Default: none. */
-  readonly affinity?: "key" | "none";
-  /** How long a worker may take to finish its job and end, ms; then it is killed. Default: 5,000. */
-  readonly shutdownMs?: number;
-  /** Where workers live. Default: the dispatcher's thread. */
-  readonly thread?: SpawnOptions["thread"];
-}
-
-export interface DispatcherOptions extends FactoryOptions<Definition> {
-  readonly definition: Definition;
-}
-
-/** What a factory's handle sends. */
-export interface JobRequest {
-  readonly key: string;
-  readonly kind: "call" | "cast";
-  readonly method: string;
-  readonly message: unknown;
-}
-
-export interface FactoryStatistics {
-  readonly workers: number;
-  readonly waiting: number;
-  readonly running: number;
-  readonly done: number;
-  readonly crashed: number;
-  readonly discarded: Readonly<Record<DiscardReason, number>>;
-}
-
-interface Job extends Waiting, JobRequest {
-  readonly from: From<unknown>;
-}
-
-interface Worker {
-  readonly index: number;
-  pid: Pid | undefined;
-  /** Of the job in hand. */
-  lane: string | undefined;
-  job: Job | undefined;
-  /** It had a job since its start. */
-  used: boolean;
-}
-
-interface Ran {
-  readonly job: Job;
-  readonly worker: Worker;
-  readonly crashed: boolean;
-}
-
-interface Untaken extends Omit<Ran, "crashed"> {
-  readonly postponed: Postponed | undefined;
-}
-
-interface State {
-  readonly self: Self;
-  readonly options: DispatcherOptions;
-  readonly limits: CheckedLimits;
-  readonly backlog: Backlog<Job>;
-  workers: Worker[];
-  /** Indexes of workers that are there and have no job. */
-  readonly idle: Set<number>;
-  /** Workers beyond the wanted number end after the job in hand. */
-  leaving: Worker[];
-  /** Jobs whose callers gave up, until they are met. */
-  readonly canceled: Set<string>;
-  /** Restarts under way, and who has ended before its restart was heard of. */
-  starting: number;
-  readonly endedEarly: Set<string>;
-  readonly postponed: PostponedLanes;
-  /** Callers of `drain`; undefined while jobs are taken. */
-  draining: From<void>[] | undefined;
-  sweeping: boolean;
-  done: number;
-  crashed: number;
-  readonly discarded: Record<DiscardReason, number>;
-}
+export type { DispatcherOptions, FactoryOptions, FactoryStatistics, JobRequest } from "./factory_state.ts";
 
 export const factory_dispatcher = genServer(import.meta.url, "factory_dispatcher", {
   init: async (options: DispatcherOptions, self): Promise<State> => {
@@ -326,161 +249,3 @@ export const factory_dispatcher = genServer(import.meta.url, "factory_dispatcher
 });
 
 const workerStopMs = 5_000;
-
-/** A sweep walks the whole backlog: not more often than this, whatever the jobs' age; and not much later, ms. */
-const sweepMinMs = 10;
-const sweepMaxMs = 1_000;
-
-/** Side by side; if one fails, the others are stopped and its error is thrown. */
-async function addWorkers(state: State, wanted: number): Promise<void> {
-  const missing = Math.max(0, wanted - state.workers.length);
-  const starts = await Promise.allSettled(Array.from({ length: missing }, () => startWorker(state)));
-  const failed = starts.find((start) => start.status === "rejected");
-  for (const start of starts) {
-    if (start.status === "rejected") continue;
-    const worker: Worker = {
-      index: state.workers.length,
-      pid: start.value,
-      lane: undefined,
-      job: undefined,
-      used: false,
-    };
-    if (failed !== undefined) release(state, worker);
-    else {
-      state.workers.push(worker);
-      free(state, worker);
-    }
-  }
-  if (failed !== undefined) throw failed.reason;
-}
-
-/** A worker that was resized away while it started is stopped. */
-function arrived(state: State, worker: Worker, pid: Pid): void {
-  worker.pid = pid;
-  worker.used = false;
-  if (state.workers[worker.index] !== worker) release(state, worker);
-  free(state, worker);
-}
-
-/** The worker may take a job, unless it has one, has ended, or was resized away. */
-function free(state: State, worker: Worker): void {
-  if (state.workers[worker.index] !== worker) return;
-  if (worker.pid !== undefined && worker.lane === undefined) state.idle.add(worker.index);
-}
-
-function startWorker({ self, options }: State): Promise<Pid> {
-  const placed = options.thread === undefined ? {} : { thread: options.thread };
-  return self.spawn(options.definition, options.args, { link: true, ...placed });
-}
-
-function restart(state: State, worker: Worker): void {
-  state.starting++;
-  state.self.pipe(startWorker(state), "restarted", worker);
-}
-
-function release(state: State, worker: Worker): void {
-  state.leaving = state.leaving.filter((each) => each !== worker);
-  if (worker.pid === undefined) return;
-  state.self.unlink(worker.pid);
-  state.self.exit(worker.pid, "shutdown");
-}
-
-/** Gives idle workers what waits, as far as the routing lets them. */
-function dispatch(state: State): void {
-  for (;;) {
-    const index = state.backlog.wanted(state.idle);
-    if (index === undefined) return;
-    const worker = state.workers[index];
-    assert(worker?.pid !== undefined && worker.lane === undefined, "an idle worker is there and has no job");
-    give(state, worker);
-  }
-}
-
-/** Jobs that died while they waited are discarded on the way. */
-function give(state: State, worker: Worker): void {
-  while (worker.lane === undefined && worker.pid !== undefined) {
-    const next = state.backlog.take(worker.index);
-    if (next === undefined) return;
-    const { job, lane } = next;
-    const dead = deadReason(state, job);
-    if (dead !== undefined) {
-      state.backlog.finished(lane);
-      discard(state, job, dead);
-      continue;
-    }
-    worker.lane = lane;
-    worker.job = job;
-    worker.used = true;
-    state.idle.delete(worker.index);
-    run(state, job, worker, worker.pid);
-  }
-}
-
-/** The answer does not wait for a turn of the dispatcher: it also comes while the dispatcher ends. */
-function run({ self, limits }: State, job: Job, worker: Worker, pid: Pid): void {
-  const { kind, method, message, from } = job;
-  const isBounded = limits.runMaxMs !== Number.POSITIVE_INFINITY;
-  const overrun = isBounded ? self.castAfter(limits.runMaxMs, "overrun", { worker, job }) : undefined;
-  const ended = (crashed: boolean): void => {
-    if (overrun !== undefined) self.cancelTimer(overrun);
-    self.castSelf("ran", { job, worker, crashed } satisfies Ran);
-  };
-  self.ask(pid, { kind, method, message, deadlineMs: from.deadlineMs }).then(
-    (value) => {
-      ended(false);
-      self.reply(from, value);
-    },
-    (error: unknown) => {
-      const data = toErrorData(error);
-      // By this worker: it may itself pass on that somebody else took no request.
-      if (data.details?.untakenBy === formatPid(pid) && data.code !== "overloaded") {
-        if (overrun !== undefined) self.cancelTimer(overrun);
-        self.castSelf("untaken", { job, worker, postponed: postponedBy(data) } satisfies Untaken);
-        return;
-      }
-      ended(data.code === "crashed");
-      self.replyError(from, data);
-    },
-  );
-}
-
-function running(state: State): number {
-  return [...state.workers, ...state.leaving].filter(({ lane }) => lane !== undefined).length;
-}
-
-function answerDrained(state: State): void {
-  if (state.backlog.length > 0 || running(state) > 0) return;
-  for (const from of state.draining?.splice(0) ?? []) state.self.reply(from, undefined);
-}
-
-/** Why nobody waits for this job any more; undefined if somebody does. */
-function deadReason(state: State, job: Job): DiscardReason | undefined {
-  if (state.canceled.size > 0 && state.canceled.has(nameOf(job.from))) return "canceled";
-  const now = state.self.clock.now();
-  if (job.from.deadlineMs > 0 && now > job.from.deadlineMs) return "expired";
-  return now - job.atMs > state.limits.ageMaxMs ? "expired" : undefined;
-}
-
-function sweepLater(state: State): void {
-  if (state.sweeping || state.backlog.length === 0) return;
-  state.sweeping = true;
-  const delayMs = Math.min(Math.max(state.limits.ageMaxMs / 4, sweepMinMs), sweepMaxMs);
-  state.self.castAfter(delayMs, "sweep");
-}
-
-/** A caller, as a key. */
-function nameOf({ pid, ref }: From): string {
-  return `${pid.thread}.${pid.incarnation}.${ref}`;
-}
-
-function discard(state: State, job: Job, reason: DiscardReason): void {
-  state.discarded[reason]++;
-  const error: ErrorData = { code: "discarded", message: `${job.method}: ${reason}`, details: { reason } };
-  if (reason === "canceled") state.canceled.delete(nameOf(job.from));
-  else state.self.replyError(job.from, error);
-  try {
-    state.options.jobs?.onDiscard?.({ key: job.key, method: job.method, message: job.message }, reason);
-  } catch (error_) {
-    state.self.log.error({ error: toErrorData(error_) }, "onDiscard threw");
-  }
-}

@@ -1,0 +1,110 @@
+/** The way of a factory's job: from the backlog to a worker, and how it is answered. State: the dispatcher's. */
+
+import { assert } from "../base/assert.ts";
+import { type ErrorData, toErrorData } from "../base/errors.ts";
+import type { From } from "./envelope.ts";
+import type { DiscardReason } from "./factory_limits.ts";
+import type { Job, Ran, State, Untaken, Worker } from "./factory_state.ts";
+import { running } from "./factory_workers.ts";
+import { formatPid, type Pid } from "./pid.ts";
+import { postponedBy } from "./postponed.ts";
+
+/** A sweep walks the whole backlog: not more often than this, whatever the jobs' age; and not much later, ms. */
+const sweepMinMs = 10;
+const sweepMaxMs = 1_000;
+
+/** Gives idle workers what waits, as far as the routing lets them. */
+export function dispatch(state: State): void {
+  for (;;) {
+    const index = state.backlog.wanted(state.idle);
+    if (index === undefined) return;
+    const worker = state.workers[index];
+    assert(worker?.pid !== undefined && worker.lane === undefined, "an idle worker is there and has no job");
+    give(state, worker);
+  }
+}
+
+/** Jobs that died while they waited are discarded on the way. */
+export function give(state: State, worker: Worker): void {
+  while (worker.lane === undefined && worker.pid !== undefined) {
+    const next = state.backlog.take(worker.index);
+    if (next === undefined) return;
+    const { job, lane } = next;
+    const dead = deadReason(state, job);
+    if (dead !== undefined) {
+      state.backlog.finished(lane);
+      discard(state, job, dead);
+      continue;
+    }
+    worker.lane = lane;
+    worker.job = job;
+    worker.used = true;
+    state.idle.delete(worker.index);
+    run(state, job, worker, worker.pid);
+  }
+}
+
+/** The answer does not wait for a turn of the dispatcher: it also comes while the dispatcher ends. */
+function run({ self, limits }: State, job: Job, worker: Worker, pid: Pid): void {
+  const { kind, method, message, from } = job;
+  const isBounded = limits.runMaxMs !== Number.POSITIVE_INFINITY;
+  const overrun = isBounded ? self.castAfter(limits.runMaxMs, "overrun", { worker, job }) : undefined;
+  const ended = (crashed: boolean): void => {
+    if (overrun !== undefined) self.cancelTimer(overrun);
+    self.castSelf("ran", { job, worker, crashed } satisfies Ran);
+  };
+  self.ask(pid, { kind, method, message, deadlineMs: from.deadlineMs }).then(
+    (value) => {
+      ended(false);
+      self.reply(from, value);
+    },
+    (error: unknown) => {
+      const data = toErrorData(error);
+      // By this worker: it may itself pass on that somebody else took no request.
+      if (data.details?.untakenBy === formatPid(pid) && data.code !== "overloaded") {
+        if (overrun !== undefined) self.cancelTimer(overrun);
+        self.castSelf("untaken", { job, worker, postponed: postponedBy(data) } satisfies Untaken);
+        return;
+      }
+      ended(data.code === "crashed");
+      self.replyError(from, data);
+    },
+  );
+}
+
+export function answerDrained(state: State): void {
+  if (state.backlog.length > 0 || running(state) > 0) return;
+  for (const from of state.draining?.splice(0) ?? []) state.self.reply(from, undefined);
+}
+
+/** Why nobody waits for this job any more; undefined if somebody does. */
+export function deadReason(state: State, job: Job): DiscardReason | undefined {
+  if (state.canceled.size > 0 && state.canceled.has(nameOf(job.from))) return "canceled";
+  const now = state.self.clock.now();
+  if (job.from.deadlineMs > 0 && now > job.from.deadlineMs) return "expired";
+  return now - job.atMs > state.limits.ageMaxMs ? "expired" : undefined;
+}
+
+export function sweepLater(state: State): void {
+  if (state.sweeping || state.backlog.length === 0) return;
+  state.sweeping = true;
+  const delayMs = Math.min(Math.max(state.limits.ageMaxMs / 4, sweepMinMs), sweepMaxMs);
+  state.self.castAfter(delayMs, "sweep");
+}
+
+/** A caller, as a key. */
+export function nameOf({ pid, ref }: From): string {
+  return `${pid.thread}.${pid.incarnation}.${ref}`;
+}
+
+export function discard(state: State, job: Job, reason: DiscardReason): void {
+  state.discarded[reason]++;
+  const error: ErrorData = { code: "discarded", message: `${job.method}: ${reason}`, details: { reason } };
+  if (reason === "canceled") state.canceled.delete(nameOf(job.from));
+  else state.self.replyError(job.from, error);
+  try {
+    state.options.jobs?.onDiscard?.({ key: job.key, method: job.method, message: job.message }, reason);
+  } catch (error_) {
+    state.self.log.error({ error: toErrorData(error_) }, "onDiscard threw");
+  }
+}

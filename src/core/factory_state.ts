@@ -1,0 +1,93 @@
+/** What a factory's dispatcher is started with, what it keeps, and what its processes say to each other. Types only. */
+
+import type { Backlog, Waiting } from "./backlog.ts";
+import type { From } from "./envelope.ts";
+import type { CheckedLimits, DiscardReason, JobLimits } from "./factory_limits.ts";
+import type { Definition, OptionsOf } from "./gen_server.ts";
+import type { Pid } from "./pid.ts";
+import type { Postponed } from "./postponed.ts";
+import type { PostponedLanes } from "./postponed_lanes.ts";
+import type { Routing } from "./routing.ts";
+import type { Self, SpawnOptions } from "./self.ts";
+
+export interface FactoryOptions<D extends Definition> {
+  readonly args: OptionsOf<D>;
+  readonly workers: number;
+  readonly routing: Routing;
+  readonly jobs?: JobLimits;
+  /** What the workers need: `key`: the jobs of a key in order. Default: none. */
+  readonly affinity?: "key" | "none";
+  /** How long a worker may take to finish its job and end, ms; then it is killed. Default: 5,000. */
+  readonly shutdownMs?: number;
+  /** Where workers live. Default: the dispatcher's thread. */
+  readonly thread?: SpawnOptions["thread"];
+}
+
+export interface DispatcherOptions extends FactoryOptions<Definition> {
+  readonly definition: Definition;
+}
+
+/** What a factory's handle sends. */
+export interface JobRequest {
+  readonly key: string;
+  readonly kind: "call" | "cast";
+  readonly method: string;
+  readonly message: unknown;
+}
+
+export interface FactoryStatistics {
+  readonly workers: number;
+  readonly waiting: number;
+  readonly running: number;
+  readonly done: number;
+  readonly crashed: number;
+  readonly discarded: Readonly<Record<DiscardReason, number>>;
+}
+
+export interface Job extends Waiting, JobRequest {
+  readonly from: From<unknown>;
+}
+
+export interface Worker {
+  readonly index: number;
+  pid: Pid | undefined;
+  /** Of the job in hand. */
+  lane: string | undefined;
+  job: Job | undefined;
+  /** It had a job since its start. */
+  used: boolean;
+}
+
+export interface Ran {
+  readonly job: Job;
+  readonly worker: Worker;
+  readonly crashed: boolean;
+}
+
+export interface Untaken extends Omit<Ran, "crashed"> {
+  readonly postponed: Postponed | undefined;
+}
+
+export interface State {
+  readonly self: Self;
+  readonly options: DispatcherOptions;
+  readonly limits: CheckedLimits;
+  readonly backlog: Backlog<Job>;
+  workers: Worker[];
+  /** Indexes of workers that are there and have no job. */
+  readonly idle: Set<number>;
+  /** Workers beyond the wanted number end after the job in hand. */
+  leaving: Worker[];
+  /** Jobs whose callers gave up, until they are met. */
+  readonly canceled: Set<string>;
+  /** Restarts under way, and who has ended before its restart was heard of. */
+  starting: number;
+  readonly endedEarly: Set<string>;
+  readonly postponed: PostponedLanes;
+  /** Callers of `drain`; undefined while jobs are taken. */
+  draining: From<void>[] | undefined;
+  sweeping: boolean;
+  done: number;
+  crashed: number;
+  readonly discarded: Record<DiscardReason, number>;
+}
