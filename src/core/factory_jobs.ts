@@ -44,7 +44,10 @@ export function give(state: State, worker: Worker): void {
   }
 }
 
-/** The answer does not wait for a turn of the dispatcher: it also comes while the dispatcher ends. */
+/**
+ * The answer does not wait for a turn of the dispatcher: it also comes while the dispatcher ends. The caller's deadline
+ * ends no job: its worker has it in hand until it answers, and the key's next one waits.
+ */
 function run({ self, limits }: State, job: Job, worker: Worker, pid: Pid): void {
   const { kind, method, message, from } = job;
   const isBounded = limits.runMaxMs !== Number.POSITIVE_INFINITY;
@@ -53,7 +56,7 @@ function run({ self, limits }: State, job: Job, worker: Worker, pid: Pid): void 
     if (overrun !== undefined) self.cancelTimer(overrun);
     self.castSelf("ran", { job, worker, crashed } satisfies Ran);
   };
-  self.ask(pid, { kind, method, message, deadlineMs: from.deadlineMs }).then(
+  self.ask(pid, { kind, method, message, deadlineMs: from.deadlineMs, untilDone: true }).then(
     (value) => {
       ended(false);
       self.reply(from, value);
@@ -63,7 +66,9 @@ function run({ self, limits }: State, job: Job, worker: Worker, pid: Pid): void 
       // By this worker: it may itself pass on that somebody else took no request.
       if (data.details?.untakenBy === formatPid(pid) && data.code !== "overloaded") {
         if (overrun !== undefined) self.cancelTimer(overrun);
-        self.castSelf("untaken", { job, worker, postponed: postponedBy(data) } satisfies Untaken);
+        const postponed = postponedBy(data);
+        const lives = postponed !== undefined || data.code === "timeout";
+        self.castSelf("untaken", { job, worker, postponed, lives } satisfies Untaken);
         return;
       }
       ended(data.code === "crashed");

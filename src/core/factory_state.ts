@@ -66,6 +66,8 @@ export interface Ran {
 
 export interface Untaken extends Omit<Ran, "crashed"> {
   readonly postponed: Postponed | undefined;
+  /** The worker is there for other jobs. */
+  readonly lives: boolean;
 }
 
 export interface State {

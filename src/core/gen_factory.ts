@@ -157,19 +157,17 @@ export const factory_dispatcher = genServer(import.meta.url, "factory_dispatcher
       if (state.draining !== undefined) answerDrained(state);
     },
 
-    /** Nothing was done. Either the worker had ended before, and its end brings a new one; or it postpones the job. */
-    untaken: (state, { job, worker, postponed }: Untaken) => {
+    /** Nothing was done. The worker had ended before, and its end brings a new one; or it came too late, or postpones. */
+    untaken: (state, { job, worker, postponed, lives }: Untaken) => {
       const { lane } = worker;
       assert(lane !== undefined && worker.job === job, "a job that was not taken had been given");
       worker.lane = undefined;
       worker.job = undefined;
       state.backlog.putBack(lane, job, postponed === undefined ? "now" : "later");
       if (state.leaving.includes(worker)) release(state, worker);
-      if (postponed !== undefined) {
-        free(state, worker);
-        if (state.postponed.postpone(lane, postponed.group))
-          state.self.castAfter(postponed.afterMs, "probe", postponed);
-      }
+      if (lives) free(state, worker);
+      if (postponed !== undefined && state.postponed.postpone(lane, postponed.group))
+        state.self.castAfter(postponed.afterMs, "probe", postponed);
       dispatch(state);
       sweepLater(state);
     },

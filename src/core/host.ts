@@ -203,10 +203,12 @@ export class Host {
   }
 
   /** A call, or a cast that is answered when it has run; for dispatchers. */
-  ask(asker: Pid, target: Target, { kind, method, message, deadlineMs }: ForwardedRequest): Promise<unknown> {
+  ask(asker: Pid, target: Target, request: ForwardedRequest): Promise<unknown> {
+    const { kind, method, message, deadlineMs } = request;
     const callee = this.resolve(target);
     if (callee === undefined) return Promise.reject(new NanoError("noproc", `${method}: nobody is there`));
-    const { ref, answer } = this.pending.open(callee, method, this.#dueMs(deadlineMs));
+    const dueMs = request.untilDone === true ? Number.POSITIVE_INFINITY : this.#dueMs(deadlineMs);
+    const { ref, answer } = this.pending.open(callee, method, dueMs);
     this.#dispatch(callee, kind, method, message, { pid: asker, ref, deadlineMs }, "");
     return answer;
   }
@@ -273,6 +275,13 @@ export class Host {
   discarded(envelope: Envelope): void {
     this.countDeadLetter("discarded");
     this.#refuse(envelope, "overloaded", "dropped from a full mailbox");
+  }
+
+  /** A request that was not taken in time. Who waits until it is done (`ask`) must hear of it; others have given up. */
+  expired(envelope: Envelope): void {
+    this.countDeadLetter("expired");
+    if (envelope.from !== undefined && this.pendingHere(envelope.from))
+      this.#refuse(envelope, "timeout", "its deadline passed before it was taken");
   }
 
   /** Hands an envelope to its receiver, here or elsewhere. False: it was dropped, and counted. */

@@ -239,7 +239,7 @@ export class Process {
     const { from } = envelope;
     if (from !== undefined && from.deadlineMs > 0 && this.#host.nowMs() > from.deadlineMs) {
       this.expired++;
-      this.#host.countDeadLetter("expired");
+      this.#host.expired(envelope);
       return;
     }
     this.#inHand = from;
