@@ -16,7 +16,7 @@ import { partitionOf, routingTable } from "./routing_table.ts";
 export interface Waiting {
   readonly key: string;
   readonly bytes: number;
-  /** When it came, on the clock of its factory, ms. */
+  /** When it came, monotonic ms; 0 if nothing depends on it. */
   readonly atMs: number;
 }
 

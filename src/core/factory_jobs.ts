@@ -36,12 +36,19 @@ export function give(state: State, worker: Worker): void {
       discard(state, job, dead);
       continue;
     }
+    const early = state.order?.begins(job);
+    if (early !== undefined) reportDisorder(state, job, early);
     worker.lane = lane;
     worker.job = job;
     worker.used = true;
     state.idle.delete(worker.index);
     run(state, job, worker, worker.pid);
   }
+}
+
+/** Without the key, which may be somebody's number. */
+function reportDisorder({ self }: State, { sequence }: Job, { sequence: earlier }: Job): void {
+  self.log.error({ sequence, earlier }, "a job began before an earlier one of its key had ended");
 }
 
 /**
@@ -68,7 +75,7 @@ function run({ self, limits }: State, job: Job, worker: Worker, pid: Pid): void 
         if (overrun !== undefined) self.cancelTimer(overrun);
         const postponed = postponedBy(data);
         const lives = postponed !== undefined || data.code === "timeout";
-        self.castSelf("untaken", { job, worker, postponed, lives } satisfies Untaken);
+        self.castSelf("untaken", { job, worker, pid, postponed, lives } satisfies Untaken);
         return;
       }
       ended(data.code === "crashed");
@@ -85,9 +92,10 @@ export function answerDrained(state: State): void {
 /** Why nobody waits for this job any more; undefined if somebody does. */
 export function deadReason(state: State, job: Job): DiscardReason | undefined {
   if (state.canceled.size > 0 && state.canceled.has(nameOf(job.from))) return "canceled";
-  const now = state.self.clock.now();
-  if (job.from.deadlineMs > 0 && now > job.from.deadlineMs) return "expired";
-  return now - job.atMs > state.limits.ageMaxMs ? "expired" : undefined;
+  const { clock } = state.self;
+  if (job.from.deadlineMs > 0 && clock.now() > job.from.deadlineMs) return "expired";
+  if (state.limits.ageMaxMs === Number.POSITIVE_INFINITY) return undefined;
+  return clock.monotonicMs() - job.atMs > state.limits.ageMaxMs ? "expired" : undefined;
 }
 
 export function sweepLater(state: State): void {
@@ -104,6 +112,7 @@ export function nameOf({ pid, ref }: From): string {
 
 export function discard(state: State, job: Job, reason: DiscardReason): void {
   state.discarded[reason]++;
+  state.order?.left(job);
   const error: ErrorData = { code: "discarded", message: `${job.method}: ${reason}`, details: { reason } };
   if (reason === "canceled") state.canceled.delete(nameOf(job.from));
   else state.self.replyError(job.from, error);

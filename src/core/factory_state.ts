@@ -4,6 +4,7 @@ import type { Backlog, Waiting } from "./backlog.ts";
 import type { From } from "./envelope.ts";
 import type { CheckedLimits, DiscardReason, JobLimits } from "./factory_limits.ts";
 import type { Definition, OptionsOf } from "./gen_server.ts";
+import type { KeyOrder, Ordered } from "./key_order.ts";
 import type { Pid } from "./pid.ts";
 import type { Postponed } from "./postponed.ts";
 import type { PostponedLanes } from "./postponed_lanes.ts";
@@ -41,10 +42,16 @@ export interface FactoryStatistics {
   readonly running: number;
   readonly done: number;
   readonly crashed: number;
+  /**
+   * Jobs that began before an earlier one of their key had ended: 0, or the factory has a fault. The routing queue
+   * promises no order, so nothing is counted there.
+   */
+  readonly orderViolations: number;
   readonly discarded: Readonly<Record<DiscardReason, number>>;
 }
 
-export interface Job extends Waiting, JobRequest {
+export interface Job extends Waiting, JobRequest, Ordered<Job> {
+  readonly key: string;
   readonly from: From<unknown>;
 }
 
@@ -66,7 +73,8 @@ export interface Ran {
 
 export interface Untaken extends Omit<Ran, "crashed"> {
   readonly postponed: Postponed | undefined;
-  /** The worker is there for other jobs. */
+  /** The worker's life that did not take it, and whether it goes on. */
+  readonly pid: Pid;
   readonly lives: boolean;
 }
 
@@ -75,6 +83,8 @@ export interface State {
   readonly options: DispatcherOptions;
   readonly limits: CheckedLimits;
   readonly backlog: Backlog<Job>;
+  /** undefined: the routing promises no order. */
+  readonly order: KeyOrder<Job> | undefined;
   workers: Worker[];
   /** Indexes of workers that are there and have no job. */
   readonly idle: Set<number>;
@@ -89,6 +99,8 @@ export interface State {
   /** Callers of `drain`; undefined while jobs are taken. */
   draining: From<void>[] | undefined;
   sweeping: boolean;
+  /** Jobs note when they came. */
+  readonly timed: boolean;
   done: number;
   crashed: number;
   readonly discarded: Record<DiscardReason, number>;

@@ -28,6 +28,7 @@ import type {
 } from "./factory_state.ts";
 import { addWorkers, arrived, free, release, restart, running } from "./factory_workers.ts";
 import { genServer, type Info, noReply, type Piped } from "./gen_server.ts";
+import { KeyOrder } from "./key_order.ts";
 import { coreLimits } from "./limits.ts";
 import { estimateBytes } from "./mailbox.ts";
 import { formatPid, type Pid, samePid } from "./pid.ts";
@@ -49,6 +50,7 @@ export const factory_dispatcher = genServer(import.meta.url, "factory_dispatcher
       options,
       limits,
       backlog: new Backlog(options.routing, options.workers),
+      order: options.routing.type === "queue" ? undefined : new KeyOrder(),
       workers: [],
       idle: new Set(),
       leaving: [],
@@ -58,6 +60,7 @@ export const factory_dispatcher = genServer(import.meta.url, "factory_dispatcher
       postponed: new PostponedLanes(),
       draining: undefined,
       sweeping: false,
+      timed: limits.ageMaxMs !== Number.POSITIVE_INFINITY,
       done: 0,
       crashed: 0,
       discarded: { overflow: 0, expired: 0, shutdown: 0, canceled: 0 },
@@ -77,7 +80,10 @@ export const factory_dispatcher = genServer(import.meta.url, "factory_dispatcher
         message,
         from,
         bytes: estimateBytes(message),
-        atMs: state.self.clock.now(),
+        atMs: state.timed ? state.self.clock.monotonicMs() : 0,
+        sequence: 0,
+        before: undefined,
+        after: undefined,
       };
       if (state.draining !== undefined) {
         discard(state, job, "shutdown");
@@ -90,6 +96,7 @@ export const factory_dispatcher = genServer(import.meta.url, "factory_dispatcher
         discard(state, job, "overflow");
         return noReply;
       }
+      state.order?.came(job);
       state.backlog.push(job);
       dispatch(state);
       sweepLater(state);
@@ -123,6 +130,7 @@ export const factory_dispatcher = genServer(import.meta.url, "factory_dispatcher
       running: running(state),
       done: state.done,
       crashed: state.crashed,
+      orderViolations: state.order?.violations ?? 0,
       discarded: { ...state.discarded },
     }),
 
@@ -141,6 +149,7 @@ export const factory_dispatcher = genServer(import.meta.url, "factory_dispatcher
     ran: (state, { job, worker, crashed }: Ran) => {
       if (crashed) state.crashed++;
       else state.done++;
+      state.order?.left(job);
       if (state.canceled.size > 0) state.canceled.delete(nameOf(job.from));
       const { lane } = worker;
       worker.lane = undefined;
@@ -158,14 +167,15 @@ export const factory_dispatcher = genServer(import.meta.url, "factory_dispatcher
     },
 
     /** Nothing was done. The worker had ended before, and its end brings a new one; or it came too late, or postpones. */
-    untaken: (state, { job, worker, postponed, lives }: Untaken) => {
+    untaken: (state, { job, worker, pid, postponed, lives }: Untaken) => {
       const { lane } = worker;
       assert(lane !== undefined && worker.job === job, "a job that was not taken had been given");
       worker.lane = undefined;
       worker.job = undefined;
       state.backlog.putBack(lane, job, postponed === undefined ? "now" : "later");
       if (state.leaving.includes(worker)) release(state, worker);
-      if (lives) free(state, worker);
+      // Its successor may have started before this was heard.
+      if (lives || worker.pid !== pid) free(state, worker);
       if (postponed !== undefined && state.postponed.postpone(lane, postponed.group))
         state.self.castAfter(postponed.afterMs, "probe", postponed);
       dispatch(state);
