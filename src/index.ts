@@ -31,6 +31,9 @@ export type {
   FactoryOptions,
   FactoryStatistics,
   JobLimits,
+  KeyExplanation,
+  MovingKey,
+  ResizeExplanation,
 } from "./core/gen_factory.ts";
 export {
   type CallOptions,

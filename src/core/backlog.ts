@@ -20,6 +20,22 @@ export interface Waiting {
   readonly atMs: number;
 }
 
+/** What stands before a job of a key. Jobs of lanes that are held back are not counted: nobody knows for how long. */
+export interface Ahead {
+  /** Jobs that begin before one that comes now, as far as they wait already. */
+  readonly ahead: number;
+  /** Of these the ones of its lane. */
+  readonly own: number;
+  /** Lanes of others that are ready. */
+  readonly others: number;
+  /** Jobs of this very key. */
+  readonly waiting: number;
+  /** Of the oldest of these, from 1. */
+  readonly place: number | undefined;
+  /** Its lane is held back. */
+  readonly postponed: boolean;
+}
+
 interface Lane<Job> {
   readonly id: string;
   readonly waiting: RingBuffer<Job>;
@@ -78,6 +94,58 @@ export class Backlog<Job extends Waiting> {
     if (this.#anyone.length > 0) for (const worker of idle) return worker;
     for (const worker of this.#called) if (idle.has(worker)) return worker;
     return undefined;
+  }
+
+  /** Looks at every lane. */
+  ahead(key: string): Ahead {
+    const id = this.#idOf(key);
+    if (id === undefined) return this.#aheadInQueue(key);
+    const lane = this.#lanes.get(id);
+    const worker = this.workerOf(key);
+    const ready = (worker === undefined ? undefined : this.#bound[worker]) ?? this.#anyone;
+    // Lanes are served in turn: of a ready one before this one job more than of a later one.
+    const before: number[] = [];
+    const behind: number[] = [];
+    let list = before;
+    for (let i = 0; i < ready.length; i++) {
+      const other = ready.at(i);
+      if (other === lane) list = behind;
+      else if (other !== undefined && jobsIn(other) > 0) list.push(jobsIn(other));
+    }
+    const others = before.length + behind.length;
+    for (const other of this.#lanes.values()) {
+      const comesBack = other.running && other.first === undefined && other.worker === worker;
+      if (comesBack && other !== lane) behind.push(other.waiting.length);
+    }
+    const aheadOf = (index: number): number =>
+      index +
+      before.reduce((sum, jobs) => sum + Math.min(jobs, index + 1), 0) +
+      behind.reduce((sum, jobs) => sum + Math.min(jobs, index), 0);
+    const mine = lane === undefined ? [] : placesIn(lane, key);
+    const own = lane === undefined ? 0 : jobsIn(lane);
+    return {
+      ahead: aheadOf(own),
+      own,
+      others,
+      waiting: mine.length,
+      place: mine[0] === undefined ? undefined : aheadOf(mine[0]) + 1,
+      postponed: lane?.running === true && lane.first !== undefined,
+    };
+  }
+
+  /** A lane has one job there. */
+  #aheadInQueue(key: string): Ahead {
+    let ready = 0;
+    let waiting = 0;
+    let place: number | undefined;
+    for (let i = 0; i < this.#anyone.length; i++) {
+      const lane = this.#anyone.at(i);
+      if (lane === undefined || jobsIn(lane) === 0) continue;
+      ready++;
+      if (placesIn(lane, key).length > 0) place ??= ready;
+    }
+    for (const lane of this.#lanes.values()) waiting += placesIn(lane, key).length;
+    return { ahead: ready, own: 0, others: ready, waiting, place, postponed: false };
   }
 
   /** The next job for a free worker, and the lane to hand back when it has run. */
@@ -176,14 +244,18 @@ export class Backlog<Job extends Waiting> {
     return jobs;
   }
 
-  #laneOf(key: string): Lane<Job> {
+  /** undefined: each job has a lane of its own. */
+  #idOf(key: string): string | undefined {
     const { type } = this.#routing;
-    const partition = partitionOf(key);
-    const id =
-      type === "consistent_hash" ? String(partition) : type === "queue" ? String(this.#serial++) : key;
+    if (type === "sticky_queue") return key;
+    return type === "consistent_hash" ? String(partitionOf(key)) : undefined;
+  }
+
+  #laneOf(key: string): Lane<Job> {
+    const id = this.#idOf(key) ?? String(this.#serial++);
     let lane = this.#lanes.get(id);
     if (lane === undefined) {
-      const worker = type === "consistent_hash" ? this.#table[partition] : undefined;
+      const worker = this.#routing.type === "consistent_hash" ? this.#table[Number(id)] : undefined;
       lane = { id, waiting: new RingBuffer(), running: false, first: undefined, queued: false, worker };
       this.#lanes.set(id, lane);
     }
@@ -200,4 +272,17 @@ export class Backlog<Job extends Waiting> {
     this.#bound[lane.worker]?.push(lane);
     this.#called.add(lane.worker);
   }
+}
+
+function jobsIn({ waiting, first }: Lane<unknown>): number {
+  return waiting.length + (first === undefined ? 0 : 1);
+}
+
+/** Places of a key's jobs in its lane, from 0. */
+function placesIn({ waiting, first }: Lane<Waiting>, key: string): number[] {
+  const places: number[] = [];
+  if (first?.key === key) places.push(0);
+  const shift = first === undefined ? 0 : 1;
+  for (let i = 0; i < waiting.length; i++) if (waiting.at(i)?.key === key) places.push(i + shift);
+  return places;
 }

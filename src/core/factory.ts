@@ -1,6 +1,12 @@
 /** A factory as its users hold it: typed ways to a key's next job. */
 
-import { type FactoryStatistics, factory_dispatcher, type JobRequest } from "./gen_factory.ts";
+import {
+  type FactoryStatistics,
+  factory_dispatcher,
+  type JobRequest,
+  type KeyExplanation,
+  type ResizeExplanation,
+} from "./gen_factory.ts";
 import type { CallOptions, CallsOf, CastsOf, Definition, Ref } from "./gen_server.ts";
 import type { Host } from "./host.ts";
 import { makeRef } from "./ref.ts";
@@ -68,9 +74,14 @@ export class Factory<D extends Definition> {
     return this.#dispatcher.call.statistics();
   }
 
-  /** Which worker the key's next job goes to, and why. */
-  explain(key: string): Promise<{ worker: number | undefined; why: string }> {
+  /** Where a job of this key that is sent now goes, why, what is ahead of it, and about how long it waits. */
+  explain(key: string): Promise<KeyExplanation> {
     return this.#dispatcher.call.explain(key);
+  }
+
+  /** A dry run of `resize`: what would move. Errors: `bad_argument`. */
+  explainResize(workers: number): Promise<ResizeExplanation> {
+    return this.#dispatcher.call.explainResize(workers);
   }
 
   #job(request: JobRequest, options: CallOptions | undefined): Promise<unknown> {

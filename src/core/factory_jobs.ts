@@ -38,6 +38,7 @@ export function give(state: State, worker: Worker): void {
     }
     const early = state.order?.begins(job);
     if (early !== undefined) reportDisorder(state, job, early);
+    state.service.begins(job, state.self.clock);
     worker.lane = lane;
     worker.job = job;
     worker.used = true;

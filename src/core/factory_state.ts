@@ -10,6 +10,7 @@ import type { Postponed } from "./postponed.ts";
 import type { PostponedLanes } from "./postponed_lanes.ts";
 import type { Routing } from "./routing.ts";
 import type { Self, SpawnOptions } from "./self.ts";
+import type { ServiceTime } from "./service_time.ts";
 
 export interface FactoryOptions<D extends Definition> {
   readonly args: OptionsOf<D>;
@@ -96,6 +97,7 @@ export interface State {
   starting: number;
   readonly endedEarly: Set<string>;
   readonly postponed: PostponedLanes;
+  readonly service: ServiceTime<Job>;
   /** Callers of `drain`; undefined while jobs are taken. */
   draining: From<void>[] | undefined;
   sweeping: boolean;

@@ -14,6 +14,7 @@
 import { assert } from "../base/assert.ts";
 import { Backlog } from "./backlog.ts";
 import type { From } from "./envelope.ts";
+import { explainKey, explainResize, type KeyExplanation, type ResizeExplanation } from "./factory_explain.ts";
 import { answerDrained, deadReason, discard, dispatch, give, nameOf, sweepLater } from "./factory_jobs.ts";
 import { checkJobs, checkWorkers } from "./factory_limits.ts";
 import type {
@@ -35,7 +36,9 @@ import { formatPid, type Pid, samePid } from "./pid.ts";
 import type { Postponed } from "./postponed.ts";
 import { PostponedLanes } from "./postponed_lanes.ts";
 import { checkRouting } from "./routing.ts";
+import { ServiceTime } from "./service_time.ts";
 
+export type { KeyExplanation, MovingKey, ResizeExplanation } from "./factory_explain.ts";
 export type { DiscardedJob, DiscardReason, JobLimits } from "./factory_limits.ts";
 export type { DispatcherOptions, FactoryOptions, FactoryStatistics, JobRequest } from "./factory_state.ts";
 
@@ -60,6 +63,7 @@ export const factory_dispatcher = genServer(import.meta.url, "factory_dispatcher
       postponed: new PostponedLanes(),
       draining: undefined,
       sweeping: false,
+      service: new ServiceTime(),
       timed: limits.ageMaxMs !== Number.POSITIVE_INFINITY,
       done: 0,
       crashed: 0,
@@ -134,15 +138,10 @@ export const factory_dispatcher = genServer(import.meta.url, "factory_dispatcher
       discarded: { ...state.discarded },
     }),
 
-    /** Which worker a key's next job goes to, and why. */
-    explain: (state, key: string): { worker: number | undefined; why: string } => {
-      const worker = state.backlog.workerOf(key);
-      const why =
-        worker === undefined
-          ? `${state.options.routing.type}: whoever is free`
-          : "consistent_hash: its partition";
-      return { worker, why };
-    },
+    explain: (state, key: string): KeyExplanation => explainKey(state, key),
+
+    /** What `resize` would move. Errors: `bad_argument`. */
+    explainResize: (state, workers: number): ResizeExplanation => explainResize(state, workers),
   },
 
   cast: {
@@ -150,6 +149,7 @@ export const factory_dispatcher = genServer(import.meta.url, "factory_dispatcher
       if (crashed) state.crashed++;
       else state.done++;
       state.order?.left(job);
+      state.service.ended(job, state.self.clock);
       if (state.canceled.size > 0) state.canceled.delete(nameOf(job.from));
       const { lane } = worker;
       worker.lane = undefined;
@@ -172,6 +172,7 @@ export const factory_dispatcher = genServer(import.meta.url, "factory_dispatcher
       assert(lane !== undefined && worker.job === job, "a job that was not taken had been given");
       worker.lane = undefined;
       worker.job = undefined;
+      state.service.untaken(job);
       state.backlog.putBack(lane, job, postponed === undefined ? "now" : "later");
       if (state.leaving.includes(worker)) release(state, worker);
       // Its successor may have started before this was heard.

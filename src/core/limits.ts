@@ -21,6 +21,8 @@ export const coreLimits = {
   clusterPingMs: 500,
   /** A node that answers nothing for so long is taken for cut off: four questions were lost. */
   clusterSilentMs: 2_000,
+  /** Keys that a dry run of a resize names: what a person reads, and a message of 100 KB. */
+  explainedKeysMax: 1_000,
   /** Between two tries of a restart that failed. */
   restartRetryMs: 50,
   /** Deferred calls remembered for their callers before those whose deadline passed are swept. */
