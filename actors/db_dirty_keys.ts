@@ -447,7 +447,7 @@ function removeRange(state: State, { id, cohort }: DirtyRange): void {
 
 function answerWaiting(state: State): void {
   const { waiting, ledger } = state;
-  if (waiting === undefined || ledger.readySize === 0 || !state.termsKnown) return;
+  if (waiting === undefined || !state.termsKnown) return;
   const taken = withGrants(state, ledger.takeReady(waiting.limit));
   if (taken.length === 0) return;
   state.waiting = undefined;

@@ -73,6 +73,7 @@ export class Ledger {
   readonly #ready = new Set<RowKey>();
   readonly #counts = new Map<CohortId, CohortCounts>();
   readonly #ranges = new Map<string, DirtyRange>();
+  /** Writes that wait for their local commit; a range without an entry has none. */
   readonly #rangePending = new Map<string, number>();
   #bytes = 0;
   #nextRange = 1;
@@ -168,7 +169,7 @@ export class Ledger {
     for (const mark of marks) {
       // A send under way of a row that is settled tells what it would tell under the new term: it may clear the mark.
       const sent = mark.pending === 0 && this.#lanes.has(mark.key);
-      for (let pending = mark.pending; pending > 0; pending--) this.settle(mark.key);
+      while (mark.pending > 0) this.settle(mark.key);
       if (!sent) mark.version = fresh();
       if (mark.owner === "queuer") this.own(mark.key, "replay");
     }
@@ -358,7 +359,6 @@ export class Ledger {
   setRange(range: DirtyRange): void {
     this.#retractions++;
     this.#ranges.set(range.id, range);
-    if (!this.#rangePending.has(range.id)) this.#rangePending.set(range.id, 0);
   }
 
   removeRange(id: string): void {
@@ -384,17 +384,17 @@ export class Ledger {
   }
 
   absorb(id: string): void {
-    this.#rangePending.set(id, (this.#rangePending.get(id) ?? 0) + 1);
+    this.#rangePending.set(id, this.rangePending(id) + 1);
   }
 
   settleAbsorbed(id: string): void {
-    const pending = this.#rangePending.get(id);
-    if (pending !== undefined && pending > 0) this.#rangePending.set(id, pending - 1);
+    const pending = this.rangePending(id);
+    if (pending > 0) this.#rangePending.set(id, pending - 1);
   }
 
   /** A new shard term: what its ranges had absorbed is settled by the fence. */
   settleRanges(): void {
-    for (const id of this.#ranges.keys()) this.#rangePending.set(id, 0);
+    this.#rangePending.clear();
   }
 
   rangePending(id: string): number {
@@ -425,14 +425,13 @@ export class Ledger {
 
   #remove(entry: Entry): void {
     this.#retractions++;
-    this.#marks.delete(entry.key);
+    assert(this.#marks.delete(entry.key), "a mark is removed once");
     this.#ready.delete(entry.key);
     this.#bytes -= markBytes + entry.key.length * 2;
     const counts = this.#countsOf(entry.cohort);
     counts.marks--;
     counts.pending -= entry.pending;
     if (entry.owner === "perror") counts.perror--;
-    assert(counts.marks >= 0 && this.#bytes >= 0, "a mark is removed once");
   }
 
   #setOwner(entry: Entry, owner: MarkOwner): void {
@@ -442,7 +441,7 @@ export class Ledger {
     if (owner === "perror") counts.perror++;
     entry.owner = owner;
     entry.parked = false;
-    if (owner !== "replay") this.#ready.delete(entry.key);
+    this.#ready.delete(entry.key);
   }
 
   #makeReady(entry: Entry): void {
@@ -466,6 +465,6 @@ export class Ledger {
 
 /** True if the range still has the key before it. */
 export function covers(range: DirtyRange, key: RowKey): boolean {
-  if (compareKeys(key, range.from) < 0 || compareKeys(key, range.cursor) < 0) return false;
+  if (compareKeys(key, range.cursor) < 0) return false;
   return range.to === "" || compareKeys(key, range.to) < 0;
 }

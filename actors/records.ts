@@ -86,7 +86,7 @@ export interface Mark {
   readonly pending: number;
 }
 
-/** Every key in [from, to) is suspect, but those before `cursor` are done. `to` "" is the end. */
+/** Every key in [from, to) is suspect, but those before `cursor` (`from` at first) are done. `to` "" is the end. */
 export interface DirtyRange {
   readonly id: string;
   readonly cohort: CohortId;

@@ -189,6 +189,22 @@ describe("a renewal", () => {
     expect(rows).toEqual([tombstone, tombstone]);
   });
 
+  it("whose row can't be read ends db_switch, which says why and starts anew", async () => {
+    const { said, terms } = await migrating(async (sites, world) => {
+      const { term } = admissionOf(sites);
+      const before = await term();
+      sites.mood("A").slowMs = 20_000;
+      send(sites, { type: "renew", keys: [rowOf(key)] });
+      const crashes = () => world.logged.filter(({ fields }) => fields.definition === db_switch.name);
+      await world.eventually("it ends", () => crashes().length > 0, 60_000);
+      sites.mood("A").slowMs = 0;
+      await sites.write(key, "v");
+      return { said: crashes().map(({ message }) => message), terms: [before, await term()] as const };
+    });
+    expect(said).toEqual(["process crashed: get: no answer before its deadline"]);
+    expect(terms[1]).toBeGreaterThan(terms[0]);
+  });
+
   it("does not put back what a write replaced while the row was read", async () => {
     const shown = await migrating(async (sites) => {
       await sites.write(key, "v1");

@@ -361,6 +361,22 @@ describe("the ledger", () => {
     expect(ledger.fits(rowKey("things", "longer"))).toBe(false);
   });
 
+  it("tells since when the oldest mark stands that somebody is still to send", () => {
+    const ledger = new Ledger(1_000);
+    ledger.suspect(a, cohorts[0], first, "perror", 10);
+    expect(ledger.oldestMs()).toBeUndefined();
+    ledger.admit(rowKey("things", "b"), cohorts[0], first, 20);
+    ledger.suspect(rowKey("things", "c"), cohorts[0], first, "replay", 30);
+    expect(ledger.oldestMs()).toBe(20);
+  });
+
+  it("of a key whose mark went meanwhile nothing is quarantined", () => {
+    const ledger = new Ledger(1_000);
+    expect(ledger.mayQuarantine(a, first)).toBe(false);
+    ledger.quarantine(a, first);
+    expect(ledger.account(a)).toBe("none");
+  });
+
   it("a version is never admitted twice", () => {
     const ledger = new Ledger(1_000);
     ledger.admit(a, cohorts[0], first, 0);
@@ -433,6 +449,28 @@ describe("the ledger's ranges", () => {
     ledger.settleAbsorbed(range.id);
     ledger.settleAbsorbed(range.id);
     expect(ledger.rangePending(range.id)).toBe(0);
+  });
+
+  it("are settled by a new term's fence, and wait for what comes after it", () => {
+    const ledger = new Ledger(1_000);
+    ledger.setRange(range);
+    ledger.absorb(range.id);
+    ledger.begin(() => [0, 2, 1]);
+    expect(ledger.rangePending(range.id)).toBe(0);
+    ledger.absorb(range.id);
+    expect(ledger.rangePending(range.id)).toBe(1);
+  });
+
+  it("a new one never takes the place of one that has outlived its ledger", () => {
+    const { cohort, reason } = range;
+    const ledger = new Ledger(1_000);
+    ledger.setRange(range);
+    const opened = ledger.openRange(1, { cohort, from: "n", to: "", reason });
+    expect(ledger.range(range.id)).toEqual(range);
+    expect(opened.id).not.toBe(range.id);
+    ledger.setRange({ ...range, id: "1.3" });
+    ledger.openRange(1, { cohort, from: "n", to: "", reason });
+    expect(ledger.ranges()).toHaveLength(4);
   });
 
   it("one that scans takes no more writes of its cohort", () => {
