@@ -55,9 +55,9 @@ interface State {
   compactionBytes: number;
   waiting: LogRecord[];
   callers: From<void>[];
-  /** A commit or a new account is being written. */
-  working: boolean;
-  /** What passes by itself, and keeps everything from being written until then. */
+  /** A commit, or a new account. */
+  underWay: Promise<Begun | undefined> | undefined;
+  /** Keeps everything from being written: until it passes by itself, or until this process has ended of it. */
   trouble: NanoError | undefined;
   /** The mirror answers again: it needs the whole account. */
   mirrorIsBack: boolean;
@@ -95,7 +95,6 @@ export const db_dirty_log = genServer(import.meta.url, "db_dirty_log", {
       waiting: [],
       callers: [],
     };
-    state.compactionBytes = options.compactionBytes ?? dataLimits.logCompactionBytes;
     await begin(state);
     return state;
   },
@@ -130,8 +129,8 @@ export const db_dirty_log = genServer(import.meta.url, "db_dirty_log", {
       work(state);
     },
 
-    written: (state, { context: callers, ...result }: Piped<From<void>[], void>) => {
-      state.working = false;
+    written: (state, { context: callers, ...result }: Piped<From<void>[], undefined>) => {
+      state.underWay = undefined;
       if (result.ok) acknowledge(state, callers);
       else fail(state, callers, result.error);
       if (state.mirror?.current === false) probeLater(state);
@@ -139,7 +138,7 @@ export const db_dirty_log = genServer(import.meta.url, "db_dirty_log", {
     },
 
     begun: (state, { context: taken, ...result }: Piped<Taken, Begun>) => {
-      state.working = false;
+      state.underWay = undefined;
       if (!result.ok) {
         if (!mayPostpone(state, taken, result.error)) fail(state, taken.callers, result.error);
       } else {
@@ -164,10 +163,15 @@ export const db_dirty_log = genServer(import.meta.url, "db_dirty_log", {
     },
   },
 
-  terminate: async (state) => {
-    const { working, waiting, trouble, writer } = state;
-    if (!working && trouble === undefined && waiting.length > 0) await writer?.commit(waiting);
-    await writer?.close();
+  terminate: async ({ underWay, waiting, trouble, writer }) => {
+    // The next life of this log has the folder to itself.
+    const begun = await underWay?.catch(() => undefined);
+    try {
+      // Nothing follows a write that failed, or that may have: what waits behind it is refused by this end.
+      if (underWay === undefined && trouble === undefined) await writer?.commit(waiting);
+    } finally {
+      await (begun?.writer ?? writer)?.close();
+    }
   },
 });
 
@@ -178,7 +182,7 @@ const fresh = {
   writer: undefined,
   begunBytes: 0,
   compactionBytes: 0,
-  working: false,
+  underWay: undefined,
   trouble: undefined,
   mirrorIsBack: false,
   probing: false,
@@ -203,7 +207,7 @@ function add(state: State, records: readonly LogRecord[]): void {
 }
 
 function work(state: State): void {
-  if (state.working || state.trouble !== undefined) return;
+  if (state.underWay !== undefined || state.trouble !== undefined) return;
   const { writer, olderBytes, begunBytes, waiting, callers } = state;
   const grown = olderBytes + (writer?.bytes ?? 0) - begunBytes;
   if (callers.length === 0 && waiting.length <= noteBatchMax && !state.mirrorIsBack) return;
@@ -211,16 +215,20 @@ function work(state: State): void {
     beginAnew(state);
     return;
   }
-  state.working = true;
   state.waiting = [];
   state.callers = [];
   state.commits++;
   state.records += waiting.length;
-  state.self.pipe(commit(state, writer, waiting), "written", callers);
+  state.underWay = commit(state, writer, waiting);
+  state.self.pipe(state.underWay, "written", callers);
 }
 
 /** Log and mirror in one step. */
-async function commit(state: State, writer: SegmentWriter, records: readonly LogRecord[]): Promise<void> {
+async function commit(
+  state: State,
+  writer: SegmentWriter,
+  records: readonly LogRecord[],
+): Promise<undefined> {
   const mirrored = state.mirror?.append(records) ?? Promise.resolve();
   const [logged, copied] = await Promise.allSettled([writer.commit(records), mirrored]);
   if (logged.status === "rejected") {
@@ -246,13 +254,13 @@ interface Begun {
 
 function beginAnew(state: State): void {
   const { callers, waiting } = state;
-  state.working = true;
   state.mirrorIsBack = false;
   state.callers = [];
   state.waiting = [];
   // At once: what comes meanwhile is no part of it.
   const live = [...state.image.records()];
-  state.self.pipe(writeAnew(state, live), "begun", { callers, records: waiting });
+  state.underWay = writeAnew(state, live);
+  state.self.pipe(state.underWay, "begun", { callers, records: waiting });
 }
 
 /** A new segment with everything live, in the mirror too, and the older ones removed. */
@@ -387,9 +395,10 @@ function asPassing(error: unknown): NanoError {
 function fail(state: State, callers: readonly From<void>[], error: NanoError): void {
   const { code, message, details } = error;
   for (const from of callers) state.self.replyError(from, { code, message, details });
-  if (details.passing !== true) throw error;
-  if (state.trouble === undefined) state.self.log.error({ folder: state.options.folder }, message);
+  const isNew = state.trouble === undefined;
   state.trouble = error;
+  if (details.passing !== true) throw error;
+  if (isNew) state.self.log.error({ folder: state.options.folder }, message);
   probeLater(state);
 }
 

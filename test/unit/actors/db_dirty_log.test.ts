@@ -1,77 +1,13 @@
 /** db_dirty_log in the simulator: what it acknowledges survives, and it acknowledges nothing else. */
 
 import { describe, expect, it } from "vitest";
-import { type DirtyLogOptions, db_dirty_log } from "../../../actors/db_dirty_log.ts";
+import { db_dirty_log } from "../../../actors/db_dirty_log.ts";
 import { db_log_mirror } from "../../../actors/db_log_mirror.ts";
 import { dataLimits } from "../../../actors/limits.ts";
-import { MemoryControl } from "../../../actors/stores/memory_control.ts";
-import { child, type Disk, NanoError, type Ref } from "../../../src/index.ts";
-import {
-  SimulatedDisk,
-  type SimulatedNode,
-  type SimulatedThread,
-  simulateSeed,
-  type World,
-} from "../../../src/simulation/index.ts";
+import { NanoError } from "../../../src/index.ts";
+import { simulateSeed, type World } from "../../../src/simulation/index.ts";
+import { namesOf, powerCycle, required, type Started, started, supervised } from "./log_node.ts";
 import { clear, mark, start } from "./log_rows.ts";
-
-interface Started {
-  readonly node: SimulatedNode;
-  readonly disk: SimulatedDisk;
-  /** The disk as the node's last life has it. */
-  readonly mounted: () => Disk;
-  readonly log: () => Ref<typeof db_dirty_log>;
-}
-
-const folders = ["logs/1", "logs/2"];
-
-type More = Pick<DirtyLogOptions, "compactionBytes" | "mirror">;
-
-/** Of the first log. */
-const required: More = {
-  mirror: { site: "A", shards: [0], process: "mirror", processes: ["mirror"], policy: "required" },
-};
-
-async function supervised(node: SimulatedNode, { mirror, ...more }: More = {}): Promise<void> {
-  const mirrorOptions = { folder: "mirror", durability: "group" } as const;
-  if (mirror !== undefined) {
-    await node.system.supervise({
-      children: [child("mirror", db_log_mirror, mirrorOptions, { name: "mirror" })],
-    });
-  }
-  const specs = folders.map((folder, i) => {
-    const own = i === 0 ? mirror : undefined;
-    const options: DirtyLogOptions = { folder, folders, durability: "group", mirror: own, ...more };
-    return child(folder, db_dirty_log, options, { name: folder });
-  });
-  await node.system.supervise({ children: specs, intensity: 10 });
-}
-
-async function started(world: World, more: More = {}): Promise<Started> {
-  const disk = new SimulatedDisk("d", { next: (site) => world.chance(site) });
-  const mounts: Disk[] = [];
-  const control = new MemoryControl();
-  const resources = (thread: SimulatedThread) => {
-    mounts.unshift(disk.mounted(thread));
-    return { disk: mounts[0], control };
-  };
-  const node = await world.node("n", { resources });
-  await supervised(node, more);
-  const mounted = (): Disk => {
-    const [last] = mounts;
-    if (last === undefined) throw new Error("a node has a main thread");
-    return last;
-  };
-  return { node, disk, mounted, log: () => node.system.ref(db_dirty_log, "logs/1") };
-}
-
-/** The power goes and comes back. */
-async function powerCycle({ node, disk }: Started): Promise<void> {
-  node.crash();
-  disk.crash();
-  await node.restart();
-  await supervised(node);
-}
 
 /** Does what kills the log, and waits until its supervisor has started another. */
 async function untilRestarted(world: World, { node }: Started, kill: () => Promise<void>): Promise<void> {
@@ -79,11 +15,6 @@ async function untilRestarted(world: World, { node }: Started, kill: () => Promi
   await kill();
   const isBack = (): boolean => node.process("logs/1") !== before && node.stateOf("logs/1") !== undefined;
   await world.eventually("the log is back", isBack, 1_000);
-}
-
-async function namesOf(log: Ref<typeof db_dirty_log>, shard = 0): Promise<string[]> {
-  const { marks } = await log.call.recover({ shard });
-  return marks.map(({ key }) => key.split("\u0000")[1] ?? "").sort((a, b) => (a < b ? -1 : 1));
 }
 
 describe("db_dirty_log", () => {
