@@ -59,8 +59,11 @@ interface State {
   underWay: Promise<Begun | undefined> | undefined;
   /** Keeps everything from being written: until it passes by itself, or until this process has ended of it. */
   trouble: NanoError | undefined;
+  /** A new account is under way. */
+  renewing: boolean;
   /** The mirror answers again: it needs the whole account. */
   mirrorIsBack: boolean;
+  /** A probe is due, or its answer is. */
   probing: boolean;
   commits: number;
   records: number;
@@ -133,12 +136,13 @@ export const db_dirty_log = genServer(import.meta.url, "db_dirty_log", {
       state.underWay = undefined;
       if (result.ok) acknowledge(state, callers);
       else fail(state, callers, result.error);
-      if (state.mirror?.current === false) probeLater(state);
+      probeMirror(state);
       work(state);
     },
 
     begun: (state, { context: taken, ...result }: Piped<Taken, Begun>) => {
       state.underWay = undefined;
+      state.renewing = false;
       if (!result.ok) {
         if (!mayPostpone(state, taken, result.error)) fail(state, taken.callers, result.error);
       } else {
@@ -152,23 +156,31 @@ export const db_dirty_log = genServer(import.meta.url, "db_dirty_log", {
     probe: (state) => {
       state.probing = false;
       if (state.trouble !== undefined) beginAnew(state);
-      else if (state.mirror?.current === false)
+      // What it is being filled with would be void if it began again.
+      else if (state.mirror?.current === false && !state.renewing) {
+        state.probing = true;
         state.self.pipe(state.mirror.begin(), "mirrorAnswered", undefined);
+      }
     },
 
-    mirrorAnswered: (state, result: Piped<undefined, void>) => {
+    mirrorAnswered: (state, result: Piped<undefined, number>) => {
+      state.probing = false;
       state.mirrorIsBack = result.ok;
       if (!result.ok) probeLater(state);
       work(state);
     },
   },
 
-  terminate: async ({ underWay, waiting, trouble, writer }) => {
+  terminate: async ({ underWay, waiting, trouble, writer, mirror }) => {
     // The next life of this log has the folder to itself.
     const begun = await underWay?.catch(() => undefined);
     try {
       // Nothing follows a write that failed, or that may have: what waits behind it is refused by this end.
-      if (underWay === undefined && trouble === undefined) await writer?.commit(waiting);
+      if (underWay === undefined && trouble === undefined) {
+        await writer?.commit(waiting);
+        // One that misses a note has a mark more, which only costs work.
+        await mirror?.append(waiting).catch(() => undefined);
+      }
     } finally {
       await (begun?.writer ?? writer)?.close();
     }
@@ -184,6 +196,7 @@ const fresh = {
   compactionBytes: 0,
   underWay: undefined,
   trouble: undefined,
+  renewing: false,
   mirrorIsBack: false,
   probing: false,
   commits: 0,
@@ -254,6 +267,7 @@ interface Begun {
 
 function beginAnew(state: State): void {
   const { callers, waiting } = state;
+  state.renewing = true;
   state.mirrorIsBack = false;
   state.callers = [];
   state.waiting = [];
@@ -267,7 +281,8 @@ function beginAnew(state: State): void {
 async function writeAnew(state: State, live: readonly LogRecord[]): Promise<Begun> {
   const { mirror, trouble, writer: previous } = state;
   // A required mirror that is down is asked first, so that it costs nothing else; a log that goes on keeps its mirror.
-  const answered = mirror !== undefined && trouble !== undefined && (await beginMirror(state, mirror));
+  const asked = mirror !== undefined && trouble !== undefined;
+  const epoch = asked ? await beginMirror(state, mirror) : undefined;
   let writer: SegmentWriter;
   try {
     writer = await SegmentWriter.holding(segmentOptions(state), live);
@@ -277,7 +292,7 @@ async function writeAnew(state: State, live: readonly LogRecord[]): Promise<Begu
     throw asTrouble(state, error);
   }
   try {
-    if (mirror !== undefined) await fillMirror(state, mirror, live, answered);
+    if (mirror !== undefined) await fillMirror(state, mirror, live, epoch);
     return { writer, trouble: undefined };
   } catch (error) {
     return { writer, trouble: asPassing(error) };
@@ -288,20 +303,20 @@ async function fillMirror(
   state: State,
   mirror: LogMirror,
   live: readonly LogRecord[],
-  answered: boolean,
+  begun?: number,
 ): Promise<void> {
-  if (!answered && !(await beginMirror(state, mirror))) return;
-  await mirror.fill(live).catch((error: unknown) => withoutMirror(state, error));
+  const epoch = begun ?? (await beginMirror(state, mirror));
+  if (epoch === undefined) return;
+  await mirror.fill(epoch, live).catch((error: unknown) => withoutMirror(state, error));
 }
 
-/** False if it is down and that is allowed. */
-async function beginMirror(state: State, mirror: LogMirror): Promise<boolean> {
+/** The account's epoch; undefined if it is down and that is allowed. */
+async function beginMirror(state: State, mirror: LogMirror): Promise<number | undefined> {
   try {
-    await mirror.begin();
-    return true;
+    return await mirror.begin();
   } catch (error) {
     await withoutMirror(state, error);
-    return false;
+    return undefined;
   }
 }
 
@@ -310,8 +325,8 @@ async function begin(state: State): Promise<void> {
   const { mirror, image } = state;
   try {
     adopt(state, await SegmentWriter.open(segmentOptions(state)), state.olderBytes);
-    if (mirror !== undefined) await fillMirror(state, mirror, [...image.records()], false);
-    if (mirror?.current === false) probeLater(state);
+    if (mirror !== undefined) await fillMirror(state, mirror, [...image.records()]);
+    probeMirror(state);
   } catch (error) {
     fail(state, [], asTrouble(state, error));
   }
@@ -329,7 +344,7 @@ function recovered(state: State, callers: readonly From<void>[]): void {
     state.self.log.info({ folder: state.options.folder }, "the dirty log is written again");
   state.trouble = undefined;
   state.compactions++;
-  if (state.mirror?.current === false) probeLater(state);
+  probeMirror(state);
   acknowledge(state, callers);
 }
 
@@ -345,7 +360,7 @@ function mayPostpone(state: State, taken: Taken, error: NanoError): boolean {
   state.callers.unshift(...taken.callers);
   state.waiting.unshift(...taken.records);
   state.compactionBytes += state.compactionBytes;
-  if (state.mirror?.current === false) probeLater(state);
+  probeMirror(state);
   state.self.log.error({ folder: state.options.folder }, "the disk has no room to compact the dirty log");
   return true;
 }
@@ -400,6 +415,11 @@ function fail(state: State, callers: readonly From<void>[], error: NanoError): v
   if (details.passing !== true) throw error;
   if (isNew) state.self.log.error({ folder: state.options.folder }, message);
   probeLater(state);
+}
+
+/** A mirror that is left behind is asked until it answers. */
+function probeMirror(state: State): void {
+  if (state.mirror?.current === false) probeLater(state);
 }
 
 function probeLater(state: State): void {

@@ -36,6 +36,7 @@ export class LogMirror {
   readonly #self: Self;
   readonly #control: ControlStore;
   readonly #mirror: Ref<typeof db_log_mirror>;
+  /** Of the account that the mirror has. */
   #epoch = 0;
   #current = false;
   /** Control remembers that it is stale. */
@@ -53,19 +54,23 @@ export class LogMirror {
   }
 
   /** Asks the mirror to begin a new account beside the one that it has. Errors: any, while it is down. */
-  async begin(): Promise<void> {
+  async begin(): Promise<number> {
     this.#current = false;
     const epoch = await this.#control.nextTerm();
     await this.#mirror.call.begin({ epoch }, patience);
-    this.#epoch = epoch;
+    return epoch;
   }
 
-  /** The whole account, after `begin`. From then on the mirror is current. */
-  async fill(live: readonly LogRecord[]): Promise<void> {
+  /**
+   * The whole account, under the epoch that `begin` gave: if another has begun since, this one is refused, and never a
+   * part of each. From then on the mirror is current.
+   */
+  async fill(epoch: number, live: readonly LogRecord[]): Promise<void> {
     for (let i = 0; i < live.length; i += dataLimits.logRecordsPerFrame) {
-      await this.#send(live.slice(i, i + dataLimits.logRecordsPerFrame));
+      await this.#send(epoch, live.slice(i, i + dataLimits.logRecordsPerFrame));
     }
-    await this.#mirror.call.complete({ epoch: this.#epoch }, patience);
+    await this.#mirror.call.complete({ epoch }, patience);
+    this.#epoch = epoch;
     this.#current = true;
     this.#leftBehind = false;
   }
@@ -78,7 +83,7 @@ export class LogMirror {
     if (this.#leftBehind) return;
     if (!this.#current) throw new NanoError("unavailable", "the mirror has not got the whole account");
     try {
-      await this.#send(records);
+      await this.#send(this.#epoch, records);
     } catch (error) {
       this.#current = false;
       throw error;
@@ -128,7 +133,7 @@ export class LogMirror {
     return newest;
   }
 
-  async #send(records: readonly LogRecord[]): Promise<void> {
-    await this.#mirror.call.append({ epoch: this.#epoch, records }, patience);
+  async #send(epoch: number, records: readonly LogRecord[]): Promise<void> {
+    await this.#mirror.call.append({ epoch, records }, patience);
   }
 }

@@ -17,6 +17,10 @@ async function untilRestarted(world: World, { node }: Started, kill: () => Promi
   await world.eventually("the log is back", isBack, 1_000);
 }
 
+function said(world: World, words: string): number {
+  return world.logged.filter(({ message }) => message.includes(words)).length;
+}
+
 describe("db_dirty_log", () => {
   it("appends that wait together are written together", async () => {
     await simulateSeed({ seed: 1 }, async (world) => {
@@ -91,8 +95,12 @@ describe("db_dirty_log", () => {
       }
       // What fits is not written behind what did not.
       await expect(of.log().call.append([mark("small", 1)])).rejects.toMatchObject(refused);
+      // What has nothing to write needs no disk.
+      await of.log().call.append([]);
+      expect(said(world, "is full")).toBe(1);
       of.disk.faults.bytesMax = Number.POSITIVE_INFINITY;
       await of.log().call.append([mark("after", 1)]);
+      expect(said(world, "is written again")).toBe(1);
       expect(of.node.process("logs/1")).toBe(process);
       await powerCycle(of);
       expect(await namesOf(of.log())).toEqual(expect.arrayContaining(["after", "before", "small"]));
@@ -216,6 +224,8 @@ describe("db_dirty_log", () => {
       const later = ["c", "d"].map((name) => of.log().call.append([mark(name, 1), clear("a", 1)]));
       await Promise.all(later);
       expect(of.disk.list("logs/1")).toEqual(["0000000003.log"]);
+      // Nothing had kept it from being written.
+      expect(said(world, "is written again")).toBe(0);
       await powerCycle(of);
       expect(await namesOf(of.log())).toEqual(["b", "c", "d"]);
       expect((await of.log().call.recover({ shard: 0 })).shardTerm).toBe(1);

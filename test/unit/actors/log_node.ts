@@ -22,6 +22,7 @@ interface Use {
 export interface Started {
   readonly node: SimulatedNode;
   readonly disk: SimulatedDisk;
+  readonly control: MemoryControl;
   /** The disk as the node's last life has it. */
   readonly mounted: () => Disk;
   readonly use: Use;
@@ -34,10 +35,11 @@ const folders = ["logs/1", "logs/2"];
 
 export type More = Pick<DirtyLogOptions, "compactionBytes" | "mirror">;
 
+const mirror = { site: "A", shards: [0], process: "mirror", processes: ["mirror"] } as const;
+
 /** Of the first log. */
-export const required: More = {
-  mirror: { site: "A", shards: [0], process: "mirror", processes: ["mirror"], policy: "required" },
-};
+export const required: More = { mirror: { ...mirror, policy: "required" } };
+export const degrading: More = { mirror: { ...mirror, policy: "degrade" } };
 
 export async function supervised(
   node: SimulatedNode,
@@ -73,7 +75,7 @@ export async function started(world: World, more: More = {}): Promise<Started> {
     if (last === undefined) throw new Error("a node has a main thread");
     return last;
   };
-  return { node, disk, mounted, use, tree, log: () => node.system.ref(db_dirty_log, "logs/1") };
+  return { node, disk, control, mounted, use, tree, log: () => node.system.ref(db_dirty_log, "logs/1") };
 }
 
 /** The disk, which keeps account of what is open and under way. */
