@@ -12,6 +12,7 @@ import { assert } from "../base/assert.ts";
 import { RingBuffer } from "../base/ring_buffer.ts";
 import type { Routing } from "./routing.ts";
 import { partitionOf, routingTable } from "./routing_table.ts";
+import type { KeyQueue } from "./shedding.ts";
 
 export interface Waiting {
   readonly key: string;
@@ -36,7 +37,7 @@ export interface Ahead {
   readonly postponed: boolean;
 }
 
-interface Lane<Job> {
+interface Lane<Job> extends KeyQueue {
   readonly id: string;
   readonly waiting: RingBuffer<Job>;
   running: boolean;
@@ -46,6 +47,14 @@ interface Lane<Job> {
   queued: boolean;
   /** The only worker that may run it; undefined: any. */
   worker: number | undefined;
+}
+
+export interface Taken<Job> {
+  readonly job: Job;
+  readonly lane: string;
+  readonly queue: KeyQueue;
+  /** Jobs of its lane that wait behind it. */
+  readonly behind: number;
 }
 
 export class Backlog<Job extends Waiting> {
@@ -81,12 +90,27 @@ export class Backlog<Job extends Waiting> {
     return this.#routing.type === "consistent_hash" ? this.#table[partitionOf(key)] : undefined;
   }
 
-  push(job: Job): void {
+  /** Returns its lane. */
+  push(job: Job): string {
     const lane = this.#laneOf(job.key);
     lane.waiting.push(job);
     this.#length++;
     this.#bytes += job.bytes;
     if (!lane.running) this.#ready(lane);
+    return lane.id;
+  }
+
+  /** Jobs that wait in a lane and have not been taken. */
+  waitingIn(id: string): number {
+    return this.#lanes.get(id)?.waiting.length ?? 0;
+  }
+
+  /** Takes a job out that has not been taken. */
+  withdraw(id: string, job: Job): void {
+    const waiting = this.#lanes.get(id)?.waiting;
+    const found = waiting?.peek() === job ? waiting.shift() : waiting?.remove((each) => each === job);
+    assert(found === job, "a job that is withdrawn waits");
+    this.#forget(job);
   }
 
   /** One of the idle workers that could take a job now. */
@@ -149,7 +173,7 @@ export class Backlog<Job extends Waiting> {
   }
 
   /** The next job for a free worker, and the lane to hand back when it has run. */
-  take(worker: number): { readonly job: Job; readonly lane: string } | undefined {
+  take(worker: number): Taken<Job> | undefined {
     const bound = this.#bound[worker];
     for (;;) {
       const lane = bound?.shift() ?? this.#anyone.shift();
@@ -164,15 +188,16 @@ export class Backlog<Job extends Waiting> {
       }
       lane.running = true;
       this.#forget(job);
-      return { job, lane: lane.id };
+      return { job, lane: lane.id, queue: lane, behind: lane.waiting.length };
     }
   }
 
-  /** The job that ran in this lane ended, however. */
-  finished(id: string): void {
+  /** The job that ran in this lane ended, however; at that time, if anything depends on it. */
+  finished(id: string, nowMs?: number): void {
     const lane = this.#lanes.get(id);
     if (lane === undefined) return;
     lane.running = false;
+    if (nowMs !== undefined) lane.readyMs = nowMs;
     if (lane.waiting.length > 0) this.#ready(lane);
     else this.#lanes.delete(id);
   }
@@ -256,7 +281,16 @@ export class Backlog<Job extends Waiting> {
     let lane = this.#lanes.get(id);
     if (lane === undefined) {
       const worker = this.#routing.type === "consistent_hash" ? this.#table[Number(id)] : undefined;
-      lane = { id, waiting: new RingBuffer(), running: false, first: undefined, queued: false, worker };
+      lane = {
+        id,
+        waiting: new RingBuffer(),
+        running: false,
+        first: undefined,
+        queued: false,
+        worker,
+        readyMs: 0,
+        control: undefined,
+      };
       this.#lanes.set(id, lane);
     }
     return lane;

@@ -2,8 +2,10 @@
 
 import { assert } from "../base/assert.ts";
 import { type ErrorData, toErrorData } from "../base/errors.ts";
+import type { Taken } from "./backlog.ts";
 import type { From } from "./envelope.ts";
 import type { DiscardReason } from "./factory_limits.ts";
+import { leaveLine, nextVictim, retryAfterMs } from "./factory_lines.ts";
 import type { Job, Ran, State, Untaken, Worker } from "./factory_state.ts";
 import { running } from "./factory_workers.ts";
 import { formatPid, type Pid } from "./pid.ts";
@@ -24,13 +26,29 @@ export function dispatch(state: State): void {
   }
 }
 
+/** Whether this job has to go instead of being run, because jobs wait too long; others that have to are discarded. */
+function isShed(state: State, taken: Taken<Job>): boolean {
+  const { shedding } = state;
+  if (shedding === undefined) return false;
+  const { job } = taken;
+  for (;;) {
+    const next = nextVictim(state, shedding, taken);
+    if (next === undefined) break;
+    if (next === job) return true;
+    state.backlog.withdraw(next.lane, next);
+    discard(state, next, "shed");
+  }
+  leaveLine(state, job);
+  return false;
+}
+
 /** Jobs that died while they waited are discarded on the way. */
 export function give(state: State, worker: Worker): void {
   while (worker.lane === undefined && worker.pid !== undefined) {
     const next = state.backlog.take(worker.index);
     if (next === undefined) return;
     const { job, lane } = next;
-    const dead = deadReason(state, job);
+    const dead = deadReason(state, job) ?? (isShed(state, next) ? "shed" : undefined);
     if (dead !== undefined) {
       state.backlog.finished(lane);
       discard(state, job, dead);
@@ -114,7 +132,9 @@ export function nameOf({ pid, ref }: From): string {
 export function discard(state: State, job: Job, reason: DiscardReason): void {
   state.discarded[reason]++;
   state.order?.left(job);
-  const error: ErrorData = { code: "discarded", message: `${job.method}: ${reason}`, details: { reason } };
+  leaveLine(state, job);
+  const details = reason === "shed" ? { reason, retryAfterMs: retryAfterMs(state, job) } : { reason };
+  const error: ErrorData = { code: "discarded", message: `${job.method}: ${reason}`, details };
   if (reason === "canceled") state.canceled.delete(nameOf(job.from));
   else state.self.replyError(job.from, error);
   try {

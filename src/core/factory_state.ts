@@ -11,6 +11,7 @@ import type { PostponedLanes } from "./postponed_lanes.ts";
 import type { Routing } from "./routing.ts";
 import type { Self, SpawnOptions } from "./self.ts";
 import type { ServiceTime } from "./service_time.ts";
+import type { Shedding } from "./shedding.ts";
 
 export interface FactoryOptions<D extends Definition> {
   readonly args: OptionsOf<D>;
@@ -54,6 +55,10 @@ export interface FactoryStatistics {
 export interface Job extends Waiting, JobRequest, Ordered<Job> {
   readonly key: string;
   readonly from: From<unknown>;
+  /** "" if nobody asks. */
+  readonly tenant: string;
+  /** Where it waits; "" if nobody asks. */
+  lane: string;
 }
 
 export interface Worker {
@@ -98,6 +103,8 @@ export interface State {
   readonly endedEarly: Set<string>;
   readonly postponed: PostponedLanes;
   readonly service: ServiceTime<Job>;
+  /** undefined: jobs may wait as long as they like. */
+  readonly shedding: Shedding<Job> | undefined;
   /** Callers of `drain`; undefined while jobs are taken. */
   draining: From<void>[] | undefined;
   sweeping: boolean;

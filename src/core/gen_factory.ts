@@ -17,6 +17,7 @@ import type { From } from "./envelope.ts";
 import { explainKey, explainResize, type KeyExplanation, type ResizeExplanation } from "./factory_explain.ts";
 import { answerDrained, deadReason, discard, dispatch, give, nameOf, sweepLater } from "./factory_jobs.ts";
 import { checkJobs, checkWorkers } from "./factory_limits.ts";
+import { enterLine, resizeLines, sheddingOf, tenantOf } from "./factory_lines.ts";
 import type {
   DispatcherOptions,
   FactoryStatistics,
@@ -47,6 +48,7 @@ export const factory_dispatcher = genServer(import.meta.url, "factory_dispatcher
     checkWorkers(options.workers);
     checkRouting(options.routing, options.affinity ?? "none", options.definition.name);
     const limits = checkJobs(options.jobs ?? {});
+    const shedding = sheddingOf(options, limits);
     self.trapExit();
     const state: State = {
       self,
@@ -64,10 +66,11 @@ export const factory_dispatcher = genServer(import.meta.url, "factory_dispatcher
       draining: undefined,
       sweeping: false,
       service: new ServiceTime(),
-      timed: limits.ageMaxMs !== Number.POSITIVE_INFINITY,
+      timed: limits.ageMaxMs !== Number.POSITIVE_INFINITY || shedding !== undefined,
+      shedding,
       done: 0,
       crashed: 0,
-      discarded: { overflow: 0, expired: 0, shutdown: 0, canceled: 0 },
+      discarded: { overflow: 0, expired: 0, shutdown: 0, canceled: 0, shed: 0 },
     };
     await addWorkers(state, options.workers);
     return state;
@@ -85,6 +88,8 @@ export const factory_dispatcher = genServer(import.meta.url, "factory_dispatcher
         from,
         bytes: estimateBytes(message),
         atMs: state.timed ? state.self.clock.monotonicMs() : 0,
+        tenant: state.shedding === undefined ? "" : tenantOf(state, request),
+        lane: "",
         sequence: 0,
         before: undefined,
         after: undefined,
@@ -101,7 +106,8 @@ export const factory_dispatcher = genServer(import.meta.url, "factory_dispatcher
         return noReply;
       }
       state.order?.came(job);
-      state.backlog.push(job);
+      if (state.shedding === undefined) state.backlog.push(job);
+      else enterLine(state, state.shedding, job);
       dispatch(state);
       sweepLater(state);
       return noReply;
@@ -117,6 +123,7 @@ export const factory_dispatcher = genServer(import.meta.url, "factory_dispatcher
         if (worker.lane === undefined) release(state, worker);
       }
       state.backlog.resize(workers);
+      if (state.shedding !== undefined) resizeLines(state, state.shedding);
       dispatch(state);
     },
 
@@ -155,7 +162,7 @@ export const factory_dispatcher = genServer(import.meta.url, "factory_dispatcher
       worker.lane = undefined;
       worker.job = undefined;
       if (lane !== undefined) {
-        state.backlog.finished(lane);
+        state.backlog.finished(lane, state.timed ? state.self.clock.monotonicMs() : undefined);
         for (const other of state.postponed.done(lane)) state.backlog.goOn(other);
       }
       if (state.leaving.includes(worker)) release(state, worker);

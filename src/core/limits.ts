@@ -21,6 +21,8 @@ export const coreLimits = {
   clusterPingMs: 500,
   /** A node that answers nothing for so long is taken for cut off: four questions were lost. */
   clusterSilentMs: 2_000,
+  /** CoDel's interval: a burst of jobs that is worked off within it is none of its business (RFC 8289: 100 ms). */
+  delayIntervalMs: 100,
   /** Keys that a dry run of a resize names: what a person reads, and a message of 100 KB. */
   explainedKeysMax: 1_000,
   /** Between two tries of a restart that failed. */

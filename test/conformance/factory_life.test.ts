@@ -184,7 +184,7 @@ describe.each(routings)("%s", (name, routing) => {
         done: 3 + 20 - overflow,
         crashed: 1,
         orderViolations: 0,
-        discarded: { overflow, expired: 0, shutdown: 0, canceled: 0 },
+        discarded: { overflow, expired: 0, shutdown: 0, canceled: 0, shed: 0 },
       });
     }));
 
