@@ -59,8 +59,10 @@ export { consistentHash, queue, type Routing, stickyQueue } from "./core/routing
 export type { MailboxLimits, Self, SpawnOptions, TimerRef } from "./core/self.ts";
 export { type ChildCounts, type ChildInfo, supervisor } from "./core/supervisor.ts";
 export { type StopProcessOptions, System } from "./core/system.ts";
+export type { SystemStatus, ThreadState, ThreadStatus, TurnStatus } from "./core/thread_status.ts";
 export { nodeDisk } from "./platform/disk.ts";
 export { type StartOptions, startSystem } from "./platform/start_system.ts";
+export type { StuckPolicy, StuckReport } from "./platform/watchdog.ts";
 export type { Clock } from "./seams/clock.ts";
 export type { AppendFile, Disk } from "./seams/disk.ts";
 export type { Logger } from "./seams/log.ts";

@@ -39,8 +39,41 @@ export const threadLimits = {
   /** Delay before the second replacement in a row; it doubles with each one. */
   replaceDelayMs: 100,
   replaceDelayMaxMs: 5_000,
+  /** Up to this share of a delay is taken off by chance: threads that died of one cause must not all come back at once. */
+  replaceJitter: 0.5,
   /** Lives in a row that ended before `healthyMs`; then the thread stays down and the system is told. */
   replacementsMax: 8,
+} as const;
+
+/** The watch over threads that do not turn, and the board that it reads. */
+export const watchLimits = {
+  /** By then whoever called a process there has had a time-out (coreLimits.callTimeoutMs). */
+  stuckMs: 5_000,
+  /** What timers take. */
+  stuckMsMax: 2 ** 31 - 1,
+  /** Looks within `stuckMs`: a report is late by at most one, and a machine that slept is not taken for a stuck thread. */
+  looks: 4,
+  /** Between two looks, whatever `stuckMs` is: a thread that only waits wakes up for each. */
+  lookMsMin: 10,
+  /** A thread in native code takes no request for its stack; one in JavaScript took 60 to 130 ms (measured). */
+  stackTimeoutMs: 1_000,
+  /** V8 samples once in 1 ms unless it is told otherwise: enough to see where a thread spends its time. */
+  stackSampleMs: 30,
+  /** A thread that collected garbage, or had no processor, for all of that time is sampled again. */
+  stackTries: 3,
+  /** Frames of a stack in a report: the handler is among the innermost unless it recurses. */
+  stackFrames: 16,
+  /** From the close of a port until its thread is told as down without knowing why: the pool says it when it is joined. */
+  endWordMs: 1_000,
+  endWordPollMs: 2,
+  /** Of the word that a dying thread leaves. */
+  endWordBytes: 240,
+  /** Handlers that a thread shows by name: a large program has some hundred. */
+  boardNames: 512,
+  /** Definition, kind and method; what is longer is cut. */
+  boardNameBytes: 64,
+  /** Asynchronous handlers under way that are shown at once. */
+  boardPending: 16,
 } as const;
 
 /** What the internal codec remembers. */

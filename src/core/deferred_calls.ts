@@ -49,6 +49,12 @@ export class DeferredCalls {
     return taken;
   }
 
+  /** A thread's life ended: nobody waits there any more, and its next life counts its references anew. */
+  forgetThread(thread: number, incarnation: number): void {
+    for (const { from } of [...this.#calls.values()])
+      if (from.pid.thread === thread && from.pid.incarnation === incarnation) this.take(from);
+  }
+
   /** A caller on another thread that was answered from a third one is only forgotten here. */
   #sweep(nowMs: number): void {
     for (const { from } of [...this.#calls.values()])

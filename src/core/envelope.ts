@@ -24,7 +24,8 @@ export type ExitReason =
   | "killed"
   | "noproc"
   | { readonly shutdown: unknown }
-  | { readonly thread: "down" }
+  /** `reason`: how its thread ended, see docs/guides/when-a-thread-hangs-or-dies.md. Not known in the simulator. */
+  | { readonly thread: "down"; readonly reason?: string }
   | { readonly crash: ErrorData };
 
 /** How a reply ends: a value, or an error. */

@@ -11,6 +11,7 @@ import { NanoError } from "../base/errors.ts";
 import type { Clock } from "../seams/clock.ts";
 import type { Logger } from "../seams/log.ts";
 import type { Random } from "../seams/random.ts";
+import type { StatusBoard } from "../seams/status_board.ts";
 import type { Transport } from "../seams/transport.ts";
 import { ClusterCalls } from "./cluster_calls.ts";
 import { DeferredCalls } from "./deferred_calls.ts";
@@ -39,6 +40,7 @@ export class Host {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
+  readonly board: StatusBoard | undefined;
   readonly resources: Readonly<Record<string, unknown>>;
   readonly registry = new Registry();
   readonly peers: Peers;
@@ -63,7 +65,8 @@ export class Host {
     this.incarnation = options.transport.incarnation;
     this.clock = options.clock;
     this.random = options.random;
-    this.#queue = new RunQueue(options.executor, options.clock);
+    this.board = options.board;
+    this.#queue = new RunQueue(options.executor, options.clock, options.board);
     this.log = options.log;
     this.resources = options.resources;
     this.client = { node: this.node, thread: this.thread, incarnation: this.incarnation, id: clientId };
@@ -78,7 +81,7 @@ export class Host {
       for (const envelope of envelopes) this.#receive(envelope);
     });
     options.transport.onUnsendable?.((_thread, envelope, error) => this.#unsendable(envelope, error));
-    options.transport.onThread((thread, incarnation, up) => this.#threadChanged(thread, incarnation, up));
+    options.transport.onThread((...change) => this.#threadChanged(...change));
   }
 
   // --- processes -----------------------------------------------------------------------------------------------
@@ -461,7 +464,7 @@ export class Host {
     return this.pending.has(from.ref);
   }
 
-  #threadChanged(thread: number, incarnation: number, up: boolean): void {
+  #threadChanged(thread: number, incarnation: number, up: boolean, reason?: string): void {
     if (up) {
       this.peers.up(thread, incarnation);
       if (this.thread === 0) this.requests.shareRegistry(thread, incarnation);
@@ -469,8 +472,9 @@ export class Host {
     }
     this.peers.down(thread, incarnation);
     this.registry.releaseThread(thread, incarnation);
-    this.pending.failThread(thread, incarnation);
-    this.links.threadDown(thread, incarnation);
+    this.#deferred.forgetThread(thread, incarnation);
+    this.pending.failThread(thread, incarnation, reason);
+    this.links.threadDown(thread, incarnation, reason);
   }
 }
 

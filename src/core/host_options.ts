@@ -5,6 +5,7 @@ import type { Cluster } from "../seams/cluster.ts";
 import type { Executor } from "../seams/executor.ts";
 import type { Logger } from "../seams/log.ts";
 import type { Random } from "../seams/random.ts";
+import type { StatusBoard } from "../seams/status_board.ts";
 import type { Transport } from "../seams/transport.ts";
 import type { ClusterMessage } from "./cluster_calls.ts";
 import type { Envelope } from "./envelope.ts";
@@ -22,6 +23,8 @@ export interface HostOptions {
   /** What the thread's set-up opened, by name. */
   readonly resources: Readonly<Record<string, unknown>>;
   readonly loadDefinition: (name: DefinitionName) => Promise<Definition>;
+  /** Where other threads see what this one does. Default: nowhere. */
+  readonly board?: StatusBoard;
   /** The way to named processes of other nodes. Default: there are none. */
   readonly cluster?: Cluster<ClusterMessage>;
   /** The other threads that are up. */

@@ -178,8 +178,8 @@ export class Links {
     }
   }
 
-  threadDown(thread: number, incarnation: number): void {
-    const reason: ExitReason = { thread: "down" };
+  threadDown(thread: number, incarnation: number, how?: string): void {
+    const reason: ExitReason = how === undefined ? { thread: "down" } : { thread: "down", reason: how };
     for (const [ref, { target }] of [...this.#watches]) {
       if (target.thread === thread && target.incarnation === incarnation) this.#down(ref, reason);
     }

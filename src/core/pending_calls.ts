@@ -143,11 +143,12 @@ export class PendingCalls {
     return call !== undefined;
   }
 
-  /** A thread's life ended: its callees may or may not have done their work. */
-  failThread(thread: number, incarnation: number): void {
+  /** A thread's life ended, `reason` says how: its callees may or may not have done their work. */
+  failThread(thread: number, incarnation: number, reason?: string): void {
+    const [why, details] = reason === undefined ? ["", {}] : [`: ${reason}`, { reason }];
     for (const { ref, callee, method } of this.#all()) {
       if (callee.thread !== thread || callee.incarnation !== incarnation) continue;
-      this.fail(ref, new NanoError("crashed", `${method}: its thread ${thread} went down`));
+      this.fail(ref, new NanoError("crashed", `${method}: its thread ${thread} went down${why}`, details));
     }
   }
 

@@ -7,6 +7,7 @@
 
 import { NanoError, toErrorData } from "../base/errors.ts";
 import type { TimerHandle } from "../seams/clock.ts";
+import type { TurnMarks } from "../seams/status_board.ts";
 import type { Envelope, ExitReason, From, Outcome } from "./envelope.ts";
 import { type Definition, Ignore, type Info, isNoReply, Stop } from "./gen_server.ts";
 import type { Host } from "./host.ts";
@@ -49,6 +50,10 @@ export class Process {
   readonly parent: Pid | undefined;
   readonly #host: Host;
   readonly #mailbox: Mailbox;
+  /** Shows other threads what this one does. */
+  readonly #marks: TurnMarks | undefined;
+  /** Where the board shows the handler that is pending. */
+  #pendingPlace = -1;
   state: unknown = undefined;
   status: ProcessStatus = "starting";
   /** In the host's run queue. */
@@ -86,6 +91,7 @@ export class Process {
     this.definition = definition;
     this.parent = born.parent;
     this.#mailbox = new Mailbox(born.limits, (dropped) => host.discarded(dropped));
+    this.#marks = host.board?.of(definition.name);
   }
 
   get waiting(): number {
@@ -148,7 +154,7 @@ export class Process {
   /** Runs `init`; resolves when the process is ready, rejects (and ends it) when it is not, or not in time. */
   async start(options: unknown, timeoutMs: number): Promise<void> {
     try {
-      let state = this.definition.callbacks.init(options, this.#host.selfOf(this));
+      let state = this.#init(options);
       if (isThenable(state)) state = await this.#inTime(Promise.resolve(state), timeoutMs);
       if (this.status !== "starting") throw endedEarly();
       if (Ignore.is(state)) {
@@ -166,6 +172,15 @@ export class Process {
       throw new NanoError(data.code, data.message, data.details ?? {});
     }
     this.#host.wake(this);
+  }
+
+  #init(options: unknown): unknown {
+    const entered = this.#marks?.enter(this.pid.id, "init") ?? 0;
+    try {
+      return this.definition.callbacks.init(options, this.#host.selfOf(this));
+    } finally {
+      this.#marks?.leave(entered);
+    }
   }
 
   /** An `init` that never settles must not keep whoever starts the process: its end is the start's end. */
@@ -243,6 +258,7 @@ export class Process {
       return;
     }
     this.#inHand = from;
+    this.#marks?.begin(this.pid.id, envelope.kind, envelope.method);
     let result: unknown;
     try {
       result = this.#dispatch(envelope);
@@ -267,6 +283,7 @@ export class Process {
 
   #await(envelope: Envelope, result: Promise<unknown>): void {
     this.status = "busy";
+    if (this.#marks !== undefined) this.#pendingPlace = this.#marks.awaits();
     result.then(
       (value) => this.#resume(() => this.#finished(envelope, value)),
       (error) => this.#resume(() => this.#failed(envelope, error)),
@@ -276,10 +293,17 @@ export class Process {
   /** After an asynchronous handler: nothing happens if the process was killed meanwhile. */
   #resume(finish: () => void): void {
     if (this.status !== "busy") return;
+    this.#settled();
     this.status = "ready";
     finish();
     if (this.#suspendWanted && this.status === "ready") this.#applySuspend();
     this.#host.wake(this);
+  }
+
+  #settled(): void {
+    if (this.#pendingPlace < 0) return;
+    this.#marks?.settled(this.#pendingPlace);
+    this.#pendingPlace = -1;
   }
 
   #finished(envelope: Envelope, result: unknown): void {
@@ -351,11 +375,14 @@ export class Process {
       return;
     }
     let result: void | Promise<void>;
+    const entered = this.#marks?.enter(this.pid.id, "terminate") ?? 0;
     try {
       result = terminate(this.state, reason);
     } catch (error) {
       this.end({ crash: toErrorData(error) });
       return;
+    } finally {
+      this.#marks?.leave(entered);
     }
     if (!(result instanceof Promise)) {
       this.end(reason);
@@ -371,6 +398,7 @@ export class Process {
   end(reason: ExitReason): void {
     if (this.status === "ended") return;
     this.status = "ended";
+    this.#settled();
     this.#startEnded?.(reason);
     this.#clearIdle();
     const { name } = this.definition;

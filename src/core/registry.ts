@@ -12,6 +12,12 @@ export class Registry {
     return this.#pids.get(name);
   }
 
+  /** The name that a process holds, or "". Looks at all of them. */
+  nameOf(pid: Pid): string {
+    for (const [name, holder] of this.#pids) if (samePid(holder, pid)) return name;
+    return "";
+  }
+
   /** False if another process holds the name. */
   claim(name: string, pid: Pid): boolean {
     const holder = this.#pids.get(name);

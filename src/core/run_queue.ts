@@ -9,6 +9,7 @@ import { assert } from "../base/assert.ts";
 import { RingBuffer } from "../base/ring_buffer.ts";
 import type { Clock } from "../seams/clock.ts";
 import type { Executor } from "../seams/executor.ts";
+import type { StatusBoard } from "../seams/status_board.ts";
 import { coreLimits } from "./limits.ts";
 import type { Process } from "./process.ts";
 
@@ -16,6 +17,7 @@ export class RunQueue {
   readonly #executor: Executor;
   readonly #chooses: boolean;
   readonly #clock: Clock;
+  readonly #board: StatusBoard | undefined;
   readonly #ready = new RingBuffer<Process>();
   readonly #idAt = (place: number): number => this.#ready.at(place)?.pid.id ?? -1;
   #running = false;
@@ -23,7 +25,8 @@ export class RunQueue {
   readonly #runNow = (): void => this.#run();
   #nowMs = 0;
 
-  constructor(executor: Executor, clock: Clock) {
+  constructor(executor: Executor, clock: Clock, board?: StatusBoard) {
+    this.#board = board;
     this.#executor = executor;
     this.#chooses = executor.choose !== undefined;
     this.#clock = clock;
@@ -49,6 +52,7 @@ export class RunQueue {
       this.#runOne();
       return;
     }
+    this.#board?.running(this.#nowMs);
     for (let process = this.#ready.shift(); process !== undefined; process = this.#ready.shift()) {
       process.queued = false;
       this.#runSinceYield += process.run(coreLimits.processBudget);
@@ -58,6 +62,7 @@ export class RunQueue {
       }
       if (this.#runSinceYield >= coreLimits.threadBudget) break;
     }
+    this.#board?.idle();
     if (this.#ready.length === 0) {
       this.#running = false;
       // Microtasks may wake us again at once: only the event loop's turn resets the budget.

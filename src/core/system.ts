@@ -14,6 +14,7 @@ import type { ProcessStatistics } from "./process.ts";
 import { makeRef } from "./ref.ts";
 import type { SpawnOptions } from "./self.ts";
 import { supervisor } from "./supervisor.ts";
+import { inWords, type SystemStatus, type ThreadStatus } from "./thread_status.ts";
 
 export interface SupervisePlacement {
   readonly name?: string;
@@ -31,17 +32,28 @@ export class System {
   readonly #root: Ref<typeof supervisor>;
   readonly #rootPid: Pid;
   readonly #closePlatform: () => Promise<void>;
+  readonly #threadStatus: (() => readonly ThreadStatus[]) | undefined;
   #nextTree = 1;
 
-  private constructor(host: Host, root: Pid, closePlatform: () => Promise<void>) {
+  private constructor(
+    host: Host,
+    root: Pid,
+    closePlatform: () => Promise<void>,
+    threadStatus: (() => readonly ThreadStatus[]) | undefined,
+  ) {
+    this.#threadStatus = threadStatus;
     this.#host = host;
     this.#rootPid = root;
     this.#root = makeRef(host, host.client, supervisor, root);
     this.#closePlatform = closePlatform;
   }
 
-  /** For `startSystem` and the simulator. */
-  static async start(host: Host, closePlatform: () => Promise<void>): Promise<System> {
+  /** For `startSystem` and the simulator. `threadStatus`: what the platform sees of its threads. */
+  static async start(
+    host: Host,
+    closePlatform: () => Promise<void>,
+    threadStatus?: () => readonly ThreadStatus[],
+  ): Promise<System> {
     // Trees of the program restart by themselves; a root that gave up would take the whole system along.
     const spec = supervisorSpec({
       strategy: "one_for_one",
@@ -50,7 +62,7 @@ export class System {
       children: [],
     });
     const root = await host.spawn(supervisor, spec, { initTimeoutMs: Number.MAX_SAFE_INTEGER }, undefined);
-    return new System(host, root, closePlatform);
+    return new System(host, root, closePlatform, threadStatus);
   }
 
   /**
@@ -147,6 +159,11 @@ export class System {
     return this.#host.pending.lateReplies;
   }
 
+  /** Calls that wait for an answer now, those of the runtime itself included; of the main thread. */
+  pendingCalls(): number {
+    return this.#host.pending.size;
+  }
+
   /** A process's state as its `formatStatus` shows it. Errors: `noproc`. */
   getState(pid: Pid): Promise<unknown> {
     return this.#host.requests.sys(pid, "state");
@@ -164,6 +181,20 @@ export class System {
 
   async resume(pid: Pid): Promise<void> {
     await this.#host.requests.sys(pid, "resume");
+  }
+
+  /**
+   * What each thread does now, read while it does it, blocked or not: the handler that holds it, those that are pending,
+   * and how its last life ended. Without worker threads, and in the simulator, only which threads are up.
+   */
+  status(): SystemStatus {
+    if (this.#threadStatus !== undefined) return { threads: this.#threadStatus() };
+    const { peers, clock } = this.#host;
+    const up = peers.threads().map((thread) => {
+      const incarnation = peers.incarnationOf(thread) ?? 0;
+      return inWords({ thread, incarnation, state: "running", pending: [], turns: 0 }, clock.now());
+    });
+    return { threads: up };
   }
 
   threads(): readonly number[] {

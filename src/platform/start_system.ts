@@ -2,10 +2,12 @@
 
 import type { ResourceLimits } from "node:worker_threads";
 import { NanoError } from "../base/errors.ts";
+import { watchLimits } from "../base/limits.ts";
 import type { Envelope } from "../core/envelope.ts";
 import { Host } from "../core/host.ts";
 import { importDefinition } from "../core/import_definition.ts";
 import { System } from "../core/system.ts";
+import type { StatusBoard } from "../seams/status_board.ts";
 import type { Transport } from "../seams/transport.ts";
 import { nodeClock } from "./clock.ts";
 import { nodeExecutor } from "./executor.ts";
@@ -15,6 +17,7 @@ import { singleThread } from "./single_thread.ts";
 import type { EntryOptions } from "./thread_entry.ts";
 import type { ThreadSetup } from "./thread_task.ts";
 import { startThreads } from "./threads.ts";
+import type { StuckPolicy, StuckReport } from "./watchdog.ts";
 
 export interface StartOptions {
   /** Worker threads; 0 (the default) runs everything on the main thread. */
@@ -30,6 +33,19 @@ export interface StartOptions {
   readonly logLevel?: LogLevel;
   /** Makes `self.random` repeatable. */
   readonly seed?: number;
+  /**
+   * A thread that has been in one turn, or has not come back to its event loop, for so long hangs, ms; 0: nobody looks.
+   * Default: 5,000. Without worker threads nobody could look.
+   */
+  readonly stuckMs?: number;
+  /**
+   * What is done about a worker thread that hangs. `kill`: it is ended from outside and replaced; its callers get
+   * `crashed` with `details.reason` `killed_stuck`. Refused if there is a set-up that is not `terminable`.
+   * Default: report.
+   */
+  readonly onStuck?: StuckPolicy;
+  /** A thread hangs; there is a log line, too. The main thread hears of its own hanging when it turns again. */
+  readonly onThreadStuck?: (report: StuckReport) => void;
   /** A thread died too often, or hangs in its start: the program should end. */
   readonly onThreadGivenUp?: (thread: number, reason: string) => void;
 }
@@ -37,7 +53,8 @@ export interface StartOptions {
 const entry = { module: new URL("./thread_entry.js", import.meta.url).href, export: "runThread" };
 
 /**
- * Starts a system. Errors: `bad_argument` when `threads` is no whole number of 0 or more; `timeout`, or what the
+ * Starts a system. Errors: `bad_argument` when `threads` is no whole number of 0 or more, `stuckMs` is below 0 or
+ * `onStuck` is neither of its two; `unsafe` when `kill` could end a thread with a store open; `timeout`, or what the
  * set-up threw, when a thread does not start.
  */
 export async function startSystem(options: StartOptions = {}): Promise<System> {
@@ -47,32 +64,56 @@ export async function startSystem(options: StartOptions = {}): Promise<System> {
       field: "threads",
     });
   }
+  checkWatch(options);
   const level = options.logLevel ?? defaultLevel();
   const node = options.node ?? "nano";
   if (count === 0)
     return System.start(mainHost(options, singleThread(), node, level, []), async () => undefined);
+  let host: Host | undefined;
   const threads = startThreads({
     count,
+    node,
+    nameOf: (pid) => host?.registry.nameOf(pid) ?? "",
     entry,
     entryOptions: { node } satisfies EntryOptions,
     logLevel: level,
     ...(options.setup === undefined ? {} : { setup: options.setup }),
     ...(options.resourceLimits === undefined ? {} : { resourceLimits: options.resourceLimits }),
     ...(options.seed === undefined ? {} : { seed: options.seed }),
+    ...(options.stuckMs === undefined ? {} : { stuckMs: options.stuckMs }),
+    ...(options.onStuck === undefined ? {} : { onStuck: options.onStuck }),
+    ...(options.onThreadStuck === undefined ? {} : { onThreadStuck: options.onThreadStuck }),
     onGivenUp: (thread, { message }) => options.onThreadGivenUp?.(thread, message),
   });
-  const host = mainHost(options, threads.transport, node, level, threads.transport.peers());
+  host = mainHost(options, threads.transport, node, level, threads.transport.peers(), threads.board);
   try {
     await threads.ready;
   } catch (error) {
     await threads.stop();
     throw error;
   }
-  return System.start(host, async () => {
+  const close = async (): Promise<void> => {
     const { stuck } = await threads.stop();
     if (stuck.length > 0)
       throw new NanoError("timeout", `threads ${stuck.join(", ")} do not stop; end the process`);
-  });
+  };
+  return System.start(host, close, () => threads.status());
+}
+
+function checkWatch({ stuckMs = 0, onStuck = "report", setup }: StartOptions): void {
+  if (!(stuckMs >= 0) || stuckMs > watchLimits.stuckMsMax) {
+    const text = `stuckMs must be 0 to ${watchLimits.stuckMsMax}, not ${String(stuckMs)}`;
+    throw new NanoError("bad_argument", text, { field: "stuckMs" });
+  }
+  if (onStuck !== "report" && onStuck !== "kill") {
+    const text = `onStuck must be report or kill, not ${String(onStuck)}`;
+    throw new NanoError("bad_argument", text, { field: "onStuck" });
+  }
+  if (onStuck !== "kill" || setup === undefined || setup.terminable === true) return;
+  const text =
+    'onStuck: "kill" may end a thread while its set-up\'s resources are in use, and LMDB aborts the process then; ' +
+    "report only, or say `terminable: true` of a set-up that opens nothing of the kind";
+  throw new NanoError("unsafe", text, { field: "onStuck" });
 }
 
 function mainHost(
@@ -81,9 +122,11 @@ function mainHost(
   node: string,
   level: LogLevel,
   peers: readonly { readonly thread: number; readonly incarnation: number }[],
+  board?: StatusBoard,
 ): Host {
   return new Host({
     node,
+    ...(board === undefined ? {} : { board }),
     transport,
     clock: nodeClock(),
     random: nodeRandom(options.seed),

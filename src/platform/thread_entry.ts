@@ -19,6 +19,7 @@ export function runThread(context: HostContext<Envelope>): HostHandle {
     random: context.random,
     executor: nodeExecutor,
     log: context.log,
+    board: context.board,
     resources: context.resources,
     loadDefinition: importDefinition,
     peers: context.transport.peers(),

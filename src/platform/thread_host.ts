@@ -4,11 +4,11 @@
  *
  * In order: join the mesh, run the set-up, run the entry, say `ready`; on `stop` end the entry, run the
  * teardown, say `stopped`; on `leave`, when all others have stopped too, leave the mesh and exit. A thread
- * always ends itself, since one with a store open must not be terminated from outside; an uncaught error
- * ends it at once, with its reason told.
+ * ends itself, since one with a store open must not be terminated from outside; an uncaught error ends it at
+ * once, with its reason told. How it ended stands on the board, for every thread that sees its port close.
  */
 
-import { type MessagePort, receiveMessageOnPort } from "node:worker_threads";
+import { type MessagePort, receiveMessageOnPort, threadId } from "node:worker_threads";
 import { NanoError, toErrorData } from "../base/errors.ts";
 import { seedFor } from "../base/xoshiro128.ts";
 import type { Envelope } from "../core/envelope.ts";
@@ -17,8 +17,10 @@ import type { Logger } from "../seams/log.ts";
 import { nodeClock } from "./clock.ts";
 import { createLog } from "./log.ts";
 import { nodeRandom } from "./random.ts";
+import { BoardReader, ThreadBoard } from "./status_board.ts";
 import type { ControlMessage, HostContext, HostHandle, HostMessage, HostTask } from "./thread_task.ts";
 import { ThreadTransport } from "./thread_transport.ts";
+import { turnNamer, Watchdog } from "./watchdog.ts";
 
 type Resources = Readonly<Record<string, unknown>>;
 type AnyFunction = (...args: readonly unknown[]) => unknown;
@@ -32,7 +34,11 @@ export async function runHost(task: HostTask): Promise<void> {
     fields: { thread, incarnation },
     ...(task.log.forward ? { write: (line: string) => tell({ type: "log", line }) } : {}),
   });
+  const board = new ThreadBoard(task.board, { thread, incarnation, threadId });
+  const reader = new BoardReader(task.board);
+  process.on("exit", (code) => board.endsWith(`exit code ${code}`));
   const die = (error: unknown): never => {
+    board.endsWith(`uncaught: ${toErrorData(error).message}`);
     log.error(
       { error: toErrorData(error), stack: error instanceof Error ? error.stack : undefined },
       "thread ends",
@@ -47,12 +53,14 @@ export async function runHost(task: HostTask): Promise<void> {
     codec: envelopeCodec,
     log,
     limits: task.channelLimits,
+    endOf: (...life) => reader.endOf(...life),
   });
   transport.connect(task.main, task.mainPort);
   const orders = new Orders(control, transport);
+  const watchdog = task.stuckMs > 0 ? watchMain(task, board, reader, log, tell) : undefined;
   try {
     const resources = await setUp(task);
-    const handle = await enter(task, transport, log, resources);
+    const handle = await enter(task, { transport, log, resources, board });
     tell({ type: "ready" });
     await orders.stop;
     await handle.stop();
@@ -62,10 +70,32 @@ export async function runHost(task: HostTask): Promise<void> {
   }
   tell({ type: "stopped" });
   await orders.leave;
+  watchdog?.stop();
   transport.close();
   control.close();
   // After the task's result has gone out: a thread without a task would wait for ever.
   setImmediate(() => process.exit(0));
+}
+
+/** The workers look at the main thread, and one of them tells when it hangs; nobody could kill it. */
+function watchMain(
+  { node, stuckMs }: HostTask,
+  board: ThreadBoard,
+  reader: BoardReader,
+  log: Logger,
+  tell: (message: HostMessage) => void,
+): Watchdog {
+  return new Watchdog({
+    board: reader,
+    stuckMs,
+    threads: () => [0],
+    nameTurn: turnNamer(node, () => ""),
+    log,
+    policy: "report",
+    mayReport: ({ shown }) => reader.claim(0, shown.beat),
+    onStuck: (report) => tell({ type: "stuck", report }),
+    onLook: () => board.beat(),
+  });
 }
 
 /** What the main thread says, from before the entry runs. */
@@ -127,21 +157,17 @@ async function tearDown({ setup }: HostTask, resources: Resources): Promise<void
 
 async function enter(
   task: HostTask,
-  transport: ThreadTransport<Envelope>,
-  log: Logger,
-  resources: Resources,
+  made: Pick<HostContext<Envelope>, "transport" | "log" | "resources" | "board">,
 ): Promise<HostHandle> {
   const { thread, incarnation, threads, entry, entryOptions, seed } = task;
   const run = await importFunction(entry.module, entry.export);
   const context: HostContext<Envelope> = {
-    transport,
+    ...made,
     clock: nodeClock(),
     random: nodeRandom(seed === undefined ? undefined : seedFor(seed, `${thread}.${incarnation}`)),
-    log,
     thread,
     incarnation,
     threads,
-    resources,
     options: entryOptions,
   };
   return (await run(context)) as HostHandle;

@@ -10,11 +10,14 @@ import type { Piscina } from "piscina";
 import { type ErrorData, toErrorData } from "../base/errors.ts";
 import type { ControlMessage, HostMessage, HostTask } from "./thread_task.ts";
 import type { Peer } from "./thread_transport.ts";
+import type { StuckReport } from "./watchdog.ts";
 
 export interface LifeEvents {
   onReady(life: ThreadLife): void;
   /** The thread left, or died: `reason` says why if it was not told to leave. */
   onEnded(life: ThreadLife, reason: ErrorData | undefined): void;
+  /** The main thread hung; told when it turns again. */
+  onMainStuck(report: StuckReport): void;
   onLog(line: string): void;
 }
 
@@ -27,6 +30,8 @@ export class ThreadLife {
   readonly ended: Promise<void>;
   hasStopped = false;
   hasEnded = false;
+  /** How it ended if it could not say so itself. */
+  poolWord = "";
   readonly #control: MessagePort;
   readonly #events: LifeEvents;
   #reason: ErrorData | undefined;
@@ -44,7 +49,10 @@ export class ThreadLife {
     const hostTask: HostTask = { ...task, control: port2 };
     this.ended = pool.run(hostTask, { filename, name: "runHost", transferList: [port2, task.mainPort] }).then(
       () => this.#end(undefined),
-      (error: unknown) => this.#end(toErrorData(error)),
+      (error: unknown) => {
+        this.poolWord = wordOf(error);
+        this.#end(toErrorData(error));
+      },
     );
   }
 
@@ -83,6 +91,9 @@ export class ThreadLife {
       case "failed":
         this.#reason = message.error;
         return;
+      case "stuck":
+        this.#events.onMainStuck(message.report);
+        return;
       case "log":
         this.#events.onLog(message.line);
     }
@@ -101,4 +112,10 @@ export class ThreadLife {
     // "Exited with code 1" says less than the host did.
     this.#events.onEnded(this, reason === undefined ? undefined : (this.#reason ?? reason));
   }
+}
+
+/** A thread whose heap is full runs no handler any more. */
+function wordOf(error: unknown): string {
+  const isFull = error instanceof Error && "code" in error && error.code === "ERR_WORKER_OUT_OF_MEMORY";
+  return isFull ? "out_of_memory" : `ended: ${toErrorData(error).message}`;
 }

@@ -9,9 +9,11 @@ import type { ErrorData } from "../base/errors.ts";
 import type { Clock } from "../seams/clock.ts";
 import type { Logger } from "../seams/log.ts";
 import type { Random } from "../seams/random.ts";
+import type { StatusBoard } from "../seams/status_board.ts";
 import type { ChannelLimits } from "./channel.ts";
 import type { LogLevel } from "./log.ts";
 import type { Peer, ThreadTransport } from "./thread_transport.ts";
+import type { StuckReport } from "./watchdog.ts";
 
 /** A function that a thread finds by itself: no closure crosses threads. */
 export interface ModuleExport {
@@ -29,6 +31,11 @@ export interface ThreadSetup extends ModuleExport {
   readonly teardown?: string;
   /** Handed over by structured clone. */
   readonly options?: unknown;
+  /**
+   * What it opens stands it that its thread is ended from outside, at any step (`onStuck: "kill"`). Never true of an
+   * LMDB store: the whole process would abort. Default: false.
+   */
+  readonly terminable?: boolean;
 }
 
 /** What the entry is given: `entry(context)` returns, or resolves to, a `HostHandle`. */
@@ -37,6 +44,7 @@ export interface HostContext<Message> {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
+  readonly board: StatusBoard;
   readonly thread: number;
   readonly incarnation: number;
   /** How many worker threads there are; they are 1 to `threads`, the main thread is 0. */
@@ -67,6 +75,11 @@ export interface HostTask {
   readonly seed: number | undefined;
   readonly log: { readonly level: LogLevel; readonly forward: boolean };
   readonly channelLimits: ChannelLimits;
+  /** The name of the system, for pids. */
+  readonly node: string;
+  readonly board: SharedArrayBuffer;
+  /** The main thread is watched, and this one's event loop seen; 0: not. */
+  readonly stuckMs: number;
 }
 
 /** From the main thread to a host. */
@@ -80,4 +93,6 @@ export type HostMessage =
   | { readonly type: "ready" }
   | { readonly type: "stopped" }
   | { readonly type: "failed"; readonly error: ErrorData }
+  /** The main thread hung: it hears of it when it turns again. */
+  | { readonly type: "stuck"; readonly report: StuckReport }
   | { readonly type: "log"; readonly line: string };

@@ -3,12 +3,13 @@
  *
  * State: the channels of the threads that are up, by thread; which of them have messages to flush. What a
  * turn posts is sent once, when nothing more was posted since the last look, or when a batch is full. A thread is
- * `up` from `connect` until its port closes; its messages never come before its `up`, nor after its `down`.
+ * `up` from `connect` until its port closes; its messages never come before its `up`, nor after its `down`. The `down`
+ * waits a moment for the word that says how the thread ended; `post` is false meanwhile.
  */
 
 import type { MessagePort } from "node:worker_threads";
 import { assert } from "../base/assert.ts";
-import { channelLimits } from "../base/limits.ts";
+import { channelLimits, watchLimits } from "../base/limits.ts";
 import type { Logger } from "../seams/log.ts";
 import type { Transport } from "../seams/transport.ts";
 import { Channel, type ChannelLimits, type Codec } from "./channel.ts";
@@ -23,10 +24,12 @@ export interface TransportOptions<Message> extends Peer {
   readonly codec: Codec<Message>;
   readonly log: Logger;
   readonly limits?: ChannelLimits;
+  /** How a thread's life ended, as far as anybody has said. Default: it is never known. */
+  readonly endOf?: (thread: number, incarnation: number) => string | undefined;
 }
 
 type MessagesHandler<Message> = (messages: readonly Message[]) => void;
-type ThreadHandler = (thread: number, incarnation: number, up: boolean) => void;
+type ThreadHandler = (thread: number, incarnation: number, up: boolean, reason?: string) => void;
 type UnsendableHandler<Message> = (thread: number, message: Message, error: unknown) => void;
 
 export class ThreadTransport<Message> implements Transport<Message> {
@@ -55,6 +58,9 @@ export class ThreadTransport<Message> implements Transport<Message> {
     this.#unflushed.clear();
     for (const channel of channels) channel.flush();
   });
+  readonly #endOf: TransportOptions<Message>["endOf"];
+  /** Threads whose port has closed, and of which nobody has said how they ended. */
+  readonly #ending = new Map<number, { readonly incarnation: number; readonly timer: NodeJS.Timeout }>();
   #messagesHandler: MessagesHandler<Message> | undefined;
   #threadHandler: ThreadHandler | undefined;
   #unsendableHandler: UnsendableHandler<Message> | undefined;
@@ -68,6 +74,7 @@ export class ThreadTransport<Message> implements Transport<Message> {
     this.#codec = options.codec;
     this.#log = options.log;
     this.#limits = options.limits ?? channelLimits;
+    this.#endOf = options.endOf;
   }
 
   /** The other threads that are up now. */
@@ -136,6 +143,8 @@ export class ThreadTransport<Message> implements Transport<Message> {
   /** A thread is known to have ended: what it had sent is taken, then its `down` is told, unless it was. */
   disconnect(thread: number): void {
     this.#channels.get(thread)?.channel.finish();
+    const ending = this.#ending.get(thread);
+    if (ending !== undefined) this.#tellEnd(thread, ending.incarnation);
   }
 
   /** Sends all that was posted and leaves the mesh. No handler is called from now on; `post` is false. */
@@ -144,13 +153,34 @@ export class ThreadTransport<Message> implements Transport<Message> {
     for (const { channel } of this.#channels.values()) channel.close();
     this.#channels.clear();
     this.#unflushed.clear();
+    for (const { timer } of this.#ending.values()) clearTimeout(timer);
+    this.#ending.clear();
   }
 
   #down(thread: number, incarnation: number, channel: Channel<Message>): void {
     this.#unflushed.delete(channel);
     if (this.#channels.get(thread)?.channel !== channel) return;
     this.#channels.delete(thread);
-    this.#threadHandler?.(thread, incarnation, false);
+    if (this.#endOf === undefined || this.#endOf(thread, incarnation) !== undefined)
+      this.#tellEnd(thread, incarnation);
+    else this.#awaitWord(thread, incarnation, performance.now() + watchLimits.endWordMs);
+  }
+
+  /** One that ran out of memory could say nothing: the main thread says it, when the pool has told it. */
+  #awaitWord(thread: number, incarnation: number, deadlineMs: number): void {
+    const look = (): void => {
+      if (this.#endOf?.(thread, incarnation) === undefined && performance.now() < deadlineMs)
+        this.#awaitWord(thread, incarnation, deadlineMs);
+      else this.#tellEnd(thread, incarnation);
+    };
+    this.#ending.set(thread, { incarnation, timer: setTimeout(look, watchLimits.endWordPollMs) });
+  }
+
+  #tellEnd(thread: number, incarnation: number): void {
+    clearTimeout(this.#ending.get(thread)?.timer);
+    this.#ending.delete(thread);
+    if (this.#endOf === undefined) this.#threadHandler?.(thread, incarnation, false);
+    else this.#threadHandler?.(thread, incarnation, false, this.#endOf(thread, incarnation) ?? "unknown");
   }
 
   #unsendable(thread: number, message: Message, error: unknown): void {

@@ -1,28 +1,38 @@
 /**
  * The worker threads of a system, seen from the main thread: starts them, joins all of them (the main
- * thread is 0) in a full mesh, replaces one that dies, stops them.
+ * thread is 0) in a full mesh, watches them, replaces one that dies, stops them.
  *
- * piscina makes the threads and notices their end; each runs one host task for life (thread_host.ts). No
- * thread is ever terminated from outside: one with a store open would take the process with it. State: the
+ * piscina makes the threads and notices their end; each runs one host task for life (thread_host.ts). State: the
  * present life of each thread, how many short lives it had in a row, and whether the system is stopping.
  * Always true: a thread has at most one life at a time; a new one starts only when the pool has seen the
- * last one end.
+ * last one end, and how it ended stands on the board before anybody is told. A thread is terminated from outside
+ * only if it hangs, the policy says so and its set-up may be cut off: one with a store open would take the
+ * process with it.
  */
 
 import { once } from "node:events";
-import { MessageChannel, type ResourceLimits } from "node:worker_threads";
+import { MessageChannel, type ResourceLimits, threadId } from "node:worker_threads";
 import { Piscina } from "piscina";
 import { assert } from "../base/assert.ts";
 import { type ErrorData, fromErrorData, NanoError } from "../base/errors.ts";
-import { channelLimits, threadLimits } from "../base/limits.ts";
+import { channelLimits, threadLimits, watchLimits } from "../base/limits.ts";
+import { seedFor } from "../base/xoshiro128.ts";
 import type { Envelope } from "../core/envelope.ts";
 import { envelopeCodec } from "../core/envelope_codec.ts";
+import type { Pid } from "../core/pid.ts";
+import { inWords, type ThreadState, type ThreadStatus } from "../core/thread_status.ts";
 import type { Logger } from "../seams/log.ts";
+import type { Random } from "../seams/random.ts";
 import type { ChannelLimits } from "./channel.ts";
 import { createLog, defaultLevel, type LogLevel } from "./log.ts";
+import { nodeRandom } from "./random.ts";
+import { BoardReader, boardMemory, ThreadBoard } from "./status_board.ts";
 import { ThreadLife } from "./thread_life.ts";
+import { stackOf } from "./thread_stack.ts";
 import type { ModuleExport, ThreadSetup } from "./thread_task.ts";
 import { type Peer, ThreadTransport } from "./thread_transport.ts";
+import type { Stuck } from "./watch.ts";
+import { type StuckPolicy, type StuckReport, turnNamer, Watchdog, type WatchdogOptions } from "./watchdog.ts";
 
 export type ThreadLimits = { readonly [Name in keyof typeof threadLimits]: number };
 
@@ -48,6 +58,16 @@ export interface ThreadsOptions {
   readonly onDied?: (peer: Peer, reason: ErrorData) => void;
   /** A thread is not replaced any more: it died too often, or hangs in its start. The system should stop. */
   readonly onGivenUp?: (thread: number, reason: ErrorData) => void;
+  /** The system's name, in pids. Default: nano. */
+  readonly node?: string;
+  /** The registered name of a process, or "": for what is said of a thread that hangs. */
+  readonly nameOf?: (pid: Pid) => string;
+  /** A thread that has not moved for so long hangs, ms; 0: nobody looks. Default: 5,000. */
+  readonly stuckMs?: number;
+  /** `kill` ends a worker that hangs and replaces it. Default: report. */
+  readonly onStuck?: StuckPolicy;
+  /** A thread hangs. The main thread hears of its own hanging afterwards. */
+  readonly onThreadStuck?: (report: StuckReport) => void;
   readonly limits?: Partial<ThreadLimits>;
   readonly channelLimits?: Partial<ChannelLimits>;
 }
@@ -63,10 +83,14 @@ export interface StopReport {
 export interface Threads {
   /** The main thread's end of the mesh; it works while the threads start and until they have stopped. */
   readonly transport: ThreadTransport<Envelope>;
+  /** Where the main thread's host shows what it does. */
+  readonly board: ThreadBoard;
   /** How many worker threads there are. */
   readonly threads: number;
   /** Resolves when every thread is ready. Rejects with the first error of a start; `stop` ends the others. */
   readonly ready: Promise<void>;
+  /** What each thread does now, the main one included. */
+  status(): readonly ThreadStatus[];
   /** Ends every host, then every thread. Never rejects. A second call gives the first one's report. */
   stop(): Promise<StopReport>;
 }
@@ -82,6 +106,7 @@ const mainPeer: Peer = { thread: 0, incarnation: 1 };
 
 class WorkerThreads implements Threads {
   readonly transport: ThreadTransport<Envelope>;
+  readonly board: ThreadBoard;
   readonly threads: number;
   readonly ready: Promise<void>;
   readonly #options: ThreadsOptions;
@@ -89,9 +114,18 @@ class WorkerThreads implements Threads {
   readonly #channelLimits: ChannelLimits;
   readonly #log: Logger;
   readonly #pool: Piscina;
+  readonly #memory: SharedArrayBuffer;
+  readonly #reader: BoardReader;
+  readonly #nameTurn: WatchdogOptions["nameTurn"];
+  readonly #stuckMs: number;
+  readonly #watchdog: Watchdog | undefined;
+  readonly #random: Random;
   readonly #lives = new Map<number, ThreadLife>();
   readonly #incarnations = new Map<number, number>();
   readonly #shortLives = new Map<number, number>();
+  readonly #states = new Map<number, ThreadState>([[0, "running"]]);
+  /** How each thread's last life ended. */
+  readonly #ends = new Map<number, string>();
   readonly #timers = new Map<number, NodeJS.Timeout>();
   /** Threads that have not been ready yet. */
   readonly #starting = new Set<number>();
@@ -99,11 +133,18 @@ class WorkerThreads implements Threads {
   #stopping: Promise<StopReport> | undefined;
 
   constructor(options: ThreadsOptions) {
-    const { count, resourceLimits, onLog } = options;
+    const { count, resourceLimits, onLog, node = "nano", stuckMs = watchLimits.stuckMs, seed } = options;
     this.#limits = { ...threadLimits, ...options.limits };
     const { countMax } = this.#limits;
     assert(Number.isSafeInteger(count) && count >= 1 && count <= countMax, `count is from 1 to ${countMax}`);
+    assert(stuckMs >= 0, "stuckMs is 0 or more");
     this.threads = count;
+    this.#stuckMs = stuckMs;
+    this.#random = nodeRandom(seed === undefined ? undefined : seedFor(seed, "threads"));
+    this.#nameTurn = turnNamer(node, (pid) => options.nameOf?.(pid) ?? "");
+    this.#memory = boardMemory(count);
+    this.#reader = new BoardReader(this.#memory);
+    this.board = new ThreadBoard(this.#memory, { ...mainPeer, threadId });
     this.#options = options;
     this.#channelLimits = { ...channelLimits, ...options.channelLimits };
     const level = options.logLevel ?? defaultLevel();
@@ -113,7 +154,9 @@ class WorkerThreads implements Threads {
       codec: envelopeCodec,
       log: this.#log,
       limits: this.#channelLimits,
+      endOf: (...life) => this.#reader.endOf(...life),
     });
+    this.#watchdog = stuckMs === 0 ? undefined : this.#watch();
     this.#pool = new Piscina({
       // None is made before it has a task, and none is thrown away for idling: threads end themselves.
       minThreads: 0,
@@ -137,9 +180,61 @@ class WorkerThreads implements Threads {
     }
   }
 
+  status(): readonly ThreadStatus[] {
+    const nowMs = Date.now();
+    return [...this.#states.keys()].map((thread) => this.#statusOf(thread, nowMs));
+  }
+
+  #statusOf(thread: number, nowMs: number): ThreadStatus {
+    const watch = this.#watchdog?.watch;
+    const life = this.#lives.get(thread)?.peer ?? mainPeer;
+    const incarnation = this.#incarnations.get(thread) ?? life.incarnation;
+    const state = this.#states.get(thread) ?? "stopped";
+    const lastEnd = this.#ends.get(thread);
+    const base = { thread, incarnation, ...(lastEnd === undefined ? {} : { lastEnd }) };
+    const shown = this.#reader.read(thread);
+    const isUp = state === "running" && shown.incarnation === incarnation;
+    if (!isUp) return inWords({ ...base, state, pending: [], turns: 0 }, nowMs);
+    const { now, pending, turn: turns, runMs } = shown;
+    const sinceMs = Math.max(runMs, watch?.notBefore(thread, shown) ?? 0);
+    return inWords(
+      {
+        ...base,
+        state: watch?.isStuck(thread) === true ? "stuck" : state,
+        ...(now === undefined ? {} : { turn: this.#nameTurn(now, base), sinceMs }),
+        pending: pending.map((each) => this.#nameTurn(each, base)),
+        turns,
+      },
+      nowMs,
+    );
+  }
+
   stop(): Promise<StopReport> {
     this.#stopping ??= this.#stop();
     return this.#stopping;
+  }
+
+  // --- the watch -------------------------------------------------------------------------------------------
+
+  #watch(): Watchdog {
+    return new Watchdog({
+      board: this.#reader,
+      stuckMs: this.#stuckMs,
+      threads: () => [...this.#states].filter(([, state]) => state === "running").flatMap(workerOf),
+      nameTurn: this.#nameTurn,
+      log: this.#log,
+      policy: this.#options.onStuck ?? "report",
+      stackOf: ({ shown }) => stackOf(shown.threadId),
+      kill: (stuck) => this.#kill(stuck),
+      onStuck: (report) => this.#options.onThreadStuck?.(report),
+      onLook: () => this.board.beat(),
+    });
+  }
+
+  #kill({ thread, incarnation, shown }: Stuck): void {
+    this.#reader.setEnd(thread, incarnation, "killed_stuck");
+    // Its end is noticed as any other.
+    for (const worker of this.#pool.threads) if (worker.threadId === shown.threadId) void worker.terminate();
   }
 
   // --- lives -----------------------------------------------------------------------------------------------
@@ -161,10 +256,15 @@ class WorkerThreads implements Threads {
       seed,
       log: { level: logLevel ?? defaultLevel(), forward: onLog !== undefined },
       channelLimits: this.#channelLimits,
+      node: this.#options.node ?? "nano",
+      board: this.#memory,
+      stuckMs: this.#stuckMs,
     };
+    this.#states.set(thread, incarnation === 1 ? "starting" : "restarting");
     const life = new ThreadLife(this.#pool, hostModule, task, {
       onReady: () => this.#isReady(life),
       onEnded: (_, reason) => this.#ended(life, reason),
+      onMainStuck: (report) => this.#options.onThreadStuck?.(report),
       onLog: (line) => onLog?.(line),
     });
     for (const other of this.#lives.values()) {
@@ -180,6 +280,7 @@ class WorkerThreads implements Threads {
   #isReady(life: ThreadLife): void {
     const { thread, incarnation } = life.peer;
     this.#clearTimer(thread);
+    this.#states.set(thread, "running");
     this.#log.debug({ worker: thread, incarnation }, "thread is ready");
     this.#starting.delete(thread);
     if (this.#starting.size === 0) this.#settleReady?.resolve();
@@ -195,28 +296,37 @@ class WorkerThreads implements Threads {
     const { thread, incarnation } = life.peer;
     this.#clearTimer(thread);
     this.#lives.delete(thread);
+    this.#states.set(thread, "stopped");
+    // Before anybody is told.
+    if (life.poolWord !== "") this.#reader.setEnd(thread, incarnation, life.poolWord);
     this.transport.disconnect(thread);
+    this.#watchdog?.watch.forget(thread);
     if (this.#stopping !== undefined) return;
     const cause = reason ?? { code: "crashed", message: "the host ended by itself" };
-    this.#log.error({ worker: thread, incarnation, reason: cause }, "thread died");
+    const how = this.#reader.endOf(thread, incarnation) ?? "unknown";
+    this.#ends.set(thread, how);
+    this.#log.error({ worker: thread, incarnation, how, reason: cause }, "thread died");
     this.#options.onDied?.(life.peer, cause);
     if (this.#starting.has(thread)) this.#giveUp(thread, cause);
     else this.#replace(thread, performance.now() - life.startedMs, cause);
   }
 
   #replace(thread: number, livedMs: number, cause: ErrorData): void {
-    const { healthyMs, replacementsMax, replaceDelayMs, replaceDelayMaxMs } = this.#limits;
+    const { healthyMs, replacementsMax, replaceDelayMs, replaceDelayMaxMs, replaceJitter } = this.#limits;
     const shortLives = livedMs >= healthyMs ? 0 : (this.#shortLives.get(thread) ?? 0) + 1;
     this.#shortLives.set(thread, shortLives);
     if (shortLives > replacementsMax) {
       this.#giveUp(thread, cause);
       return;
     }
-    const delayMs = shortLives <= 1 ? 0 : Math.min(replaceDelayMs * 2 ** (shortLives - 2), replaceDelayMaxMs);
+    this.#states.set(thread, "restarting");
+    const fullMs = shortLives <= 1 ? 0 : Math.min(replaceDelayMs * 2 ** (shortLives - 2), replaceDelayMaxMs);
+    const delayMs = fullMs * (1 - replaceJitter * this.#random.next("threads.replace"));
     this.#setTimer(thread, delayMs, () => this.#start(thread));
   }
 
   #giveUp(thread: number, reason: ErrorData): void {
+    this.#states.set(thread, "given_up");
     const error = { ...reason, message: `thread ${thread} is given up: ${reason.message}` };
     this.#log.error({ worker: thread, reason }, "thread is given up");
     this.#settleReady?.reject(fromErrorData(error));
@@ -240,6 +350,7 @@ class WorkerThreads implements Threads {
     for (const thread of this.#timers.keys()) this.#clearTimer(thread);
     this.#settleReady?.reject(new NanoError("shutdown", "the threads were stopped before they were ready"));
     const lives = [...this.#lives.values()];
+    this.#watchdog?.stop();
     for (const life of lives) life.stop();
     await until(performance.now() + stopTimeoutMs, Promise.all(lives.map((life) => life.stopped)));
     // Only now, so that no host sees a neighbour vanish while it still stops.
@@ -275,4 +386,8 @@ async function until(deadline: number, work: Promise<unknown>): Promise<void> {
   });
   await Promise.race([work, late]);
   clearTimeout(timer);
+}
+
+function workerOf([thread]: readonly [thread: number, state: ThreadState]): number[] {
+  return thread === 0 ? [] : [thread];
 }

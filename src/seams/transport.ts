@@ -22,6 +22,9 @@ export interface Transport<Message> {
   onUnsendable?(handler: (thread: number, message: Message, error: unknown) => void): void;
   /** Set once by the host, before anything is delivered. */
   onMessages(handler: (messages: readonly Message[]) => void): void;
-  /** A thread's life ended (`up` false) or a new one began (`up` true). Called on every other thread. */
-  onThread(handler: (thread: number, incarnation: number, up: boolean) => void): void;
+  /**
+   * A thread's life ended (`up` false, and how, if it is known) or a new one began (`up` true). Called on every other
+   * thread.
+   */
+  onThread(handler: (thread: number, incarnation: number, up: boolean, reason?: string) => void): void;
 }

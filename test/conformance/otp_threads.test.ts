@@ -40,6 +40,7 @@ it("a thread's death fails its callers, is heard once by each monitor, and its c
   expect(after[2]).toEqual(before[2]);
   const reasons: ExitReason[] = [];
   for (const info of await watching.call.heard()) if (info.type === "down") reasons.push(info.reason);
-  expect(reasons).toEqual([{ thread: "down" }, { thread: "down" }]);
+  const reason = { thread: "down", reason: "exit code 1" };
+  expect(reasons).toEqual([reason, reason]);
   await system.stop();
 });

@@ -213,9 +213,11 @@ describe("a thread that dies", () => {
     const gone = new Promise<void>((resolve) => {
       onGivenUp = resolve;
     });
+    const between: unknown[] = [];
     const mesh = await startMesh({
       entryOptions: { failAt: [2, 3, 4] },
       limits: { replacementsMax: 3, replaceDelayMs: 10 },
+      onDied: () => setImmediate(() => between.push(threads?.status()[1])),
       onGivenUp: (thread, reason) => {
         givenUp.push([thread, reason]);
         onGivenUp();
@@ -228,6 +230,12 @@ describe("a thread that dies", () => {
     ]);
     expect(mesh.heard.filter(([thread]) => thread === 1).at(-1)).toStrictEqual([1, 4, false]);
     expect(mesh.transport.post(1, {} as never)).toBe(false);
+    expect(between[0]).toMatchObject({ thread: 1, state: "restarting", lastEnd: "exit code 1" });
+    expect(between[1]).toMatchObject({ state: "restarting", lastEnd: "uncaught: told to fail" });
+    expect(threads?.status()[1]).toMatchObject({ incarnation: 4, state: "given_up" });
+    expect(threads?.status()[1]?.words).toBe(
+      "thread 1 is given up; its last life ended: uncaught: told to fail",
+    );
     expect(await mesh.call(2, "echo", "still here")).toBe("still here");
   });
 
