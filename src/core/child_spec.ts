@@ -2,6 +2,7 @@
 
 import { NanoError } from "../base/errors.ts";
 import type { Definition, OptionsOf } from "./gen_server.ts";
+import { isRestartDelay, type RestartDelay } from "./restart_delay.ts";
 import type { MailboxLimits, SpawnOptions } from "./self.ts";
 
 const restarts = ["permanent", "transient", "temporary"] as const;
@@ -41,6 +42,11 @@ export interface SupervisorSpec {
   /** More than `intensity` restarts within `periodMs` end the supervisor. Defaults: 1 in 5,000 ms. */
   readonly intensity: number;
   readonly periodMs: number;
+  /**
+   * A restart waits at least `min` and at most `max` ms, by chance, and longer with each restart within the period; the
+   * child is shown as `restarting` meanwhile. Default: no delay.
+   */
+  readonly restartDelayMs?: RestartDelay;
   /** Whether the supervisor ends when a significant child, or the last one, has ended by itself. Default: never. */
   readonly autoShutdown?: AutoShutdown;
   readonly children: readonly ChildSpec[];
@@ -111,6 +117,26 @@ export function checkChildOf(supervisor: SupervisorSpec, spec: ChildSpec): Child
   throw new NanoError("bad_argument", `child ${spec.id} can't be significant: ${refusal}`, details);
 }
 
+/**
+ * The spec of a child that is started later: given, or made of a simple_one_for_one's template and numbered. Errors:
+ * `bad_argument` naming the field.
+ */
+export function addedSpec(
+  supervisor: SupervisorSpec,
+  added: ChildSpec | { readonly options: unknown },
+  nextNumber: () => number,
+): ChildSpec {
+  const isDynamic = supervisor.strategy === "simple_one_for_one";
+  const template = supervisor.children[0];
+  if (!isDynamic && "id" in added) return checkChildOf(supervisor, added);
+  if (isDynamic && !("id" in added) && template !== undefined)
+    return { ...template, id: `${template.id}-${nextNumber()}`, options: added.options };
+  const text = isDynamic
+    ? "simple_one_for_one takes { options }; the rest is its template's"
+    : "only simple_one_for_one starts children from { options }; give a child's spec";
+  throw new NanoError("bad_argument", text, { field: isDynamic ? "id" : "options" });
+}
+
 /** Fills in the defaults and checks them. Errors: `bad_argument` naming the field. */
 export function supervisorSpec(
   spec: Partial<SupervisorSpec> & Pick<SupervisorSpec, "children">,
@@ -123,6 +149,7 @@ export function supervisorSpec(
   check("strategy", strategies.includes(strategy), `must be one of ${strategies.join(", ")}`);
   check("intensity", isDuration(intensity), "must be 0 or more");
   check("periodMs", typeof periodMs === "number" && periodMs > 0, "must be above 0");
+  check("restartDelayMs", isRestartDelay(full.restartDelayMs), "must be { min: above 0, max: min or more }");
   check("autoShutdown", autoShutdowns.includes(autoShutdown), `must be one of ${autoShutdowns.join(", ")}`);
   check("children", Array.isArray(children), "must be an array");
   for (const each of children) checkChildOf(full, each);

@@ -13,9 +13,9 @@
 
 import { type ErrorData, hasCode, NanoError, toErrorData } from "../base/errors.ts";
 import {
+  addedSpec,
   type ChildSpec,
   type ChildType,
-  checkChildOf,
   type SupervisorSpec,
   supervisorSpec,
 } from "./child_spec.ts";
@@ -24,12 +24,13 @@ import { genServer, type Info, isNoReply, type NoReply, noReply, type Stop, stop
 import { coreLimits } from "./limits.ts";
 import { formatPid, type Pid } from "./pid.ts";
 import { isCrash } from "./process.ts";
+import { restartDelayMs } from "./restart_delay.ts";
 import type { Self, TimerRef } from "./self.ts";
 
 interface Child {
   readonly spec: ChildSpec;
   pid: Pid | undefined;
-  /** Its restart failed, or waits for its thread, and will be tried again. */
+  /** Its restart failed, or waits for its delay or its thread, and will be tried again. */
   restarting:
     | { readonly timer: TimerRef; readonly sinceMs: number; readonly former: Pid | undefined }
     | undefined;
@@ -40,7 +41,7 @@ export interface ChildInfo {
   readonly pid: Pid | undefined;
   readonly restart: ChildSpec["restart"];
   readonly type: ChildType;
-  /** It ended, and its restart is tried again and again. */
+  /** It ended, and its restart waits (for its delay, for its thread) or is tried again and again. */
   readonly restarting: boolean;
 }
 
@@ -104,7 +105,7 @@ export const supervisor = genServer(import.meta.url, "supervisor", {
       added: ChildSpec | { readonly options: unknown },
       from: From<Pid | undefined>,
     ): Promise<Pid | undefined | NoReply> => {
-      const spec = dynamicSpec(state, added);
+      const spec = addedSpec(state.spec, added, () => state.nextDynamic++);
       return startOrWait(state, { spec, isKnown: false, from, sinceMs: state.self.clock.monotonicMs() });
     },
 
@@ -173,6 +174,14 @@ export const supervisor = genServer(import.meta.url, "supervisor", {
       }
     },
 
+    /** A restart whose delay is over; a thread that is away is waited for from now on. */
+    delayed: (state, id: string) => {
+      const child = state.children.get(id);
+      if (child?.restarting === undefined) return undefined;
+      child.restarting = { ...child.restarting, sinceMs: state.self.clock.monotonicMs() };
+      return startAgain(state, child);
+    },
+
     /** A child of a thread that was away: goes on once it is back, which does not count. */
     threadBack: (state, id: string) => {
       const child = state.children.get(id);
@@ -209,8 +218,15 @@ async function restart(
     state.self.log.error({ child: failed.spec.id, reason }, message);
     return stop({ crash: { code: "crashed", message } });
   }
-  state.self.log.warn({ child: failed.spec.id, reason }, "restarting");
-  return startAgain(state, failed, former);
+  const { restartDelayMs: delay } = state.spec;
+  const chance = delay === undefined ? 0 : state.self.random.next("supervisor.restart");
+  const delayMs = delay === undefined ? 0 : restartDelayMs(delay, state.restarts.length, chance);
+  state.self.log.warn({ child: failed.spec.id, reason, delayMs }, "restarting");
+  if (delayMs === 0) return startAgain(state, failed, former);
+  // What depends on it does not run without it meanwhile.
+  await stopAffected(state, failed);
+  retryLater(state, failed, "delayed", delayMs, former);
+  return undefined;
 }
 
 /** Counts a restart. False: it is one too many. */
@@ -230,14 +246,7 @@ async function startAgain(
   failed: Child,
   former = failed.restarting?.former,
 ): Promise<undefined> {
-  const affected = affectedBy(state, failed);
-  await stopChildren(
-    state,
-    affected.filter((child) => child !== failed),
-  );
-  for (const child of affected)
-    if (child !== failed && child.spec.restart === "temporary") state.children.delete(child.spec.id);
-  const standing = affected.filter(({ spec }) => state.children.has(spec.id));
+  const standing = await stopAffected(state, failed);
   const away = standing
     .map(({ spec }) => state.self.awayThread(spec.thread))
     .find((thread) => thread !== undefined);
@@ -257,6 +266,15 @@ async function startAgain(
     }
   }
   return undefined;
+}
+
+/** Returns who is to be started, in order. */
+async function stopAffected(state: State, failed: Child): Promise<Child[]> {
+  const affected = affectedBy(state, failed);
+  const others = affected.filter((child) => child !== failed);
+  await stopChildren(state, others);
+  for (const { spec } of others) if (spec.restart === "temporary") state.children.delete(spec.id);
+  return affected.filter(({ spec }) => state.children.has(spec.id));
 }
 
 /** Who is started again when `failed` ended, in start order. */
@@ -289,7 +307,7 @@ function retryThread(state: State, child: Child, away: string, former: Pid | und
 function retryLater(
   state: State,
   child: Child,
-  method: "again" | "threadBack",
+  method: "again" | "delayed" | "threadBack",
   delayMs: number,
   former: Pid | undefined,
 ): void {
@@ -430,18 +448,6 @@ function keepsSpec(state: State, { spec }: Child): boolean {
 
 function typeOf({ type = "worker" }: ChildSpec): ChildType {
   return type;
-}
-
-function dynamicSpec(state: State, added: ChildSpec | { readonly options: unknown }): ChildSpec {
-  const isDynamic = state.spec.strategy === "simple_one_for_one";
-  const template = state.spec.children[0];
-  if (!isDynamic && "id" in added) return checkChildOf(state.spec, added);
-  if (isDynamic && !("id" in added) && template !== undefined)
-    return { ...template, id: `${template.id}-${state.nextDynamic++}`, options: added.options };
-  const text = isDynamic
-    ? "simple_one_for_one takes { options }; the rest is its template's"
-    : "only simple_one_for_one starts children from { options }; give a child's spec";
-  throw new NanoError("bad_argument", text, { field: isDynamic ? "id" : "options" });
 }
 
 function find(state: State, idOrPid: string | Pid): Child {
