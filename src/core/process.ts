@@ -52,8 +52,6 @@ export class Process {
   readonly #mailbox: Mailbox;
   /** Shows other threads what this one does. */
   readonly #marks: TurnMarks | undefined;
-  /** Where the board shows the handler that is pending. */
-  #pendingPlace = -1;
   state: unknown = undefined;
   status: ProcessStatus = "starting";
   /** In the host's run queue. */
@@ -283,7 +281,7 @@ export class Process {
 
   #await(envelope: Envelope, result: Promise<unknown>): void {
     this.status = "busy";
-    if (this.#marks !== undefined) this.#pendingPlace = this.#marks.awaits();
+    this.#marks?.awaits();
     result.then(
       (value) => this.#resume(() => this.#finished(envelope, value)),
       (error) => this.#resume(() => this.#failed(envelope, error)),
@@ -293,17 +291,11 @@ export class Process {
   /** After an asynchronous handler: nothing happens if the process was killed meanwhile. */
   #resume(finish: () => void): void {
     if (this.status !== "busy") return;
-    this.#settled();
+    this.#marks?.settled(this.pid.id);
     this.status = "ready";
     finish();
     if (this.#suspendWanted && this.status === "ready") this.#applySuspend();
     this.#host.wake(this);
-  }
-
-  #settled(): void {
-    if (this.#pendingPlace < 0) return;
-    this.#marks?.settled(this.#pendingPlace);
-    this.#pendingPlace = -1;
   }
 
   #finished(envelope: Envelope, result: unknown): void {
@@ -397,8 +389,8 @@ export class Process {
   /** The end: callers get an answer at once, links and watchers are told. */
   end(reason: ExitReason): void {
     if (this.status === "ended") return;
+    if (this.status === "busy") this.#marks?.settled(this.pid.id);
     this.status = "ended";
-    this.#settled();
     this.#startEnded?.(reason);
     this.#clearIdle();
     const { name } = this.definition;

@@ -113,7 +113,7 @@ function checkWatch({ stuckMs = 0, onStuck = "report", setup }: StartOptions): v
   const text =
     'onStuck: "kill" may end a thread while its set-up\'s resources are in use, and LMDB aborts the process then; ' +
     "report only, or say `terminable: true` of a set-up that opens nothing of the kind";
-  throw new NanoError("unsafe", text, { field: "onStuck" });
+  throw new NanoError("unsafe", text, { field: "onStuck", cure: 'onStuck: "report"' });
 }
 
 function mainHost(

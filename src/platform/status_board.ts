@@ -87,7 +87,6 @@ export class ThreadBoard implements StatusBoard {
   readonly #slot: Slot;
   readonly #incarnation: number;
   readonly #definitions = new Map<string, Marks>();
-  readonly #free = Array.from({ length: boardPending }, (_, index) => index);
 
   constructor(
     memory: SharedArrayBuffer,
@@ -115,7 +114,7 @@ export class ThreadBoard implements StatusBoard {
   of(definition: string): TurnMarks {
     let marks = this.#definitions.get(definition);
     if (marks === undefined) {
-      marks = new Marks(definition, this.#slot, this.#free);
+      marks = new Marks(definition, this.#slot);
       this.#definitions.set(definition, marks);
     }
     return marks;
@@ -137,18 +136,16 @@ class Marks implements TurnMarks {
   readonly #definition: string;
   readonly #slot: Slot;
   readonly #words: Int32Array;
-  readonly #free: number[];
   readonly #handlers = new Map<string, Map<string, number>>();
   /** The latest: most processes get the same message again and again. */
   #kind = "";
   #method = "";
   #handler = 0;
 
-  constructor(definition: string, slot: Slot, free: number[]) {
+  constructor(definition: string, slot: Slot) {
     this.#definition = definition;
     this.#slot = slot;
     this.#words = slot.words;
-    this.#free = free;
   }
 
   begin(process: number, kind: string, method: string): void {
@@ -171,18 +168,23 @@ class Marks implements TurnMarks {
     this.#words[place.process] = Math.floor(entered / (boardNames + 1));
   }
 
-  awaits(): number {
-    const free = this.#free.pop();
-    if (free === undefined) return -1;
-    const at = place.pending + 2 * free;
+  awaits(): void {
+    const at = this.#pendingOf(0);
+    if (at === undefined) return;
     this.#words[at + 1] = this.#words[place.handler] as number;
     this.#words[at] = this.#words[place.process] as number;
-    return free;
   }
 
-  settled(index: number): void {
-    this.#words[place.pending + 2 * index] = 0;
-    this.#free.push(index);
+  settled(process: number): void {
+    const at = this.#pendingOf(process);
+    if (at !== undefined) this.#words[at] = 0;
+  }
+
+  /** Where the board shows what a process awaits; of process 0: where there is room. */
+  #pendingOf(process: number): number | undefined {
+    const end = place.pending + 2 * boardPending;
+    for (let at: number = place.pending; at < end; at += 2) if (this.#words[at] === process) return at;
+    return undefined;
   }
 
   #find(kind: string, method: string): void {

@@ -21,7 +21,7 @@ export interface TurnMarks {
   /** The same for what may happen within a turn or outside of any; what it returns is for `leave`. */
   enter(process: number, kind: HandlerKind): number;
   leave(entered: number): void;
-  /** The turn in hand awaits something: it is shown as pending until `settled`. Returns its place; -1: none was free. */
-  awaits(): number;
-  settled(place: number): void;
+  /** The turn in hand awaits something: it is shown as pending until `settled`, if there is a place for it. */
+  awaits(): void;
+  settled(process: number): void;
 }

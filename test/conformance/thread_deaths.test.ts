@@ -224,7 +224,7 @@ describe("a thread that hangs", () => {
     for (const refused of [setup, { ...setup, terminable: false }]) {
       await expect(startSystem({ threads: 1, onStuck: "kill", setup: refused })).rejects.toMatchObject({
         code: "unsafe",
-        details: { field: "onStuck" },
+        details: { field: "onStuck", cure: 'onStuck: "report"' },
       });
     }
     system = await startSystem({ threads: 1, onStuck: "kill", setup: { ...setup, terminable: true } });
