@@ -26,6 +26,7 @@ import type { Random } from "../seams/random.ts";
 import type { ChannelLimits } from "./channel.ts";
 import { createLog, defaultLevel, type LogLevel } from "./log.ts";
 import { nodeRandom } from "./random.ts";
+import { replacementDelayMs } from "./replacement.ts";
 import { BoardReader, boardMemory, ThreadBoard } from "./status_board.ts";
 import { ThreadLife } from "./thread_life.ts";
 import { stackOf } from "./thread_stack.ts";
@@ -312,7 +313,7 @@ class WorkerThreads implements Threads {
   }
 
   #replace(thread: number, livedMs: number, cause: ErrorData): void {
-    const { healthyMs, replacementsMax, replaceDelayMs, replaceDelayMaxMs, replaceJitter } = this.#limits;
+    const { healthyMs, replacementsMax } = this.#limits;
     const shortLives = livedMs >= healthyMs ? 0 : (this.#shortLives.get(thread) ?? 0) + 1;
     this.#shortLives.set(thread, shortLives);
     if (shortLives > replacementsMax) {
@@ -320,8 +321,7 @@ class WorkerThreads implements Threads {
       return;
     }
     this.#states.set(thread, "restarting");
-    const fullMs = shortLives <= 1 ? 0 : Math.min(replaceDelayMs * 2 ** (shortLives - 2), replaceDelayMaxMs);
-    const delayMs = fullMs * (1 - replaceJitter * this.#random.next("threads.replace"));
+    const delayMs = replacementDelayMs(shortLives, this.#limits, this.#random.next("threads.replace"));
     this.#setTimer(thread, delayMs, () => this.#start(thread));
   }
 

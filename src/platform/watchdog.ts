@@ -77,25 +77,24 @@ export class Watchdog {
     this.#options = options;
     const lookMs = lookMsFor(options.stuckMs);
     this.watch = new Watch(options.board, options.stuckMs, lookMs);
-    this.#timer = setInterval(() => this.#look(), lookMs).unref();
+    this.#timer = setInterval(() => void this.look(), lookMs).unref();
   }
 
   stop(): void {
     clearInterval(this.#timer);
   }
 
-  #look(): void {
+  /** Resolves when what it found has been reported. */
+  async look(): Promise<void> {
     const { threads, log, onLook, mayReport } = this.#options;
     onLook?.();
     const { stuck, moving } = this.watch.look(threads(), performance.now(), Date.now());
     for (const { thread, stillMs } of moving)
       if (this.#reported.delete(thread))
         log.warn({ worker: thread, stillMs }, `thread ${thread} turns again`);
-    for (const each of stuck) {
-      if (mayReport?.(each) === false) continue;
-      this.#reported.add(each.thread);
-      void this.#report(each);
-    }
+    const told = stuck.filter((each) => mayReport?.(each) !== false);
+    for (const { thread } of told) this.#reported.add(thread);
+    await Promise.all(told.map((each) => this.#report(each)));
   }
 
   async #report(stuck: Stuck): Promise<void> {

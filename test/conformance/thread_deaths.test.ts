@@ -202,7 +202,7 @@ describe("a thread that hangs", () => {
 
   it("and is the main one is seen by a worker, and told once it turns again", async () => {
     const { reports, keep } = reportsOf(0);
-    const { started } = await start({ stuckMs, onThreadStuck: keep });
+    const { started, watching } = await start({ stuckMs, onThreadStuck: keep });
     const local = await started.spawn(mortal, undefined, { name: "local", thread: 0 });
     while (reports.length === 0) {
       await started.ref(mortal, "local").call.spinFor(3 * stuckMs);
@@ -210,7 +210,8 @@ describe("a thread that hangs", () => {
     }
     // One of two workers told it.
     await started.ref(mortal, "victim").call.who();
-    await started.ref(mortal, "inner").call.who();
+    await watching.call.heard();
+    await turn();
     expect(reports).toHaveLength(1);
     expect(reports[0]).toMatchObject({
       thread: 0,

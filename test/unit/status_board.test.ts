@@ -1,9 +1,12 @@
-/** The status board, and the watch that reads it: in one thread, with times that the test says. */
+/** The status board, the watch that reads it and what follows: in one thread, mostly with times that the test says. */
 
 import { describe, expect, test } from "vitest";
 import { watchLimits } from "../../src/base/limits.ts";
+import { replacementDelayMs } from "../../src/platform/replacement.ts";
 import { BoardReader, boardMemory, ThreadBoard } from "../../src/platform/status_board.ts";
 import { Watch } from "../../src/platform/watch.ts";
+import { type StuckReport, turnNamer, Watchdog } from "../../src/platform/watchdog.ts";
+import { silentLog } from "./support.ts";
 
 function board(incarnation = 1, memory = boardMemory(2)) {
   const own = new ThreadBoard(memory, { thread: 1, incarnation, threadId: 17 });
@@ -157,4 +160,64 @@ describe("the watch", () => {
     look();
     expect(watch.notBefore(1, reader.read(1))).toBe(1_000_000 + 2 * lookMs);
   });
+});
+
+describe("the watchdog", () => {
+  /** Looks until it has reported a thread that stands still. */
+  async function reported(moves: boolean, policy: "report" | "kill") {
+    const { own, reader } = board();
+    own.of("account").begin(5, "call", "add");
+    const reports: StuckReport[] = [];
+    const killed: number[] = [];
+    const watchdog = new Watchdog({
+      board: reader,
+      stuckMs: 10,
+      threads: () => [1],
+      nameTurn: turnNamer("n", ({ id }) => `name ${id}`),
+      log: silentLog,
+      policy,
+      stackOf: async () => {
+        if (moves) own.idle();
+        if (moves) own.beat();
+        return ["add (account.js:1)"];
+      },
+      kill: ({ thread }) => killed.push(thread),
+      onStuck: (report) => reports.push(report),
+    });
+    try {
+      while (reports.length === 0) {
+        await watchdog.look();
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+    } finally {
+      watchdog.stop();
+    }
+    return { report: reports[0], killed };
+  }
+
+  test("kills a thread that still stands when its stack has been taken, and says whose turn holds it", async () => {
+    const { report, killed } = await reported(false, "kill");
+    const process = { node: "n", thread: 1, incarnation: 1, id: 5 };
+    const turn = { process, name: "name 5", definition: "account", kind: "call", method: "add" };
+    expect(report).toMatchObject({ action: "kill", turn, stack: ["add (account.js:1)"] });
+    expect(report?.words).toMatch(
+      /^thread 1 hangs: in add of account <n\.1\.1\.5> "name 5" \(call\), .*it is killed$/,
+    );
+    expect(killed).toEqual([1]);
+  });
+
+  test("lets a thread live that came back meanwhile, or is only to be reported", async () => {
+    for (const { report, killed } of [await reported(true, "kill"), await reported(false, "report")]) {
+      expect(report).toMatchObject({ action: "report" });
+      expect(killed).toEqual([]);
+    }
+  });
+});
+
+test("a thread is replaced at once after its first short life, then later and later, by chance", () => {
+  const limits = { replaceDelayMs: 100, replaceDelayMaxMs: 5_000, replaceJitter: 0.5 };
+  const delays = [0, 1, 2, 3, 7, 8, 50].map((lives) => replacementDelayMs(lives, limits, 0));
+  expect(delays).toEqual([0, 0, 100, 200, 3_200, 5_000, 5_000]);
+  expect(replacementDelayMs(3, limits, 0.5)).toBe(150);
+  expect(replacementDelayMs(3, limits, 0.999)).toBeGreaterThanOrEqual(100);
 });
