@@ -166,7 +166,7 @@ export const db_dirty_log = genServer(import.meta.url, "db_dirty_log", {
     mirrorAnswered: (state, result: Piped<undefined, number>) => {
       state.probing = false;
       state.mirrorIsBack = result.ok;
-      if (!result.ok) probeLater(state);
+      probeLater(state);
       work(state);
     },
   },

@@ -100,19 +100,34 @@ describe("a mirror that was left behind", () => {
     return node.stateOf(own) as { readonly mirror: { readonly current: boolean } };
   }
 
-  it("takes the account back when it answers, though nothing is written any more", async () => {
+  it("costs its log nothing, and takes the account when it answers, though nothing is written any more", async () => {
     await above(degrading, async (of, world) => {
+      await world.sleep(5 * dataLimits.logProbeMs);
       of.disk.faults.broken.add(down);
       await of.log().call.append([mark("without it", 1)]);
       expect(await of.log().call.statistics()).toMatchObject({ mirror: "down", trouble: "" });
       await world.sleep(5 * dataLimits.logProbeMs);
+      expect((await of.log().call.statistics()).compactions).toBe(0);
       of.disk.faults.broken.delete(down);
       await isBack(of, world, 3 * dataLimits.logProbeMs);
+      await world.sleep(5 * dataLimits.logProbeMs);
+      expect((await of.log().call.statistics()).compactions).toBe(1);
       expect(await mirrored(of)).toEqual(["before", "without it"]);
     });
   });
 
-  it("is given the time that it takes, while writes go on", async () => {
+  it("is said to be, once for each account that goes on without it", async () => {
+    await above({ ...degrading, compactionBytes: 3_000 }, async (of, world) => {
+      of.disk.faults.broken.add(down);
+      await of.log().call.append(Array.from({ length: 20 }, (_, i) => mark(`${i}${"k".repeat(200)}`, 1)));
+      expect(said(world, "is left behind")).toHaveLength(1);
+      await of.log().call.append([mark("compacts", 1)]);
+      expect((await of.log().call.statistics()).compactions).toBe(1);
+      expect(said(world, "is left behind")).toHaveLength(2);
+    });
+  });
+
+  it("is given the time that it takes while writes go on, and asked no more once it has everything", async () => {
     await above(degrading, async (of, world) => {
       of.disk.faults.broken.add(down);
       await of.log().call.append([mark("without it", 1)]);
@@ -124,8 +139,10 @@ describe("a mirror that was left behind", () => {
         for (let i = 0; goesOn; i++) await of.log().call.append([mark(`k${i}`, 1)]);
       })();
       await isBack(of, world, 20 * dataLimits.logProbeMs);
+      await world.sleep(5 * dataLimits.logProbeMs);
       goesOn = false;
       await writes;
+      expect(await of.log().call.statistics()).toMatchObject({ mirror: "current", compactions: 1 });
       expect(await mirrored(of)).toEqual(expect.arrayContaining(["before", "without it", "k0"]));
     });
   });
