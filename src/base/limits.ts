@@ -12,16 +12,28 @@ export const channelLimits = {
   batchMessagesMax: 256,
   /** The same while no batch is on its way: with 100 calls in flight a fifth more pass than with 256 (measured). */
   batchMessagesMin: 32,
-  /** Batches on the way, not yet taken by the receiver: 8 to 64 are equal, 2 cost 30 % one way (measured). */
-  windowBatches: 16,
+  /** The ring of one direction; shared memory is touched as it is used. A larger batch goes through the port. */
+  ringBytes: 256 * KiB,
   /** Bytes on the way: a receiver that stands still holds at most this for each sender, and one batch. */
   windowBytes: 4 * MiB,
+  /** Messages that are taken from a ring in one go; then the processes have their turn. */
+  takeMessagesMax: 256,
   /** Messages waiting and on the way at which `pressure` is 1 and the sender refuses new requests. */
   queueMessagesMax: 50_000,
   /** The same in packed bytes: eight windows. */
   queueBytesMax: 32 * MiB,
   /** Replies and signals still pass above `pressure` 1; at this pressure nothing does. */
   pressureMax: 4,
+} as const;
+
+/** How long a thread looks into its rings before it sleeps. */
+export const spinLimits = {
+  spinMs: 0.05,
+  spinShareMin: 0.5,
+  spinMemory: 16,
+  preemptedMs: 0.25,
+  pauseMinMs: 4,
+  pauseMaxMs: 256,
 } as const;
 
 /** The life of worker threads. */

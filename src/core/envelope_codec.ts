@@ -5,7 +5,7 @@
  */
 
 import { ColumnReader } from "../wire/column_reader.ts";
-import { type Columns, ColumnWriter } from "../wire/columns.ts";
+import { type Columns, ColumnWriter, ownColumns } from "../wire/columns.ts";
 import type { Envelope, EnvelopeKind, From } from "./envelope.ts";
 import type { Pid } from "./pid.ts";
 
@@ -36,6 +36,11 @@ const has = { method: 16, trace: 32, from: 64, pid: 128 } as const;
 
 /** Errors: `bad_argument` if a message holds what can't be sent; nothing is packed then. */
 export function packBatch(envelopes: readonly Envelope[]): Columns {
+  return ownColumns(packInPlace(envelopes));
+}
+
+/** The same in the packer's memory: good until it packs the next batch. */
+function packInPlace(envelopes: readonly Envelope[]): Columns {
   writer.begin();
   let [lastMethod, lastPid]: [string, Pid | undefined] = ["", undefined];
   for (const envelope of envelopes) {
@@ -86,7 +91,7 @@ export function unpackBatch(columns: Columns): Envelope[] {
 }
 
 /** Both, as a transport takes them. */
-export const envelopeCodec = { pack: packBatch, unpack: unpackBatch } as const;
+export const envelopeCodec = { pack: packInPlace, unpack: unpackBatch } as const;
 
 function writePid({ node, thread, incarnation, id }: Required<Pid>): void {
   writer.string(node);

@@ -1,25 +1,29 @@
 /**
- * One end of the direct way between two threads: a MessagePort that carries batches of columns. They are copied: to
- * hand over a buffer's memory takes three times as long as to copy 30 KB (Node 20).
+ * One end of the direct way between two threads: a ring of columns for each direction (ring.ts), and a MessagePort for
+ * what a ring can't do: it hands over the ring itself before the first batch, carries bells to an end that sleeps and
+ * batches that are too large for the ring, and says that the other end is gone.
  *
- * State: what this turn has posted; batches that wait because the window is full; batches on their way, not
- * yet taken by the other end; how many batches we took. A batch starts with that last number, so
- * traffic both ways acknowledges itself; when a quarter of the window has been taken without traffic back,
- * the bare number is sent.
+ * State: what this turn has posted; batches that wait for room; what is on its way, not yet taken by the other end.
  *
- * Always true: order is that of `post`. At most one window and one batch are on their way, at most
- * `pressureMax` queues wait. `onClose` comes after everything that the other end had sent, and not after
- * our own `close`.
+ * Always true: order is that of `post`. A batch at the port has its place in the ring: it is posted before that place
+ * is published, so the reader finds it in the port when it comes there. Only what `close` could not fit in comes
+ * without a place, behind all that the ring holds. At most one window and one batch are on their way, at most
+ * `pressureMax` queues wait. `onClose` comes after everything that the other end had sent, and not after our own
+ * `close`.
  */
 
 import { type MessagePort, receiveMessageOnPort } from "node:worker_threads";
-import { channelLimits } from "../base/limits.ts";
+import type { channelLimits } from "../base/limits.ts";
 import { RingBuffer } from "../base/ring_buffer.ts";
-import type { Columns } from "../wire/columns.ts";
+import { type Columns, ownColumns } from "../wire/columns.ts";
+import { RingReader, RingWriter, recordWordsMax } from "./ring.ts";
+import { atPort, ringBuffer, SharedRing } from "./ring_memory.ts";
+import type { RingWatch, Watched } from "./ring_watch.ts";
 
 export type ChannelLimits = { readonly [Name in keyof typeof channelLimits]: number };
 
 export interface Codec<Message> {
+  /** Columns that are good until the next `pack`. */
   pack(messages: readonly Message[]): Columns;
   unpack(columns: Columns): Message[];
 }
@@ -34,23 +38,31 @@ export interface ChannelEvents<Message> {
   onUnreadable(error: unknown): void;
 }
 
+/** A batch that waits. */
 interface Batch {
   readonly columns: Columns;
   readonly bytes: number;
   readonly messages: number;
 }
 
-/** What is remembered of a batch on its way. */
+/** What is remembered of a batch on its way: where the ring's head was behind it. */
 interface Sent {
   readonly bytes: number;
   readonly messages: number;
+  readonly end: number;
 }
 
-export class Channel<Message> {
+/** Through the port: the other end's ring; a bell; a batch. */
+type PortMessage = SharedArrayBuffer | typeof bell | Columns;
+
+const bell = 0;
+
+export class Channel<Message> implements Watched {
   readonly #port: MessagePort;
   readonly #codec: Codec<Message>;
   readonly #events: ChannelEvents<Message>;
   readonly #limits: ChannelLimits;
+  readonly #watch: RingWatch;
   #pending: Message[] = [];
   readonly #waiting = new RingBuffer<Batch>();
   readonly #sent = new RingBuffer<Sent>();
@@ -58,30 +70,31 @@ export class Channel<Message> {
   #queuedMessages = 0;
   #queuedBytes = 0;
   #sentBytes = 0;
-  /** Batches that the other end says it took, out of all we sent. */
-  #acknowledged = 0;
-  /** Batches we took, and what of them we have not acknowledged. */
-  #taken = 0;
-  #unacknowledgedBatches = 0;
-  #unacknowledgedBytes = 0;
+  /** Made when the first batch is sent. */
+  #out: { readonly memory: SharedRing; readonly writer: RingWriter<Columns> } | undefined;
+  #in: RingReader<Columns> | undefined;
+  /** Came through the port before their place in the ring was read. */
+  readonly #parcels = new RingBuffer<Columns>();
   #closed = false;
 
   constructor(
     port: MessagePort,
     codec: Codec<Message>,
     events: ChannelEvents<Message>,
-    limits: ChannelLimits = channelLimits,
+    limits: ChannelLimits,
+    watch: RingWatch,
   ) {
     this.#port = port;
     this.#codec = codec;
     this.#events = events;
     this.#limits = limits;
+    this.#watch = watch;
     port.on("close", () => this.#ended());
   }
 
-  /** Lets messages in. What came before waits in the port. */
+  /** Lets messages in. What came before waits in the port and in the ring. */
   start(): void {
-    if (!this.#closed) this.#port.on("message", (value: unknown) => this.#receive(value));
+    if (!this.#closed) this.#port.on("message", (value: PortMessage) => this.#receive(value));
   }
 
   /** Queues a message for the next `flush`. False if the channel is closed, or holds all it may. */
@@ -104,15 +117,23 @@ export class Channel<Message> {
     if (this.#pending.length === 0 || this.#closed) return;
     const messages = this.#pending;
     this.#pending = [];
+    this.#acknowledge(this.#out?.writer.taken());
     this.#pack(messages);
-    this.#send();
+    this.#wakePeer();
   }
 
   /**
    * How far the other end is behind: messages or bytes that it has not taken, whichever weighs more, as a
-   * share of what a queue should hold. From 1 on, new requests should be refused.
+   * share of what a queue should hold. From 1 on, new requests should be refused. Below 1 it is as of the last flush.
    */
   pressure(): number {
+    const pressure = this.#pressure();
+    if (pressure < 1 || this.#out === undefined) return pressure;
+    this.#acknowledge(this.#out.writer.taken());
+    return this.#pressure();
+  }
+
+  #pressure(): number {
     const messages = (this.#pending.length + this.#queuedMessages) / this.#limits.queueMessagesMax;
     return Math.max(messages, this.#queuedBytes / this.#limits.queueBytesMax);
   }
@@ -121,17 +142,18 @@ export class Channel<Message> {
   close(): void {
     if (this.#closed) return;
     this.flush();
-    for (let batch = this.#waiting.shift(); batch !== undefined; batch = this.#waiting.shift()) {
-      this.#transfer(batch);
-    }
     this.#closed = true;
+    this.#watch.forget(this);
+    for (let batch = this.#waiting.shift(); batch !== undefined; batch = this.#waiting.shift()) {
+      this.#tell(batch.columns);
+    }
     this.#port.close();
   }
 
   /** The other end is known to be gone: takes what it had sent, then ends as if its closing had been seen. */
   finish(): void {
     for (let next = receiveMessageOnPort(this.#port); next !== undefined && !this.#closed; ) {
-      this.#receive(next.message);
+      this.#receive(next.message as PortMessage);
       next = receiveMessageOnPort(this.#port);
     }
     this.#ended();
@@ -139,97 +161,175 @@ export class Channel<Message> {
   }
 
   #ended(): void {
+    while (!this.#closed && this.take());
+    for (let left = this.#parcels.shift(); left !== undefined && !this.#closed; left = this.#parcels.shift()) {
+      this.#deliver(left);
+    }
     if (this.#closed) return;
     this.#closed = true;
+    this.#watch.forget(this);
     this.#pending = [];
     this.#waiting.clear();
     this.#sent.clear();
     this.#events.onClose();
   }
 
+  #tell(message: PortMessage): void {
+    this.#port.postMessage(message);
+  }
+
   // --- out -------------------------------------------------------------------------------------------------
 
   #pack(messages: readonly Message[]): void {
+    let columns: Columns;
     try {
-      const columns = this.#codec.pack(messages);
-      const bytes = bytesOf(columns);
-      this.#waiting.push({ columns, bytes, messages: messages.length });
-      this.#queuedMessages += messages.length;
-      this.#queuedBytes += bytes;
+      columns = this.#codec.pack(messages);
     } catch (error) {
       if (messages.length > 1) for (const message of messages) this.#pack([message]);
       else for (const message of messages) this.#events.onUnsendable(message, error);
+      return;
     }
+    const bytes = bytesOf(columns);
+    this.#queuedMessages += messages.length;
+    this.#queuedBytes += bytes;
+    if (this.#waiting.length === 0 && this.#send(columns, bytes, messages.length)) return;
+    this.#waiting.push({ columns: ownColumns(columns), bytes, messages: messages.length });
   }
 
-  #send(): void {
+  /** Sends what waits, as far as there is room. */
+  #sendWaiting(): void {
     for (let batch = this.#waiting.peek(); batch !== undefined; batch = this.#waiting.peek()) {
-      const { windowBatches, windowBytes } = this.#limits;
-      // The last batch may pass the window. Were it held back instead, the other end could have taken all
-      // the rest without reaching the quarter that it acknowledges at: both would wait for ever.
-      if (this.#sent.length >= windowBatches || this.#sentBytes >= windowBytes) return;
+      if (!this.#send(batch.columns, batch.bytes, batch.messages)) return;
       this.#waiting.shift();
-      this.#sent.push({ bytes: batch.bytes, messages: batch.messages });
-      this.#sentBytes += batch.bytes;
-      this.#transfer(batch);
     }
   }
 
-  #transfer({ columns }: Batch): void {
-    new Float64Array(columns.buffer, 0, 1)[0] = this.#taken;
-    this.#unacknowledgedBatches = 0;
-    this.#unacknowledgedBytes = 0;
-    this.#port.postMessage(columns);
+  /** False if there is no room: then a bell comes when there is. */
+  #send(columns: Columns, bytes: number, messages: number): boolean {
+    const { memory, writer } = this.#ring();
+    // The last batch may pass the window, so that one larger than the window can be sent at all.
+    if (this.#isWindowFull() && this.#stillAfter(writer.awaitTaken())) return false;
+    let words = memory.measure(columns);
+    let record = columns;
+    if (words > recordWordsMax(memory.words)) {
+      record = atPort;
+      words = memory.measure(record);
+      if (!writer.hasRoom(words)) return false;
+      this.#tell(ownColumns(columns));
+    }
+    if (!writer.write(record, words)) return false;
+    this.#sent.push({ bytes, messages, end: writer.head });
+    this.#sentBytes += bytes;
+    return true;
   }
 
-  #acknowledge(taken: number): void {
-    while (this.#acknowledged < taken) {
-      const sent = this.#sent.shift();
-      if (sent === undefined) return;
-      this.#acknowledged++;
+  #isWindowFull(): boolean {
+    return this.#sentBytes >= this.#limits.windowBytes;
+  }
+
+  #stillAfter(taken: number): boolean {
+    this.#acknowledge(taken);
+    return this.#isWindowFull();
+  }
+
+  #ring() {
+    if (this.#out === undefined) {
+      const shared = ringBuffer(this.#limits.ringBytes);
+      const memory = new SharedRing(shared);
+      this.#out = { memory, writer: new RingWriter<Columns>(memory) };
+      this.#tell(shared);
+    }
+    return this.#out;
+  }
+
+  #wakePeer(): void {
+    if (this.#out?.writer.wakes() === true) this.#tell(bell);
+  }
+
+  /** The other end has taken all before this place. */
+  #acknowledge(taken: number | undefined): void {
+    if (taken === undefined) return;
+    for (let sent = this.#sent.peek(); sent !== undefined; sent = this.#sent.peek()) {
+      if (((taken - sent.end) | 0) < 0) return;
+      this.#sent.shift();
       this.#sentBytes -= sent.bytes;
       this.#queuedBytes -= sent.bytes;
       this.#queuedMessages -= sent.messages;
     }
-    this.#send();
   }
 
   // --- in --------------------------------------------------------------------------------------------------
 
-  #receive(value: unknown): void {
+  #receive(value: PortMessage): void {
     if (this.#closed) return;
-    if (typeof value === "number") this.#acknowledge(value);
-    else this.#take(value as Columns);
+    if (value instanceof SharedArrayBuffer) this.#in = new RingReader<Columns>(new SharedRing(value));
+    else if (value !== bell) {
+      this.#parcels.push(value);
+      return;
+    }
+    this.#heardBell();
+    if (this.#in === undefined) return;
+    this.take();
+    if (!this.#closed) this.#watch.wake(this);
   }
 
-  #take(columns: Columns): void {
-    const bytes = bytesOf(columns);
-    this.#taken++;
-    this.#unacknowledgedBatches++;
-    this.#unacknowledgedBytes += bytes;
-    this.#acknowledge(new Float64Array(columns.buffer, 0, 1)[0] ?? 0);
-    const messages = this.#unpack(columns);
-    if (messages !== undefined) this.#events.onMessages(messages);
-    if (this.#closed) return;
-    const { windowBatches, windowBytes } = this.#limits;
-    if (this.#unacknowledgedBatches * 4 >= windowBatches || this.#unacknowledgedBytes * 4 >= windowBytes) {
-      this.#unacknowledgedBatches = 0;
-      this.#unacknowledgedBytes = 0;
-      this.#port.postMessage(this.#taken);
+  /** It may say that there is room. */
+  #heardBell(): void {
+    if (this.#waiting.length === 0) return;
+    this.#acknowledge(this.#out?.writer.taken());
+    this.#sendWaiting();
+    this.#wakePeer();
+  }
+
+  /** Takes what is in the ring, as much as one turn should. */
+  take(): boolean {
+    const reader = this.#in;
+    let left = this.#limits.takeMessagesMax;
+    while (reader !== undefined && left > 0 && !this.#closed) {
+      const columns = reader.read();
+      if (columns === undefined) break;
+      if (reader.wakes()) this.#tell(bell);
+      left -= this.#deliver(columns === atPort ? this.#parcel() : columns);
+    }
+    return left < this.#limits.takeMessagesMax;
+  }
+
+  sleep(): boolean {
+    return this.#in?.sleep() !== false;
+  }
+
+  get isPeerAwake(): boolean {
+    return this.#out?.writer.readerSleeps === false;
+  }
+
+  /** Posted before its place was published, so it is there. */
+  #parcel(): Columns | undefined {
+    const parcel = this.#parcels.shift();
+    if (parcel !== undefined) return parcel;
+    for (;;) {
+      const next = receiveMessageOnPort(this.#port)?.message as Columns | typeof bell | undefined;
+      if (next !== bell) return next;
+      // A bell that this look into the port has overtaken.
+      this.#heardBell();
     }
   }
 
-  #unpack(columns: Columns): Message[] | undefined {
+  /** How many messages it had. */
+  #deliver(columns: Columns | undefined): number {
+    let messages: Message[];
     try {
-      return this.#codec.unpack(columns);
+      if (columns === undefined) throw new RangeError("a batch is missing in the port");
+      messages = this.#codec.unpack(columns);
     } catch (error) {
       this.#events.onUnreadable(error);
-      return undefined;
+      return 1;
     }
+    this.#events.onMessages(messages);
+    return messages.length;
   }
 }
 
-/** At most: one character beyond Latin-1 makes all of a text two bytes wide. */
-function bytesOf({ buffer, text }: Columns): number {
-  return buffer.byteLength + 2 * text.length;
+/** At most: one character beyond ASCII makes all of a text two bytes wide. */
+function bytesOf({ length, text }: Columns): number {
+  return length + 2 * text.length;
 }

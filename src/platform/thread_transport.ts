@@ -9,11 +9,12 @@
 
 import type { MessagePort } from "node:worker_threads";
 import { assert } from "../base/assert.ts";
-import { channelLimits, watchLimits } from "../base/limits.ts";
+import { channelLimits, spinLimits, watchLimits } from "../base/limits.ts";
 import type { Logger } from "../seams/log.ts";
 import type { Transport } from "../seams/transport.ts";
 import { Channel, type ChannelLimits, type Codec } from "./channel.ts";
 import { guarded, inMicrotask } from "./microtask.ts";
+import { RingWatch } from "./ring_watch.ts";
 
 export interface Peer {
   readonly thread: number;
@@ -42,6 +43,7 @@ export class ThreadTransport<Message> implements Transport<Message> {
     number,
     { readonly incarnation: number; readonly channel: Channel<Message> }
   >();
+  readonly #watch = new RingWatch(spinLimits);
   readonly #unflushed = new Set<Channel<Message>>();
   /** Messages posted, and how many of them the last look had seen. */
   #posted = 0;
@@ -134,6 +136,7 @@ export class ThreadTransport<Message> implements Transport<Message> {
         },
       },
       this.#limits,
+      this.#watch,
     );
     this.#channels.set(thread, { incarnation, channel });
     this.#threadHandler?.(thread, incarnation, true);

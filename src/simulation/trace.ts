@@ -28,8 +28,8 @@ export class Trace {
     this.#next = (this.#next + 1) % this.#linesMax;
   }
 
-  columns({ buffer, text }: Columns): void {
-    this.bytes(new Uint8Array(buffer));
+  columns({ bytes, length, text }: Columns): void {
+    this.bytes(bytes.subarray(0, length));
     this.#mix(text);
   }
 

@@ -17,54 +17,62 @@ const noBytes = new Uint8Array(0);
 const sliceLengthMin = 13;
 
 export class ColumnReader {
+  /** The memory of the batch, as numbers and as bytes: made anew when another memory comes. */
   #numbers: Float64Array = noNumbers;
-  #numberAt = 0;
-  #tags: Uint8Array = noBytes;
-  #tagAt = 0;
   #bytes: Uint8Array = noBytes;
+  #numberAt = 0;
+  #numberEnd = 0;
+  #tagAt = 0;
+  #tagEnd = 0;
   #byteAt = 0;
+  #byteEnd = 0;
   #text = "";
   #textAt = 0;
   /** The keys of each shape of this batch. */
-  #shapes: (readonly string[])[] = [];
+  readonly #shapes: (readonly string[])[] = [];
   readonly #known = new Map<string, readonly string[]>();
   readonly #reader = new MessageReader();
 
   /** Starts on a new batch. */
-  begin({ buffer, text }: Columns): void {
-    const header = new Float64Array(buffer, 0, headerNumbers);
-    const [, numbers = 0, tagCount = 0] = header;
-    this.#numbers = new Float64Array(buffer, 0, numbers);
+  begin({ bytes, length, text }: Columns): void {
+    if (bytes !== this.#bytes) {
+      this.#bytes = bytes;
+      this.#numbers = new Float64Array(bytes.buffer, 0, bytes.length >> 3);
+    }
+    const [numbers = 0, tags = 0, byteCount = 0] = this.#numbers;
     this.#numberAt = headerNumbers;
-    this.#tags = new Uint8Array(buffer, numbers * 8, tagCount);
-    this.#tagAt = 0;
-    this.#bytes = new Uint8Array(buffer, numbers * 8 + tagCount);
-    this.#byteAt = 0;
+    this.#numberEnd = numbers;
+    this.#tagAt = numbers * 8;
+    this.#tagEnd = this.#tagAt + tags;
+    this.#byteAt = this.#tagEnd;
+    this.#byteEnd = this.#tagEnd + byteCount;
     this.#text = text;
     this.#textAt = 0;
-    this.#shapes = [];
+    this.#shapes.length = 0;
+    if (this.#byteEnd !== length) throw new RangeError("a batch is not as long as it says");
   }
 
   get atEnd(): boolean {
-    return this.#numberAt === this.#numbers.length;
+    return this.#numberAt === this.#numberEnd;
   }
 
-  /** Throws unless everything was read. Lets go of the batch. */
+  /** Throws unless everything was read. Lets go of the batch, but for memory that may be used again. */
   end(): void {
     const isWhole =
-      this.#numberAt === this.#numbers.length &&
-      this.#tagAt === this.#tags.length &&
-      this.#byteAt === this.#bytes.length &&
+      this.#numberAt === this.#numberEnd &&
+      this.#tagAt === this.#tagEnd &&
+      this.#byteAt === this.#byteEnd &&
       this.#textAt === this.#text.length;
-    this.#numbers = noNumbers;
-    this.#tags = noBytes;
-    this.#bytes = noBytes;
+    if (this.#bytes.length > codecLimits.scratchBytesMax) {
+      this.#numbers = noNumbers;
+      this.#bytes = noBytes;
+    }
     this.#text = "";
     if (!isWhole) throw new RangeError("a batch was not read to its end");
   }
 
   number(): number {
-    if (this.#numberAt >= this.#numbers.length) throw new RangeError("a batch ends inside a value");
+    if (this.#numberAt >= this.#numberEnd) throw new RangeError("a batch ends inside a value");
     return this.#numbers[this.#numberAt++] as number;
   }
 
@@ -77,7 +85,7 @@ export class ColumnReader {
   }
 
   value(): unknown {
-    const tag = this.#tags[this.#tagAt++] ?? -1;
+    const tag = this.#tagAt < this.#tagEnd ? this.#bytes[this.#tagAt++] : undefined;
     switch (tag) {
       case tags.string:
         return this.string();
@@ -165,6 +173,7 @@ export class ColumnReader {
   #raw(length: number): Uint8Array {
     const start = this.#byteAt;
     this.#byteAt = start + length;
+    if (this.#byteAt > this.#byteEnd) throw new RangeError("a batch ends inside bytes");
     return this.#bytes.subarray(start, this.#byteAt);
   }
 }

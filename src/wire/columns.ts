@@ -17,10 +17,17 @@ import { MessagePacker } from "./codec.ts";
 import { MessageReader } from "./reader.ts";
 import { Shapes } from "./shapes.ts";
 
-/** What crosses. The first number of `buffer` is left to the channel. */
+/** What crosses. */
 export interface Columns {
-  readonly buffer: ArrayBuffer;
+  /** From the start of its buffer: the numbers, the tags, the bytes. What is behind `length` is nobody's. */
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly length: number;
   readonly text: string;
+}
+
+/** Columns with memory of their own. */
+export function ownColumns({ bytes, length, text }: Columns): Columns {
+  return { bytes: bytes.slice(0, length), length, text };
 }
 
 /** What a value is, in one byte. */
@@ -47,7 +54,7 @@ export const tags = {
   packed: 11,
 } as const;
 
-/** The channel's number, how many numbers, how many tags. */
+/** How many numbers, how many tags, how many bytes. */
 export const headerNumbers = 3;
 
 const firstNumbers = 1_024;
@@ -55,6 +62,8 @@ const firstBytes = 1_024;
 
 export class ColumnWriter {
   #numbers = new Float64Array(firstNumbers);
+  /** The memory of the numbers, which becomes the batch's. */
+  #batch = new Uint8Array(this.#numbers.buffer);
   #numberCount = headerNumbers;
   #tags = new Uint8Array(firstNumbers);
   #tagCount = 0;
@@ -67,6 +76,7 @@ export class ColumnWriter {
 
   /** Starts on a new batch. */
   begin(): void {
+    this.#shrink();
     this.#numberCount = headerNumbers;
     this.#tagCount = 0;
     this.#byteCount = 0;
@@ -75,27 +85,30 @@ export class ColumnWriter {
     this.#shapes.begin();
   }
 
-  /** The batch. Its buffer is its own; its text may share the memory of the strings in it until it is sent. */
+  /** The batch. Its bytes are the writer's, until the next `begin`. */
   end(): Columns {
     const [numbers, tagCount, byteCount] = [this.#numberCount, this.#tagCount, this.#byteCount];
-    const buffer = new ArrayBuffer(numbers * 8 + tagCount + byteCount);
-    const columns = new Float64Array(buffer, 0, numbers);
-    columns.set(this.#numbers.subarray(0, numbers));
-    columns[1] = numbers;
-    columns[2] = tagCount;
-    const bytes = new Uint8Array(buffer, numbers * 8);
-    bytes.set(this.#tags.subarray(0, tagCount));
-    bytes.set(this.#bytes.subarray(0, byteCount), tagCount);
-    const text = this.#text;
-    this.#text = "";
-    this.#shrink();
-    return { buffer, text };
+    const start = numbers * 8;
+    const length = start + tagCount + byteCount;
+    while (this.#numbers.byteLength < length) this.#numbers = grown(this.#numbers, Float64Array);
+    const columns = this.#numbers;
+    columns[0] = numbers;
+    columns[1] = tagCount;
+    columns[2] = byteCount;
+    if (this.#batch.buffer !== columns.buffer) this.#batch = new Uint8Array(columns.buffer);
+    const bytes = this.#batch;
+    copy(this.#tags, tagCount, bytes, start);
+    copy(this.#bytes, byteCount, bytes, start + tagCount);
+    return { bytes, length, text: this.#text };
   }
 
   /** One large batch does not keep its columns for ever. */
   #shrink(): void {
     const { scratchBytesMax } = codecLimits;
-    if (this.#numbers.byteLength > scratchBytesMax) this.#numbers = new Float64Array(firstNumbers);
+    if (this.#numbers.byteLength > scratchBytesMax) {
+      this.#numbers = new Float64Array(firstNumbers);
+      this.#batch = new Uint8Array(this.#numbers.buffer);
+    }
     if (this.#tags.byteLength > scratchBytesMax) this.#tags = new Uint8Array(firstNumbers);
     if (this.#bytes.byteLength > scratchBytesMax) this.#bytes = new Uint8Array(firstBytes);
   }
@@ -223,6 +236,14 @@ function checkReadable(bytes: Uint8Array): void {
   } catch (error) {
     throw new NanoError("bad_argument", `it can't be sent to another thread: ${String(error)}`);
   }
+}
+
+/** A call of `set` costs as much as this loop over about a hundred bytes (Node 20). */
+const loopBytesMax = 96;
+
+function copy(from: Uint8Array, length: number, to: Uint8Array, at: number): void {
+  if (length > loopBytesMax) to.set(from.subarray(0, length), at);
+  else for (let i = 0; i < length; i++) to[at + i] = from[i] as number;
 }
 
 function grown<T extends Float64Array<ArrayBuffer> | Uint8Array<ArrayBuffer>>(

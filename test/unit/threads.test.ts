@@ -70,7 +70,7 @@ describe("a mesh of threads", () => {
   });
 
   test("carries messages far over the window, and bytes that nobody else holds", async () => {
-    const mesh = await startMesh({ channelLimits: { windowBatches: 1, windowBytes: 1_000 } });
+    const mesh = await startMesh({ channelLimits: { ringBytes: 4_096, windowBytes: 1_000 } });
     const picture = new Uint8Array(3_000_000).map((_, index) => index);
     const answers = await Promise.all([
       mesh.call(1, "echo", { picture }),
@@ -99,7 +99,7 @@ describe("a mesh of threads", () => {
 
   test("tells how far a busy thread is behind, refuses at the bound, and recovers", async () => {
     const mesh = await startMesh({
-      channelLimits: { batchMessagesMax: 10, windowBatches: 2, queueMessagesMax: 100, pressureMax: 2 },
+      channelLimits: { batchMessagesMax: 10, ringBytes: 4_096, queueMessagesMax: 100, pressureMax: 2 },
     });
     await mesh.call(1, "echo");
     expect(mesh.transport.pressure(1)).toBeLessThan(0.2);

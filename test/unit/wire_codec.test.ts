@@ -11,10 +11,10 @@ import { describe, expect, test } from "vitest";
 import { hasCode } from "../../src/base/errors.ts";
 import { codecLimits } from "../../src/base/limits.ts";
 import type { Envelope } from "../../src/core/envelope.ts";
-import { packBatch, unpackBatch } from "../../src/core/envelope_codec.ts";
+import { envelopeCodec, packBatch, unpackBatch } from "../../src/core/envelope_codec.ts";
 import { MessagePacker } from "../../src/wire/codec.ts";
 import { ColumnReader } from "../../src/wire/column_reader.ts";
-import { type Columns, ColumnWriter } from "../../src/wire/columns.ts";
+import { type Columns, ColumnWriter, ownColumns } from "../../src/wire/columns.ts";
 import { MessageReader } from "../../src/wire/reader.ts";
 
 const columnWriter = new ColumnWriter();
@@ -296,15 +296,15 @@ describe("what is cut off is an error and no wrong value", () => {
   });
 
   test("in columns", () => {
-    const { buffer, text } = columnsOf(value);
+    const { bytes, length: whole, text } = ownColumns(columnsOf(value));
     const header = 24;
-    for (let length = header; length < buffer.byteLength; length++) {
-      expect(() => readColumns({ buffer: buffer.slice(0, length), text })).toThrow(RangeError);
+    for (let length = header; length < whole; length++) {
+      expect(() => readColumns({ bytes: bytes.slice(0, length), length, text })).toThrow(RangeError);
     }
     for (let length = 0; length < text.length; length++) {
-      expect(() => readColumns({ buffer, text: text.slice(0, length) })).toThrow(RangeError);
+      expect(() => readColumns({ bytes, length: whole, text: text.slice(0, length) })).toThrow(RangeError);
     }
-    expect(() => readColumns({ buffer, text: `${text}x` })).toThrow(RangeError);
+    expect(() => readColumns({ bytes, length: whole, text: `${text}x` })).toThrow(RangeError);
   });
 });
 
@@ -323,10 +323,11 @@ describe("a batch of envelopes", () => {
     expect(unpackBatch(packBatch([]))).toStrictEqual([]);
   });
 
-  test("leaves its first number to the channel", () => {
-    const columns = packBatch([envelope(1)]);
-    new Float64Array(columns.buffer, 0, 1)[0] = 7;
-    expect(unpackBatch(columns)).toStrictEqual([envelope(1)]);
+  test("packed in place is good until the next one is packed, and a copy of it for ever", () => {
+    const batches = ["first", "second"].map((message) => [envelope(message)]);
+    const [own, inPlace] = [packBatch(batches[0] ?? []), envelopeCodec.pack(batches[1] ?? [])];
+    expect(unpackBatch(inPlace)).toStrictEqual(batches[1]);
+    expect(unpackBatch(own)).toStrictEqual(batches[0]);
   });
 
   test("names a caller once, and its readers share it", () => {
