@@ -18,6 +18,7 @@ export const channelLimits = {
   windowBytes: 4 * MiB,
   /** Messages that are taken from a ring in one go; then the processes have their turn. */
   takeMessagesMax: 256,
+  lookAgainMessages: 8,
   /** Messages waiting and on the way at which `pressure` is 1 and the sender refuses new requests. */
   queueMessagesMax: 50_000,
   /** The same in packed bytes: eight windows. */
@@ -28,12 +29,13 @@ export const channelLimits = {
 
 /** How long a thread looks into its rings before it sleeps. */
 export const spinLimits = {
-  spinMs: 0.05,
-  spinShareMin: 0.5,
-  spinMemory: 16,
-  preemptedMs: 0.25,
-  pauseMinMs: 4,
-  pauseMaxMs: 256,
+  lookMs: 0.05,
+  waitMaxMs: 0.2,
+  memory: 8,
+  gain: 0.75,
+  trialDryTimes: 8,
+  trialEveryMin: 64,
+  trialEveryMax: 4_096,
 } as const;
 
 /** The life of worker threads. */

@@ -16,6 +16,7 @@ import { type MessagePort, receiveMessageOnPort } from "node:worker_threads";
 import type { channelLimits } from "../base/limits.ts";
 import { RingBuffer } from "../base/ring_buffer.ts";
 import { type Columns, ownColumns } from "../wire/columns.ts";
+import { Patience } from "./patience.ts";
 import { RingReader, RingWriter, recordWordsMax } from "./ring.ts";
 import { atPort, ringBuffer, SharedRing } from "./ring_memory.ts";
 import type { RingWatch, Watched } from "./ring_watch.ts";
@@ -63,6 +64,7 @@ export class Channel<Message> implements Watched {
   readonly #events: ChannelEvents<Message>;
   readonly #limits: ChannelLimits;
   readonly #watch: RingWatch;
+  readonly #patience = new Patience();
   #pending: Message[] = [];
   readonly #waiting = new RingBuffer<Batch>();
   readonly #sent = new RingBuffer<Sent>();
@@ -89,6 +91,7 @@ export class Channel<Message> implements Watched {
     this.#events = events;
     this.#limits = limits;
     this.#watch = watch;
+    watch.add(this);
     port.on("close", () => this.#ended());
   }
 
@@ -161,8 +164,12 @@ export class Channel<Message> implements Watched {
   }
 
   #ended(): void {
-    while (!this.#closed && this.take());
-    for (let left = this.#parcels.shift(); left !== undefined && !this.#closed; left = this.#parcels.shift()) {
+    while (this.#in !== undefined && this.#take(this.#in) > 0);
+    for (
+      let left = this.#parcels.shift();
+      left !== undefined && !this.#closed;
+      left = this.#parcels.shift()
+    ) {
       this.#deliver(left);
     }
     if (this.#closed) return;
@@ -268,9 +275,7 @@ export class Channel<Message> implements Watched {
       return;
     }
     this.#heardBell();
-    if (this.#in === undefined) return;
-    this.take();
-    if (!this.#closed) this.#watch.wake(this);
+    if (this.look() && !this.#closed) this.#watch.wake(this);
   }
 
   /** It may say that there is room. */
@@ -281,21 +286,27 @@ export class Channel<Message> implements Watched {
     this.#wakePeer();
   }
 
-  /** Takes what is in the ring, as much as one turn should. */
-  take(): boolean {
+  look(): boolean {
     const reader = this.#in;
-    let left = this.#limits.takeMessagesMax;
-    while (reader !== undefined && left > 0 && !this.#closed) {
-      const columns = reader.read();
-      if (columns === undefined) break;
-      if (reader.wakes()) this.#tell(bell);
-      left -= this.#deliver(columns === atPort ? this.#parcel() : columns);
-    }
-    return left < this.#limits.takeMessagesMax;
+    if (reader === undefined) return false;
+    // After many messages the processes have their turn before it is asked whether the ring is dry.
+    if (this.#take(reader) >= this.#limits.lookAgainMessages) return true;
+    if (this.#closed) return false;
+    if (this.#patience.dry(performance.now()) && this.#watch.hasCore) return true;
+    return !reader.sleep();
   }
 
-  sleep(): boolean {
-    return this.#in?.sleep() !== false;
+  /** Takes what is in the ring, as much as one turn should: how many messages. */
+  #take(reader: RingReader<Columns>): number {
+    let taken = 0;
+    while (taken < this.#limits.takeMessagesMax && !this.#closed) {
+      const columns = reader.read();
+      if (columns === undefined) break;
+      if (this.#patience.isDry) this.#patience.came(performance.now());
+      if (reader.wakes()) this.#tell(bell);
+      taken += this.#deliver(columns === atPort ? this.#parcel() : columns);
+    }
+    return taken;
   }
 
   get isPeerAwake(): boolean {

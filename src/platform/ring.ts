@@ -164,11 +164,8 @@ export class RingReader<Incoming> {
       words = memory.size(0);
     }
     assert(words >= 1 && words <= recordWordsMax(memory.words), "a record that was published is whole");
-    const incoming = memory.take(place, words);
-    state.tail = (state.tail + skipped + words) | 0;
     state.freed += skipped + words;
-    memory.store(cells.tail, state.tail);
-    return incoming;
+    return this.copy(place, words, (state.tail + skipped + words) | 0);
   }
 
   /** Looks whether something came. */
@@ -196,5 +193,16 @@ export class RingReader<Incoming> {
     if (!this.hasMore()) return true;
     this.memory.store(cells.readerSleeps, 0);
     return false;
+  }
+
+  protected copy(place: number, words: number, tail: number): Incoming {
+    const incoming = this.memory.take(place, words);
+    this.free(tail);
+    return incoming;
+  }
+
+  protected free(tail: number): void {
+    this.#state.tail = tail;
+    this.memory.store(cells.tail, tail);
   }
 }

@@ -43,7 +43,7 @@ export class ThreadTransport<Message> implements Transport<Message> {
     number,
     { readonly incarnation: number; readonly channel: Channel<Message> }
   >();
-  readonly #watch = new RingWatch(spinLimits);
+  readonly #watch = new RingWatch();
   readonly #unflushed = new Set<Channel<Message>>();
   /** Messages posted, and how many of them the last look had seen. */
   #posted = 0;
