@@ -31,11 +31,11 @@ export const channelLimits = {
 export const spinLimits = {
   lookMs: 0.05,
   waitMaxMs: 0.2,
-  memory: 8,
+  step: 0.1,
   gain: 0.75,
-  trialDryTimes: 8,
-  trialEveryMin: 64,
-  trialEveryMax: 4_096,
+  trialDryTimes: 48,
+  trialEveryMin: 256,
+  trialEveryMax: 16_384,
 } as const;
 
 /** The life of worker threads. */

@@ -77,6 +77,8 @@ export class Channel<Message> implements Watched {
   #in: RingReader<Columns> | undefined;
   /** Came through the port before their place in the ring was read. */
   readonly #parcels = new RingBuffer<Columns>();
+  /** What the other end was told last. */
+  #saidThatItLooks = false;
   #closed = false;
 
   constructor(
@@ -292,8 +294,18 @@ export class Channel<Message> implements Watched {
     // After many messages the processes have their turn before it is asked whether the ring is dry.
     if (this.#take(reader) >= this.#limits.lookAgainMessages) return true;
     if (this.#closed) return false;
-    if (this.#patience.dry(performance.now()) && this.#watch.hasCore) return true;
+    if (this.#looksOn(reader)) return true;
     return !reader.sleep();
+  }
+
+  #looksOn(reader: RingReader<Columns>): boolean {
+    const patience = this.#patience;
+    const looksOn = patience.dry(performance.now(), reader.writerLooks);
+    if (patience.wantsToLook !== this.#saidThatItLooks && this.#out !== undefined) {
+      this.#saidThatItLooks = patience.wantsToLook;
+      this.#out.writer.looks = patience.wantsToLook;
+    }
+    return looksOn && this.#watch.hasCore;
   }
 
   /** Takes what is in the ring, as much as one turn should: how many messages. */

@@ -4,7 +4,7 @@
  * the very core that it needs. No figure of the system tells which is the case, so both are tried and measured: how long
  * nothing came when this reader looked, and when it slept.
  *
- * State: both means, the latest weighing most; what is done in this dry time; when the other way is tried next. Where
+ * State: both medians, the latest waits weighing most; what is done in this dry time; when the other way is tried next. Where
  * messages come far apart nothing is tried: an idle system does not look at all.
  */
 
@@ -18,6 +18,7 @@ export class Patience {
   #drySinceMs = 0;
   /** What is done in this dry time. */
   #looks = false;
+  #wantsToLook = false;
   /** How long nothing came when it looked, and when it slept. */
   #lookedMs: number;
   #sleptMs: number;
@@ -39,12 +40,21 @@ export class Patience {
     return this.#isDry;
   }
 
-  /** There is nothing: whether to look again. */
-  dry(nowMs: number): boolean {
+  /** Whether it would look by its own will. */
+  get wantsToLook(): boolean {
+    return this.#wantsToLook;
+  }
+
+  /**
+   * There is nothing: whether to look again. `peerLooks`: the other end does so. Then this one does, too: what looking
+   * saves is seen only when both do it.
+   */
+  dry(nowMs: number, peerLooks: boolean): boolean {
     if (!this.#isDry) {
       this.#isDry = true;
       this.#drySinceMs = nowMs;
-      this.#looks = this.#choose();
+      this.#wantsToLook = this.#choose();
+      this.#looks = this.#wantsToLook || peerLooks;
     }
     return this.#looks && nowMs - this.#drySinceMs < this.#limits.lookMs;
   }
@@ -52,10 +62,15 @@ export class Patience {
   /** Something came after a dry time. */
   came(nowMs: number): void {
     this.#isDry = false;
-    const { waitMaxMs, memory } = this.#limits;
-    const waitMs = Math.min(waitMaxMs, nowMs - this.#drySinceMs);
-    if (this.#looks) this.#lookedMs += (waitMs - this.#lookedMs) / memory;
-    else this.#sleptMs += (waitMs - this.#sleptMs) / memory;
+    const waitMs = nowMs - this.#drySinceMs;
+    if (this.#looks) this.#lookedMs = this.#moved(this.#lookedMs, waitMs);
+    else this.#sleptMs = this.#moved(this.#sleptMs, waitMs);
+  }
+
+  /** A median that moves by a share of itself: one wait of milliseconds among many short ones does not count more. */
+  #moved(medianMs: number, waitMs: number): number {
+    const { step, waitMaxMs } = this.#limits;
+    return waitMs < medianMs ? medianMs * (1 - step) : Math.min(waitMaxMs, medianMs * (1 + step));
   }
 
   #choose(): boolean {

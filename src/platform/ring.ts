@@ -24,6 +24,8 @@ export const cells = {
   readerSleeps: 2,
   /** 1: the writer waits for room, and wants a bell. */
   writerWaits: 3,
+  /** 1: the writer, when it has nothing to read itself, looks again instead of sleeping. A hint; nothing rests on it. */
+  writerLooks: 4,
 } as const;
 
 export type Cell = (typeof cells)[keyof typeof cells];
@@ -114,6 +116,10 @@ export class RingWriter<Outgoing> {
     return this.memory.load(cells.readerSleeps) === 1;
   }
 
+  set looks(looks: boolean) {
+    this.memory.store(cells.writerLooks, looks ? 1 : 0);
+  }
+
   protected record(place: number, words: number, outgoing: Outgoing, head: number): void {
     this.memory.fill(place, words, outgoing);
     this.publish(head);
@@ -172,6 +178,10 @@ export class RingReader<Incoming> {
   hasMore(): boolean {
     this.#state.head = this.memory.load(cells.head);
     return this.#state.head !== this.#state.tail;
+  }
+
+  get writerLooks(): boolean {
+    return this.memory.load(cells.writerLooks) === 1;
   }
 
   /**

@@ -6,7 +6,7 @@
  */
 
 import type { Columns } from "../wire/columns.ts";
-import type { Cell, RingMemory } from "./ring.ts";
+import { type Cell, cells, type RingMemory } from "./ring.ts";
 
 /** Stands in the ring for a batch that is too large for it and comes through the port. */
 export const atPort: Columns = { bytes: new Uint8Array(0), length: 0, text: "" };
@@ -14,7 +14,7 @@ export const atPort: Columns = { bytes: new Uint8Array(0), length: 0, text: "" }
 const wordBytes = 8;
 /** Two cache lines: processors fetch them in pairs. */
 const cellBytes = 128;
-const controlBytes = 4 * cellBytes;
+const controlBytes = Object.keys(cells).length * cellBytes;
 /** Before the columns: size, kind, bytes of the columns, bytes of the text. */
 const headerWords = 2;
 

@@ -243,7 +243,7 @@ export function ringModel(model: RingModel): Model<WriterLocal, ReaderLocal> {
   const all = 2 ** words - 1;
   return {
     shared: {
-      cells: [start, start, 0, 0],
+      cells: [start, start, 0, 0, 0],
       words: new Array<number>(words).fill(0),
       bells: [0, 0],
       isAlive: [true, true],
