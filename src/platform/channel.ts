@@ -277,7 +277,13 @@ export class Channel<Message> implements Watched {
       return;
     }
     this.#heardBell();
-    if (this.look() && !this.#closed) this.#watch.wake(this);
+    let isAwake = true;
+    try {
+      isAwake = this.look();
+    } finally {
+      // Whatever a message's handler threw: no bell comes while this end has not said that it sleeps.
+      if (isAwake && !this.#closed) this.#watch.wake(this);
+    }
   }
 
   /** It may say that there is room. */
