@@ -70,6 +70,12 @@ export const longSuites: Readonly<Record<string, LongSuite>> = {
     full: [command("test/mutation/run.js", "--minutes 35")],
     tenth: [command("test/mutation/run.js", "--sample 60 --minutes 2")],
   },
+  flood: {
+    proves:
+      "two threads that flood each other through full rings go on and lose nothing, and hear of a death at once",
+    full: [command("test/long/flood.js", "--seconds 60 --deaths 40")],
+    tenth: [command("test/long/flood.js", "--seconds 6 --deaths 10")],
+  },
   kill: {
     proves: "a migration whose system is killed again and again goes on and loses nothing",
     full: [command("test/long/kill_rounds.js", "--rounds 20")],

@@ -38,7 +38,12 @@ interface End {
   onMessage: (message: unknown) => void;
 }
 
-const small: ChannelLimits = { ...channelLimits, ringBytes: 1 * KiB, batchMessagesMax: 8, batchMessagesMin: 2 };
+const small: ChannelLimits = {
+  ...channelLimits,
+  ringBytes: 1 * KiB,
+  batchMessagesMax: 8,
+  batchMessagesMin: 2,
+};
 
 function connected(limits: ChannelLimits = small): [End, End] {
   const { port1, port2 } = new MessageChannel();

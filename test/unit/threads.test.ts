@@ -69,6 +69,24 @@ describe("a mesh of threads", () => {
     }
   });
 
+  test("lets two threads that flood each other through full rings go on, and loses nothing", async () => {
+    const mesh = await startMesh({ channelLimits: { ringBytes: 4_096, queueMessagesMax: 2_000 } });
+    const floods = await Promise.all([
+      mesh.call(1, "floodFor", { thread: 2, ms: 1_000 }),
+      mesh.call(2, "floodFor", { thread: 1, ms: 1_000 }),
+    ]);
+    const [byFirst, bySecond] = floods as { sent: number; pressureMax: number }[];
+    // Asked along the same ways, the answers come after all that was sent.
+    await mesh.call(1, "ask", { thread: 2, message: 0 });
+    await mesh.call(2, "ask", { thread: 1, message: 0 });
+    expect(await mesh.call(1, "tallied")).toStrictEqual({ tallied: bySecond?.sent, outOfOrder: 0 });
+    expect(await mesh.call(2, "tallied")).toStrictEqual({ tallied: byFirst?.sent, outOfOrder: 0 });
+    for (const flood of [byFirst, bySecond]) {
+      expect(flood?.sent).toBeGreaterThan(2_000);
+      expect(flood?.pressureMax).toBeGreaterThanOrEqual(1);
+    }
+  });
+
   test("carries messages far over the window, and bytes that nobody else holds", async () => {
     const mesh = await startMesh({ channelLimits: { ringBytes: 4_096, windowBytes: 1_000 } });
     const picture = new Uint8Array(3_000_000).map((_, index) => index);
@@ -205,6 +223,20 @@ describe("a thread that dies", () => {
     }
     expect(mesh.transport.post(1, {} as never)).toBe(false);
     expect(mesh.transport.pressure(1)).toBe(0);
+  });
+
+  test("while others write to it as fast as they can is told to them, and they go on", async () => {
+    const mesh = await startMesh({ channelLimits: { ringBytes: 4_096, queueMessagesMax: 2_000 } });
+    const flood = mesh.call(1, "floodFor", { thread: 2, ms: 500 });
+    mesh.cast(2, "exit", 1);
+    await mesh.whenHeard(2, 2, true);
+    await flood;
+    const news = (await mesh.call(1, "heard")) as [number, number, boolean][];
+    expect(news.filter(([thread]) => thread === 2).slice(-2)).toStrictEqual([
+      [2, 1, false],
+      [2, 2, true],
+    ]);
+    expect(await mesh.call(1, "ask", { thread: 2, message: "again" })).toBe("again");
   });
 
   test("again and again is replaced after growing delays, then given up", async () => {
