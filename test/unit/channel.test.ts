@@ -4,7 +4,7 @@
  */
 
 import { setImmediate as turn } from "node:timers/promises";
-import { MessageChannel } from "node:worker_threads";
+import { MessageChannel, type MessagePort, receiveMessageOnPort } from "node:worker_threads";
 import fc from "fast-check";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { channelLimits, KiB } from "../../src/base/limits.ts";
@@ -45,33 +45,32 @@ const small: ChannelLimits = {
   batchMessagesMin: 2,
 };
 
+function endOf(port: MessagePort, limits: ChannelLimits): End {
+  const heard: unknown[] = [];
+  const channel = new Channel(
+    port,
+    codec,
+    {
+      onMessages: (messages) => {
+        heard.push(...messages);
+        for (const message of messages) end.onMessage(message);
+      },
+      onClose: () => heard.push("closed"),
+      onUnsendable: (_, error) => heard.push(error),
+      onUnreadable: (error) => heard.push(error),
+    },
+    limits,
+    new RingWatch(),
+  );
+  const end: End = { channel, heard, onMessage: () => undefined };
+  channel.start();
+  onTestFinished(() => channel.close());
+  return end;
+}
+
 function connected(limits: ChannelLimits = small): [End, End] {
   const { port1, port2 } = new MessageChannel();
-  const ends = [port1, port2].map((port): End => {
-    const heard: unknown[] = [];
-    const channel = new Channel(
-      port,
-      codec,
-      {
-        onMessages: (messages) => {
-          heard.push(...messages);
-          for (const message of messages) end.onMessage(message);
-        },
-        onClose: () => heard.push("closed"),
-        onUnsendable: (_, error) => heard.push(error),
-        onUnreadable: (error) => heard.push(error),
-      },
-      limits,
-      new RingWatch(),
-    );
-    const end: End = { channel, heard, onMessage: () => undefined };
-    channel.start();
-    return end;
-  });
-  onTestFinished(() => {
-    for (const { channel } of ends) channel.close();
-  });
-  return ends as [End, End];
+  return [endOf(port1, limits), endOf(port2, limits)];
 }
 
 function post({ channel }: End, messages: readonly unknown[]): void {
@@ -115,12 +114,46 @@ describe("messages arrive once each and in their order", () => {
     expect(there.heard).toStrictEqual(texts);
   });
 
-  test("over the window in bytes, which only what is too large for the ring can pass", async () => {
-    const [here, there] = connected({ ...small, windowBytes: 2 * KiB });
+  test("over the window in bytes, which holds back what goes through the port", async () => {
     const all = Array.from({ length: 40 }, (_, index) => new Uint8Array(1_500).fill(index));
+    const limits = { ...small, windowBytes: 2 * KiB };
+    const [here, there] = connected(limits);
     for (const each of all) post(here, [each]);
     await until(() => there.heard.length === all.length);
     expect(there.heard).toStrictEqual(all);
+    // The same to a port where nobody takes anything.
+    const { port1, port2 } = new MessageChannel();
+    const alone = endOf(port1, limits);
+    for (const each of all) post(alone, [each]);
+    const sent: unknown[] = [];
+    for (let next = receiveMessageOnPort(port2); next !== undefined; next = receiveMessageOnPort(port2)) {
+      sent.push(next.message);
+    }
+    expect(sent).toStrictEqual([
+      expect.any(SharedArrayBuffer),
+      ...[1, 2].map(() => expect.objectContaining({ text: "" })),
+    ]);
+  });
+
+  test("when the bell that says that there is room is found by the look for a large batch behind it", async () => {
+    const [here, there] = connected();
+    post(here, ["first"]);
+    post(there, ["first"]);
+    await until(() => here.heard.length === 1 && there.heard.length === 1);
+    // All that follows is in one turn, so that no port is heard. One end is awake: it gets no bell for a batch.
+    const few = Array.from({ length: channelLimits.lookAgainMessages }, () => "few");
+    post(there, few);
+    expect(here.channel.look()).toBe(true);
+    const many = Array.from({ length: 400 }, (_, index) => index);
+    post(here, many);
+    // The other one takes what is in the ring, and rings because there is room.
+    there.channel.look();
+    expect(there.heard.length).toBeLessThan(many.length);
+    post(there, ["x".repeat(2_000)]);
+    here.channel.look();
+    expect(here.heard).toHaveLength(2 + few.length);
+    await until(() => there.heard.length > many.length);
+    expect(there.heard).toStrictEqual(["first", ...many]);
   });
 
   test("from an end that closes with a full ring, before its end is told", async () => {
