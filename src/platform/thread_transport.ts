@@ -9,7 +9,7 @@
 
 import type { MessagePort } from "node:worker_threads";
 import { assert } from "../base/assert.ts";
-import { channelLimits, spinLimits, watchLimits } from "../base/limits.ts";
+import { channelLimits, watchLimits } from "../base/limits.ts";
 import type { Logger } from "../seams/log.ts";
 import type { Transport } from "../seams/transport.ts";
 import { Channel, type ChannelLimits, type Codec } from "./channel.ts";
