@@ -93,6 +93,7 @@ export const factory_dispatcher = genServer(import.meta.url, "factory_dispatcher
         sequence: 0,
         before: undefined,
         after: undefined,
+        ofKey: undefined,
       };
       if (state.draining !== undefined) {
         discard(state, job, "shutdown");

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { Codel } from "../../src/core/codel.ts";
+import { Shedding } from "../../src/core/shedding.ts";
 import { TenantShares } from "../../src/core/tenant_shares.ts";
 
 /** When it drops, if each ms one is taken after the delay that `delayAt` says. */
@@ -42,6 +43,21 @@ describe("codel", () => {
   it("never drops the last one", () => {
     const codel = new Codel(5, 100);
     for (let ms = 0; ms < 1_000; ms++) expect(codel.drops(1_000, ms, true)).toBe(false);
+  });
+});
+
+describe("shedding", () => {
+  it("after a resize counts each job that waits in the line that it has now, and sheds the oldest there", () => {
+    const shedding = new Shedding<{ readonly tenant: string; readonly atMs: number }>(
+      { delayTargetMs: 5, delayIntervalMs: 100 },
+      1,
+    );
+    const jobs = [40, 10, 30, 20].map((atMs) => ({ tenant: "", atMs }));
+    for (const each of jobs) shedding.came(each, 0);
+    shedding.resize(2, ({ atMs }) => (atMs <= 30 ? 1 : 0));
+    expect([shedding.waiting(0), shedding.waiting(1)]).toEqual([1, 3]);
+    expect(shedding.victim(1, 100, 200)).toBeUndefined();
+    expect(shedding.victim(1, 100, 300)).toBe(jobs[1]);
   });
 });
 

@@ -1,6 +1,7 @@
 /** The order of a key's jobs in a factory, whatever happens to the factory meanwhile. */
 
 import { beforeEach, describe, expect, it } from "vitest";
+import { KeyOrder, type Ordered } from "../../src/core/key_order.ts";
 import { stickyQueue } from "../../src/index.ts";
 import { pool, resetPool } from "../conformance/pool_worker.ts";
 import { job, outcome, play } from "../conformance/pools.ts";
@@ -37,4 +38,49 @@ describe("a job whose caller has given up", () => {
       expect(pool.history.map(({ n }) => n)).toEqual([0, 0, 2, 2]);
       expect(await factory.statistics()).toMatchObject({ running: 0, waiting: 0, discarded: { expired: 1 } });
     }));
+});
+
+describe("key order", () => {
+  interface Job extends Ordered<Job> {}
+  const job = (key: string): Job => ({
+    key,
+    sequence: 0,
+    before: undefined,
+    after: undefined,
+    ofKey: undefined,
+  });
+
+  it("counts a job that begins while an earlier one of its key waits or runs, and none after those have left", () => {
+    const order = new KeyOrder<Job>();
+    const [a, b, c, other] = [job("k"), job("k"), job("k"), job("other")];
+    for (const each of [a, b, c, other]) order.came(each);
+    expect([order.begins(a), order.begins(other), order.begins(c)]).toEqual([undefined, undefined, b]);
+    // Discarded from the midst.
+    order.left(b);
+    expect(order.begins(c)).toBe(a);
+    order.left(a);
+    order.left(a);
+    expect(order.begins(c)).toBeUndefined();
+    expect(order.violations).toBe(2);
+    expect([order.jobsOf("k"), order.keys()]).toEqual([[c], ["k", "other"]]);
+  });
+
+  it("remembers no more idle keys than busy ones, or a thousand, however many come and go", () => {
+    const order = new KeyOrder<Job>();
+    const busy = Array.from({ length: 3_000 }, (_, i) => job(`busy ${i}`));
+    for (let i = 0; i < 20_000; i++) {
+      const passing = job(`passing ${i}`);
+      order.came(passing);
+      order.left(passing);
+    }
+    expect(order.size).toBeLessThanOrEqual(1_024);
+    for (const each of busy) order.came(each);
+    for (let i = 0; i < 20_000; i++) {
+      const passing = job(`passing ${i}`);
+      order.came(passing);
+      order.left(passing);
+    }
+    expect(order.size).toBeLessThanOrEqual(2 * busy.length);
+    expect(order.keys()).toHaveLength(busy.length);
+  });
 });
