@@ -53,7 +53,7 @@ export const threadLimits = {
   /** Delay before the second replacement in a row; it doubles with each one. */
   replaceDelayMs: 100,
   replaceDelayMaxMs: 5_000,
-  /** Up to this share of a delay is taken off by chance: threads that died of one cause must not all come back at once. */
+  /** Up to this share of a delay is taken off by chance: threads that died together must not all come back at once. */
   replaceJitter: 0.5,
   /** Lives in a row that ended before `healthyMs`; then the thread stays down and the system is told. */
   replacementsMax: 8,
@@ -65,7 +65,7 @@ export const watchLimits = {
   stuckMs: 5_000,
   /** What timers take. */
   stuckMsMax: 2 ** 31 - 1,
-  /** Looks within `stuckMs`: a report is late by at most one, and a machine that slept is not taken for a stuck thread. */
+  /** Looks within `stuckMs`: a report is late by at most one, and a sleep of the machine is no stuck thread. */
   looks: 4,
   /** Between two looks, whatever `stuckMs` is: a thread that only waits wakes up for each. */
   lookMsMin: 10,
@@ -77,7 +77,7 @@ export const watchLimits = {
   stackTries: 3,
   /** Frames of a stack in a report: the handler is among the innermost unless it recurses. */
   stackFrames: 16,
-  /** From the close of a port until its thread is told as down without knowing why: the pool says it when it is joined. */
+  /** From the close of a port until its thread is down and nobody knows why: the pool says it when it is joined. */
   endWordMs: 1_000,
   endWordPollMs: 2,
   /** Of the word that a dying thread leaves. */

@@ -1,4 +1,4 @@
-/** How long a supervisor waits before a restart, so that what failed of one cause does not all come back at once. Pure. */
+/** How long a supervisor waits before a restart, so that what failed together does not all come back at once. Pure. */
 
 export interface RestartDelay {
   /** No restart comes earlier, ms. */

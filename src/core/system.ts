@@ -184,8 +184,8 @@ export class System {
   }
 
   /**
-   * What each thread does now, read while it does it, blocked or not: the handler that holds it, those that are pending,
-   * and how its last life ended. Without worker threads, and in the simulator, only which threads are up.
+   * What each thread does now, read while it does it, blocked or not: the handler that holds it, those that are
+   * pending, and how its last life ended. Without worker threads, and in the simulator, only which threads are up.
    */
   status(): SystemStatus {
     if (this.#threadStatus !== undefined) return { threads: this.#threadStatus() };

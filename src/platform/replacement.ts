@@ -5,8 +5,8 @@ import type { threadLimits } from "../base/limits.ts";
 type Names = "replaceDelayMs" | "replaceDelayMaxMs" | "replaceJitter";
 
 /**
- * `shortLives`: how many lives in a row were short, the last one included. None for the first; from then on it doubles up
- * to a bound, less a part that `chance` in [0, 1) draws.
+ * `shortLives`: how many lives in a row were short, the last one included. No delay after the first; then it doubles
+ * up to a bound, less a part that `chance` in [0, 1) draws.
  */
 export function replacementDelayMs(
   shortLives: number,

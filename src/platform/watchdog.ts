@@ -2,8 +2,8 @@
  * The watchdog of a thread: looks at other threads from time to time, and says which of them hangs, in which handler
  * of which process. The main thread's looks at all workers, each worker's at the main thread.
  *
- * State: the watch (watch.ts), a timer, and the threads that were reported. Always true: a thread that hangs is reported
- * once until it moves again; only one that still stands where it was reported is killed.
+ * State: the watch (watch.ts), a timer, and the threads that were reported. Always true: a thread that hangs is
+ * reported once until it moves again; only one that still stands where it was reported is killed.
  */
 
 import { watchLimits } from "../base/limits.ts";
@@ -115,7 +115,8 @@ export class Watchdog {
     const turn = shown.now === undefined ? undefined : this.#options.nameTurn(shown.now, stuck);
     const pending = shown.pending.map((each) => this.#options.nameTurn(each, stuck));
     const where = turn === undefined ? whereElse(pending) : `in ${describeTurn(turn)}`;
-    const words = `thread ${thread} hangs: ${where}, for ${stillMs} ms and more${action === "kill" ? "; it is killed" : ""}`;
+    const end = action === "kill" ? "; it is killed" : "";
+    const words = `thread ${thread} hangs: ${where}, for ${stillMs} ms and more${end}`;
     return {
       ...{ thread, incarnation, stillMs, pending, action, words },
       ...(turn === undefined ? {} : { turn }),
