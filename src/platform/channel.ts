@@ -72,6 +72,11 @@ export class Channel<Message> implements Watched {
   #queuedMessages = 0;
   #queuedBytes = 0;
   #sentBytes = 0;
+  /**
+   * Batches that were sent, less those that came: how far the other end is behind with its work, or with its answers.
+   * What it has taken from the ring says nothing of that.
+   */
+  #ahead = 0;
   /** Made when the first batch is sent. */
   #out: { readonly memory: SharedRing; readonly writer: RingWriter<Columns> } | undefined;
   #in: RingReader<Columns> | undefined;
@@ -114,7 +119,7 @@ export class Channel<Message> implements Watched {
   /** Small while the other end has little to do, so that both work at once; large when it is behind. */
   #batchMessages(): number {
     const { batchMessagesMin, batchMessagesMax } = this.#limits;
-    return Math.min(batchMessagesMax, batchMessagesMin * (1 + this.#sent.length));
+    return Math.min(batchMessagesMax, batchMessagesMin * (1 + this.#ahead));
   }
 
   /** Packs what was posted since the last time, and sends what the window allows. */
@@ -229,6 +234,9 @@ export class Channel<Message> implements Watched {
     if (!writer.write(record, words)) return false;
     this.#sent.push({ bytes, messages, end: writer.head });
     this.#sentBytes += bytes;
+    const { batchMessagesMin, batchMessagesMax } = this.#limits;
+    // No further than to the largest batches: an end that never answers gets those.
+    this.#ahead = Math.min(this.#ahead + 1, batchMessagesMax / batchMessagesMin);
     return true;
   }
 
@@ -322,6 +330,7 @@ export class Channel<Message> implements Watched {
       if (columns === undefined) break;
       if (this.#patience.isDry) this.#patience.came(performance.now());
       if (reader.wakes()) this.#tell(bell);
+      if (this.#ahead > 0) this.#ahead--;
       taken += this.#deliver(columns === atPort ? this.#parcel() : columns);
     }
     return taken;

@@ -1,5 +1,5 @@
 /**
- * How envelopes reach another thread. Production: `src/platform/threads.ts` (batched msgpack over MessagePort).
+ * How envelopes reach another thread. Production: `src/platform/threads.ts` (batches of columns through rings in shared memory).
  * Simulated: delay, loss, duplication, reordering; always through the real codec.
  */
 

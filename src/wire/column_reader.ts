@@ -85,7 +85,7 @@ export class ColumnReader {
   }
 
   value(): unknown {
-    const tag = this.#tagAt < this.#tagEnd ? this.#bytes[this.#tagAt++] : undefined;
+    const tag = this.#tagAt < this.#tagEnd ? (this.#bytes[this.#tagAt++] ?? -1) : -1;
     switch (tag) {
       case tags.string:
         return this.string();

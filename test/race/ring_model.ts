@@ -218,6 +218,8 @@ function readerProgram(model: RingModel): Program<ReaderLocal> {
             memory.hear();
             local.stage = "look";
           }
+          return;
+        case "end":
       }
     },
   };
