@@ -74,6 +74,7 @@ interface PortionContext {
 }
 
 export const db_compare = genServer(import.meta.url, "db_compare", {
+  deadlines: "own",
   init: (options: ShardOptions, self): State => {
     const named = (process: ShardProcess) => shardProcess(options.site, options.shard, process);
     return {

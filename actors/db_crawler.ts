@@ -65,6 +65,7 @@ interface State {
 }
 
 export const db_crawler = genServer(import.meta.url, "db_crawler", {
+  deadlines: "own",
   init: async (options: ShardOptions, self): Promise<State> => {
     const named = (process: ShardProcess) => shardProcess(options.site, options.shard, process);
     const ledger = self.ref(db_dirty_keys, named("db_dirty_keys"));

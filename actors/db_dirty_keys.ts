@@ -74,6 +74,7 @@ interface State {
 }
 
 export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
+  deadlines: "own",
   init: async (options: ShardOptions, self): Promise<State> => {
     const log = self.ref(db_dirty_log, options.log);
     const recovered = await log.call.recover({ shard: options.shard });

@@ -71,6 +71,7 @@ interface State {
 }
 
 export const db_dirty_log = genServer(import.meta.url, "db_dirty_log", {
+  deadlines: "own",
   init: async (options: DirtyLogOptions, self): Promise<State> => {
     const disk = self.resource<Disk>("disk");
     const image = new LogImage();

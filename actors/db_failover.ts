@@ -53,6 +53,7 @@ interface State extends MoveContext {
 }
 
 export const db_failover = genServer(import.meta.url, "db_failover", {
+  deadlines: "own",
   init: async (options: SiteOptions, self): Promise<State> => {
     const control = self.resource<ControlStore>("control");
     const log = new DecisionLog(self, control, self.resource<Digest>("digest"));

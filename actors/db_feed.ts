@@ -75,6 +75,7 @@ interface State {
 }
 
 export const db_feed = genServer(import.meta.url, "db_feed", {
+  deadlines: "own",
   init: async (options: ShardOptions, self): Promise<State> => {
     const feed = await self.resource<FeedOpener>("feeds").open(options.site, options.shard);
     self.castSelf("follow");

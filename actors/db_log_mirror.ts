@@ -33,6 +33,7 @@ interface State {
 }
 
 export const db_log_mirror = genServer(import.meta.url, "db_log_mirror", {
+  deadlines: "own",
   /** Errors: `config` for a mirror of another format: it is not written over. */
   init: async (options: LogMirrorServerOptions, self): Promise<State> => {
     const state: State = { self, options, epoch: 0, writer: undefined, filling: false, read: undefined };

@@ -64,6 +64,7 @@ interface State {
 const key = "migration";
 
 export const db_migration = genServer(import.meta.url, "db_migration", {
+  deadlines: "own",
   init: async (options: SiteOptions & { failover: string }, self): Promise<State> => {
     const control = self.resource<ControlStore>("control");
     const phase = await readPhase(control);

@@ -31,6 +31,7 @@ interface State {
 }
 
 export const db_mirror_repair = genServer(import.meta.url, "db_mirror_repair", {
+  deadlines: "own",
   init: (options: MirrorRepairOptions, self): State => {
     self.castSelf("look");
     const control = self.resource<ControlStore>("control");

@@ -75,6 +75,7 @@ interface FailedRead {
 }
 
 export const db_module = genServer(import.meta.url, "db_module", {
+  deadlines: "own",
   init: (options: ModuleOptions, self): State => {
     const backends = self.resource<readonly Backend[]>("backends");
     const backend = backends.find(({ name }) => name === options.backend);
@@ -303,7 +304,8 @@ async function lookup(state: State, plan: LookupPlan): Promise<string[]> {
 
 async function lookupAt({ self, options, backend }: State, site: Site, plan: LookupPlan): Promise<string[]> {
   const request = { backend: backend.name, sub: plan.sub, limit: plan.limit };
-  const limits = { timeoutMs: dataLimits.lookupTimeoutMs };
+  // A read that nobody waits for any more is not begun.
+  const limits = { timeoutMs: dataLimits.lookupTimeoutMs, inherit: true };
   const shards = Array.from({ length: options.shards }, (_, shard) => {
     const store: Ref<typeof db_store> = self.ref(db_store, shardProcess(site, shard, "db_store"));
     return store.call.lookup(request, limits);

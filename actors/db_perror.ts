@@ -37,6 +37,7 @@ interface State {
 }
 
 export const db_perror = genServer(import.meta.url, "db_perror", {
+  deadlines: "own",
   init: async (options: ShardOptions, self): Promise<State> => {
     const log = self.ref(db_dirty_log, options.log);
     const ledger = self.ref(db_dirty_keys, shardProcess(options.site, options.shard, "db_dirty_keys"));

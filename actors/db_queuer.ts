@@ -46,6 +46,7 @@ interface State {
 }
 
 export const db_queuer = genServer(import.meta.url, "db_queuer", {
+  deadlines: "own",
   init: async (options: ShardOptions, self): Promise<State> => {
     const named = (process: "db_dirty_keys" | "db_replay" | "db_perror") =>
       shardProcess(options.site, options.shard, process);

@@ -82,6 +82,7 @@ interface State {
 }
 
 export const db_replay = genServer(import.meta.url, "db_replay", {
+  deadlines: "own",
   init: async (options: ShardOptions, self): Promise<State> => {
     const ledger = self.ref(db_dirty_keys, shardProcess(options.site, options.shard, "db_dirty_keys"));
     await ledger.call.disown("replay");

@@ -34,6 +34,7 @@ interface State {
 }
 
 export const db_store = genServer(import.meta.url, "db_store", {
+  deadlines: "own",
   init: async (options: ShardOptions, self): Promise<State> => {
     const store = await self.resource<StoreOpener>("stores").open(options.site, options.shard);
     return { self, store, waiting: [], committing: false };

@@ -103,6 +103,7 @@ interface State {
 }
 
 export const db_switch = genServer(import.meta.url, "db_switch", {
+  deadlines: "own",
   init: async (options: ShardOptions, self): Promise<State> => {
     const named = (process: ShardProcess) => shardProcess(options.site, options.shard, process);
     const control = self.resource<ControlStore>("control");
@@ -373,11 +374,10 @@ function flush(state: State): void {
 }
 
 function commit(state: State, batch: Admitted[], absorbed: Absorbed): void {
-  const groups: ApplyGroup[] = [];
   const shard = { scope: shardScope(state.options.site, state.options.shard), term: state.shardTerm };
-  for (const { row, cohort } of batch) {
-    groups.push({ grants: [{ scope: cohort.cohort, term: cohort.term }, shard], rows: [row] });
-  }
+  const groups = batch.map(({ row, cohort: { cohort: scope, term } }): ApplyGroup => {
+    return { grants: [{ scope, term }, shard], rows: [row] };
+  });
   // No time-out: an outcome that is never known ends with this process or the store's, and is settled by a restart.
   const applied = state.store.call.apply(groups, { timeoutMs: Number.POSITIVE_INFINITY });
   state.self.pipe(applied, "committed", { batch, absorbed });

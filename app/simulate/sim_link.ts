@@ -67,6 +67,7 @@ interface State {
 const forEver = { timeoutMs: Number.POSITIVE_INFINITY };
 
 export const sim_link = genServer(import.meta.url, "sim_link", {
+  deadlines: "own",
   init: ({ site, peer }: SimLinkOptions, self): State => ({
     self,
     site,

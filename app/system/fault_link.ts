@@ -52,6 +52,7 @@ interface State {
 const patience = { timeoutMs: 10_000 };
 
 export const fault_link = genServer(import.meta.url, "fault_link", {
+  deadlines: "own",
   init: ({ peer, poison }: FaultLinkOptions, self): State => ({
     self,
     peer: self.ref(db_store, peer),

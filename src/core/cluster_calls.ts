@@ -14,7 +14,7 @@ import type { Cluster, ClusterAddress } from "../seams/cluster.ts";
 import type { Outcome } from "./envelope.ts";
 import type { Host } from "./host.ts";
 import { coreLimits } from "./limits.ts";
-import type { Target } from "./pid.ts";
+import type { Pid, Target } from "./pid.ts";
 
 export type ClusterMessage =
   | {
@@ -44,7 +44,7 @@ function callId({ node, thread, incarnation }: ClusterAddress, ref: number): str
 }
 
 /** No thread of this node: a waiting call that another node answers ends with no thread. */
-const elsewhere = { thread: -1, incarnation: 0 };
+const elsewhere: Pid = { node: "", thread: -1, incarnation: 0, id: 0 };
 
 export class ClusterCalls {
   readonly #host: Host;
@@ -73,14 +73,16 @@ export class ClusterCalls {
     method: string,
     message: unknown,
     timeoutMs: number,
-    signal: AbortSignal | undefined,
+    { signal, inherited }: { readonly signal: AbortSignal | undefined; readonly inherited: boolean },
   ): Promise<unknown> | undefined {
     const node = typeof target === "string" ? this.#cluster.nodeOf(target) : undefined;
     if (node === undefined) return undefined;
     const request = { name: target as string, method, message };
     const { clock, pending, thread, incarnation } = this.#host;
     const nowMs = clock.monotonicMs();
-    const { ref, answer } = pending.open(elsewhere, method, nowMs + timeoutMs);
+    const opened = pending.open(elsewhere, method, nowMs + timeoutMs);
+    opened.inherited = inherited;
+    const { ref } = opened;
     this.#waiting.set(ref, { node, sinceMs: nowMs });
     this.#lookLater();
     const canceled = (): void =>
@@ -97,7 +99,7 @@ export class ClusterCalls {
     } catch (error) {
       pending.fail(ref, fromErrorData(toErrorData(error)));
     }
-    return answer;
+    return opened.answer;
   }
 
   /** False: no other node has this name. */
@@ -140,7 +142,7 @@ export class ClusterCalls {
       this.#cluster.answer(from, { type: "reply", ref, outcome });
     };
     const asked = this.#host.ask(this.#host.client, name, { kind: "call", method, message, deadlineMs });
-    asked.then(
+    asked.answer.then(
       (value) => answer({ ok: true, value }),
       (error) => answer({ ok: false, error: toErrorData(error) }),
     );

@@ -7,43 +7,50 @@ import type { Clock } from "../seams/clock.ts";
 import type { From } from "./envelope.ts";
 import { coreLimits } from "./limits.ts";
 import type { Process } from "./process.ts";
+import type { TurnSignal } from "./turn_signal.ts";
 
-interface Deferred {
+export interface Deferred {
   readonly from: From;
   readonly process: Process;
+  /** What its handler had asked for in the turn that deferred it. */
+  readonly signal: TurnSignal | undefined;
 }
 
 export class DeferredCalls {
   readonly #calls = new Map<number, Deferred>();
   #sweepAt: number = coreLimits.deferredSweepAt;
 
-  add(from: From, process: Process, clock: Clock): void {
+  add(from: From, process: Process, clock: Clock, signal?: TurnSignal): void {
     if (this.#calls.size >= this.#sweepAt) this.#sweep(clock.now());
     const key = keyOf(from);
-    this.#calls.set(key, { from, process });
+    this.#calls.set(key, { from, process, signal });
     process.owed ??= new Set();
     process.owed.add(key);
   }
 
-  /** It was answered, or nobody waits any more. Returns who owed the answer. */
-  take(from: From): Process | undefined {
-    if (this.#calls.size === 0) return undefined;
-    const key = keyOf(from);
-    const call = this.#calls.get(key);
+  /** Who owes the answer, if anybody does. */
+  find(from: From): Deferred | undefined {
+    return this.#calls.size === 0 ? undefined : this.#calls.get(keyOf(from));
+  }
+
+  /** It was answered, or nobody waits any more. Returns what was owed. */
+  take(from: From): Deferred | undefined {
+    const call = this.find(from);
     if (call === undefined) return undefined;
+    const key = keyOf(from);
     this.#calls.delete(key);
     call.process.owed?.delete(key);
-    return call.process;
+    return call;
   }
 
   /** All that a process owes, as it ends. */
-  takeAll(process: Process): From[] {
-    const taken: From[] = [];
+  takeAll(process: Process): Deferred[] {
+    const taken: Deferred[] = [];
     for (const key of process.owed ?? []) {
       const call = this.#calls.get(key);
       if (call === undefined) continue;
       this.#calls.delete(key);
-      taken.push(call.from);
+      taken.push(call);
     }
     process.owed = undefined;
     return taken;
@@ -58,7 +65,7 @@ export class DeferredCalls {
   /** A caller on another thread that was answered from a third one is only forgotten here. */
   #sweep(nowMs: number): void {
     for (const { from } of [...this.#calls.values()])
-      if (from.deadlineMs > 0 && from.deadlineMs < nowMs) this.take(from);
+      if (from.deadlineMs > 0 && from.deadlineMs < nowMs) this.take(from)?.signal?.release();
     this.#sweepAt = Math.max(coreLimits.deferredSweepAt, this.#calls.size * 2);
   }
 }

@@ -33,6 +33,14 @@ export type Outcome =
   | { readonly ok: true; readonly value: unknown }
   | { readonly ok: false; readonly error: ErrorData };
 
+/** What a `cancel` says. */
+export interface Cancel {
+  /** How long the handler may go on; then its process is killed. Infinity: it is not. */
+  readonly graceMs: number;
+  /** Whether an answer is awaited all the same: a dispatcher's, which must know when its worker is free. */
+  readonly answer: boolean;
+}
+
 export type EnvelopeKind =
   | "call"
   | "cast"

@@ -82,7 +82,9 @@ function run({ self, limits }: State, job: Job, worker: Worker, pid: Pid): void 
     if (overrun !== undefined) self.cancelTimer(overrun);
     self.castSelf("ran", { job, worker, crashed } satisfies Ran);
   };
-  self.ask(pid, { kind, method, message, deadlineMs: from.deadlineMs, untilDone: true }).then(
+  const request = { kind, method, message, deadlineMs: from.deadlineMs, untilDone: true };
+  worker.asked = self.askCancelable(pid, request);
+  worker.asked.answer.then(
     (value) => {
       ended(false);
       self.reply(from, value);
@@ -110,7 +112,7 @@ export function answerDrained(state: State): void {
 
 /** Why nobody waits for this job any more; undefined if somebody does. */
 export function deadReason(state: State, job: Job): DiscardReason | undefined {
-  if (state.canceled.size > 0 && state.canceled.has(nameOf(job.from))) return "canceled";
+  if (job.canceled || (state.canceled.size > 0 && state.canceled.has(nameOf(job.from)))) return "canceled";
   const { clock } = state.self;
   if (job.from.deadlineMs > 0 && clock.now() > job.from.deadlineMs) return "expired";
   if (state.limits.ageMaxMs === Number.POSITIVE_INFINITY) return undefined;

@@ -9,7 +9,7 @@ import type { Pid } from "./pid.ts";
 import type { Postponed } from "./postponed.ts";
 import type { PostponedLanes } from "./postponed_lanes.ts";
 import type { Routing } from "./routing.ts";
-import type { Self, SpawnOptions } from "./self.ts";
+import type { Asked, Self, SpawnOptions } from "./self.ts";
 import type { ServiceTime } from "./service_time.ts";
 import type { Shedding } from "./shedding.ts";
 
@@ -44,6 +44,8 @@ export interface FactoryStatistics {
   readonly running: number;
   readonly done: number;
   readonly crashed: number;
+  /** Given up by their callers while they ran; not among `done` and `crashed`. */
+  readonly canceled: number;
   /**
    * Jobs that began before an earlier one of their key had ended: 0, or the factory has a fault. The routing queue
    * promises no order, so nothing is counted there.
@@ -59,6 +61,8 @@ export interface Job extends Waiting, JobRequest, Ordered<Job> {
   readonly tenant: string;
   /** Where it waits; "" if nobody asks. */
   lane: string;
+  /** Its caller gave up while it ran. */
+  canceled: boolean;
 }
 
 export interface Worker {
@@ -67,6 +71,7 @@ export interface Worker {
   /** Of the job in hand. */
   lane: string | undefined;
   job: Job | undefined;
+  asked: Asked | undefined;
   /** It had a job since its start. */
   used: boolean;
 }
@@ -112,5 +117,6 @@ export interface State {
   readonly timed: boolean;
   done: number;
   crashed: number;
+  gaveUp: number;
   readonly discarded: Record<DiscardReason, number>;
 }

@@ -15,6 +15,7 @@ export async function addWorkers(state: State, wanted: number): Promise<void> {
       pid: start.value,
       lane: undefined,
       job: undefined,
+      asked: undefined,
       used: false,
     };
     if (failed !== undefined) release(state, worker);

@@ -70,6 +70,7 @@ export const factory_dispatcher = genServer(import.meta.url, "factory_dispatcher
       shedding,
       done: 0,
       crashed: 0,
+      gaveUp: 0,
       discarded: { overflow: 0, expired: 0, shutdown: 0, canceled: 0, shed: 0 },
     };
     await addWorkers(state, options.workers);
@@ -86,6 +87,7 @@ export const factory_dispatcher = genServer(import.meta.url, "factory_dispatcher
         method,
         message,
         from,
+        canceled: false,
         bytes: estimateBytes(message),
         atMs: state.timed ? state.self.clock.monotonicMs() : 0,
         tenant: state.shedding === undefined ? "" : tenantOf(state, request),
@@ -142,6 +144,7 @@ export const factory_dispatcher = genServer(import.meta.url, "factory_dispatcher
       running: running(state),
       done: state.done,
       crashed: state.crashed,
+      canceled: state.gaveUp,
       orderViolations: state.order?.violations ?? 0,
       discarded: { ...state.discarded },
     }),
@@ -154,7 +157,8 @@ export const factory_dispatcher = genServer(import.meta.url, "factory_dispatcher
 
   cast: {
     ran: (state, { job, worker, crashed }: Ran) => {
-      if (crashed) state.crashed++;
+      if (job.canceled) state.gaveUp++;
+      else if (crashed) state.crashed++;
       else state.done++;
       state.order?.left(job);
       state.service.ended(job, state.self.clock);
@@ -231,8 +235,19 @@ export const factory_dispatcher = genServer(import.meta.url, "factory_dispatcher
     },
   },
 
-  canceled: (state, from: From) => {
-    state.canceled.add(nameOf(from));
+  /** A worker that runs the job is told; if it is still at it after the grace, it is killed. */
+  canceled: (state, from: From, graceMs) => {
+    const name = nameOf(from);
+    const workers = [...state.workers, ...state.leaving];
+    const worker = workers.find(({ job }) => job !== undefined && nameOf(job.from) === name);
+    if (worker?.job === undefined || worker.asked === undefined) {
+      state.canceled.add(name);
+      return;
+    }
+    worker.job.canceled = true;
+    state.self.giveUp(worker.asked);
+    if (graceMs !== Number.POSITIVE_INFINITY)
+      state.self.castAfter(graceMs, "overrun", { worker, job: worker.job });
   },
 
   info: (state, info: Info) => {

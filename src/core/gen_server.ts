@@ -100,9 +100,17 @@ export interface Callbacks<
   init(this: void, options: Options, self: Self): MaybePromise<State | Refusal>;
   readonly call?: Calls;
   readonly cast?: Casts;
+  /**
+   * Whether the calls that this process makes inherit the deadline of the request in hand. `own`: they don't, unless
+   * one says so; for a process that serves many requests by one call, or works beside its turns. Default: `inherited`.
+   */
+  readonly deadlines?: "inherited" | "own";
   info?(this: void, state: State, message: Info): TurnEnd;
-  /** The caller of a call that was taken and deferred gave up (its AbortSignal fired): no answer is awaited. */
-  canceled?(this: void, state: State, from: From): TurnEnd;
+  /**
+   * The caller of a call that was taken and deferred gave up (its AbortSignal fired): no answer is awaited. `graceMs`
+   * is the call's `cancelGraceMs`; who deferred is not killed after it, because it holds up nobody.
+   */
+  canceled?(this: void, state: State, from: From, graceMs: number): TurnEnd;
   /** Runs when the process ends by `stop`, by its supervisor or by a crash; not when it is killed. */
   terminate?(this: void, state: State, reason: ExitReason): MaybePromise<void>;
   /** What `sys` and crash reports may show of the state. */
@@ -149,7 +157,21 @@ export function genServer<
 export interface CallOptions {
   /** How long to wait, ms. Default: `limits.callTimeoutMs`. Infinity waits for ever. */
   readonly timeoutMs?: number;
+  /**
+   * Withdraws the call when it fires: the caller gets `canceled`; a request that waits is never taken; one that is in
+   * hand has its `Self.signal` fired.
+   */
   readonly signal?: AbortSignal;
+  /**
+   * With `signal`: how long the handler may go on after it fired, ms; then its process is killed. Default: Infinity,
+   * nobody is killed, because a process that serves many must not die of one caller's change of mind.
+   */
+  readonly cancelGraceMs?: number;
+  /**
+   * For a call that a process makes: whose deadline holds for it beside its own. `true`: that of the request in hand;
+   * `false`: nobody's; a `From`: that of a request whose answer was deferred. Default: see `Callbacks.deadlines`.
+   */
+  readonly inherit?: boolean | From;
   /** W3C traceparent that travels in the envelope. */
   readonly trace?: string;
 }

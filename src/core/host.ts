@@ -13,9 +13,12 @@ import type { Logger } from "../seams/log.ts";
 import type { Random } from "../seams/random.ts";
 import type { StatusBoard } from "../seams/status_board.ts";
 import type { Transport } from "../seams/transport.ts";
+import { inheritedTimeout, refusedAsk, refusedOptions } from "./call_options.ts";
+import { cancelHere, cancelOn } from "./cancel.ts";
 import { ClusterCalls } from "./cluster_calls.ts";
+import { heldAtEnd } from "./crash_report.ts";
 import { DeferredCalls } from "./deferred_calls.ts";
-import type { Envelope, EnvelopeKind, ExitReason, From, Outcome } from "./envelope.ts";
+import type { Cancel, Envelope, EnvelopeKind, ExitReason, From, Outcome } from "./envelope.ts";
 import type { CallOptions, Definition, DefinitionName, Info } from "./gen_server.ts";
 import { type DeadLetterReason, type HostOptions, type LocalSpawn, noDeadLetters } from "./host_options.ts";
 import { HostRequests } from "./host_requests.ts";
@@ -24,11 +27,12 @@ import { Links } from "./links.ts";
 import { Peers } from "./peers.ts";
 import { PendingCalls } from "./pending_calls.ts";
 import { formatPid, type Pid, type Target } from "./pid.ts";
-import { heldAtEnd, Process } from "./process.ts";
+import { Process } from "./process.ts";
 import { ProcessSelf } from "./process_self.ts";
 import { Registry } from "./registry.ts";
 import { RunQueue } from "./run_queue.ts";
-import type { ForwardedRequest, Self, SpawnOptions } from "./self.ts";
+import type { Asked, ForwardedRequest, Self, SpawnOptions } from "./self.ts";
+import type { TurnSignal } from "./turn_signal.ts";
 
 /** Process id of code that is no process: the main program of the thread. */
 const clientId = 0;
@@ -154,7 +158,9 @@ export class Host {
     this.#processes.delete(process.pid.id);
     process.onEnd?.();
     if (process.name !== "") this.requests.unregister(process.name, process.pid);
-    for (const from of this.#deferred.takeAll(process)) {
+    for (const { from, signal } of this.#deferred.takeAll(process)) {
+      signal?.fire(new NanoError("canceled", "the process has ended"));
+      signal?.release();
       this.#postReply(from, heldAtEnd(process.definition.name, reason));
     }
     this.links.processEnded(process, reason);
@@ -188,32 +194,49 @@ export class Host {
     method: string,
     message: unknown,
     options: CallOptions = {},
+    asker?: Process,
   ): Promise<unknown> {
-    const timeoutMs = options.timeoutMs ?? coreLimits.callTimeoutMs;
-    const refused = refusedOptions(method, timeoutMs, options.signal);
+    let timeoutMs = options.timeoutMs ?? coreLimits.callTimeoutMs;
+    const refused = refusedOptions(method, timeoutMs, options);
     if (refused !== undefined) return Promise.reject(refused);
+    let deadlineMs = this.#deadlineIn(timeoutMs);
+    const inheritedMs = asker === undefined ? 0 : asker.deadlineFor(options.inherit);
+    const isInherited = inheritedMs > 0 && (deadlineMs === 0 || inheritedMs < deadlineMs);
+    if (isInherited) {
+      deadlineMs = inheritedMs;
+      timeoutMs = inheritedMs - this.clock.now();
+      if (timeoutMs <= 0) return Promise.reject(inheritedTimeout(method, false));
+    }
     const callee = this.resolve(target);
     if (callee === undefined) {
-      const answer = this.#cluster?.call(target, method, message, timeoutMs, options.signal);
+      const limits = { signal: options.signal, inherited: isInherited };
+      const answer = this.#cluster?.call(target, method, message, timeoutMs, limits);
       const text = `${method}: nobody is registered as ${JSON.stringify(target)}`;
       return answer ?? Promise.reject(new NanoError("noproc", text, { sent: false }));
     }
-    const { ref, answer } = this.pending.open(callee, method, this.clock.monotonicMs() + timeoutMs);
-    const from: From = { pid: caller, ref, deadlineMs: this.#deadlineIn(timeoutMs) };
-    if (options.signal !== undefined) this.#cancelOn(options.signal, callee, method, from);
+    const opened = this.pending.open(callee, method, this.clock.monotonicMs() + timeoutMs);
+    if (isInherited) opened.inherited = true;
+    const from: From = { pid: caller, ref: opened.ref, deadlineMs };
+    if (options.signal !== undefined) cancelOn(this, options, callee, method, from);
     this.#dispatch(callee, "call", method, message, from, options.trace ?? "");
-    return answer;
+    return opened.answer;
   }
 
   /** A call, or a cast that is answered when it has run; for dispatchers. */
-  ask(asker: Pid, target: Target, request: ForwardedRequest): Promise<unknown> {
+  ask(asker: Pid, target: Target, request: ForwardedRequest): Asked {
     const { kind, method, message, deadlineMs } = request;
     const callee = this.resolve(target);
-    if (callee === undefined) return Promise.reject(new NanoError("noproc", `${method}: nobody is there`));
+    if (callee === undefined) return refusedAsk(new NanoError("noproc", `${method}: nobody is there`));
     const dueMs = request.untilDone === true ? Number.POSITIVE_INFINITY : this.#dueMs(deadlineMs);
-    const { ref, answer } = this.pending.open(callee, method, dueMs);
-    this.#dispatch(callee, kind, method, message, { pid: asker, ref, deadlineMs }, "");
-    return answer;
+    const asked = this.pending.open(callee, method, dueMs);
+    this.#dispatch(callee, kind, method, message, { pid: asker, ref: asked.ref, deadlineMs }, "");
+    return asked;
+  }
+
+  /** The answer is awaited all the same. */
+  giveUp(callee: Pid, from: From): void {
+    const told: Cancel = { graceMs: Number.POSITIVE_INFINITY, answer: true };
+    this.post("cancel", callee, "", told, from);
   }
 
   /** Sends a request to another host; its answer is as that of a call. */
@@ -243,20 +266,29 @@ export class Host {
   }
 
   reply(from: From, outcome: Outcome): void {
-    this.#deferred.take(from);
+    this.#deferred.take(from)?.signal?.release();
     this.#postReply(from, outcome);
   }
 
   /** Remembers that `process` owes `from` an answer. */
-  defer(from: From, process: Process): void {
-    if (process.status === "ended" || !this.pendingHere(from)) return;
-    this.#deferred.add(from, process, this.clock);
+  defer(from: From, process: Process, signal: TurnSignal | undefined): void {
+    const cancel = signal?.cancel;
+    const awaited = cancel === undefined ? this.pendingHere(from) : cancel.answer;
+    if (process.status !== "ended" && awaited) this.#deferred.add(from, process, this.clock, signal);
+    else signal?.release();
+    if (cancel !== undefined && process.definition.callbacks.canceled !== undefined)
+      this.tell(process, "cancel", { from, graceMs: cancel.graceMs });
   }
 
   /** To a process of this thread, from the runtime: never refused. */
   signal(process: Process, message: Info): void {
+    this.tell(process, "info", message);
+  }
+
+  /** The same, of another kind. */
+  tell(process: Process, kind: "info" | "cancel", message: unknown): void {
     if (process.status === "ended") return;
-    process.accept(this.#ownEnvelope("info", process, "", message));
+    process.accept(this.#ownEnvelope(kind, process, "", message));
     this.wake(process);
   }
 
@@ -354,16 +386,6 @@ export class Host {
     this.pending.fail(from.ref, new NanoError("noproc", text, { sent: false, untakenBy: formatPid(callee) }));
   }
 
-  #cancelOn(signal: AbortSignal, callee: Pid, method: string, from: From): void {
-    const canceled = (): void => {
-      if (!this.pending.fail(from.ref, new NanoError("canceled", `${method}: the caller gave up`))) return;
-      this.post("cancel", callee, method, undefined, from);
-    };
-    signal.addEventListener("abort", canceled, { once: true });
-    // A signal may outlive a million calls.
-    this.pending.onSettled(from.ref, () => signal.removeEventListener("abort", canceled));
-  }
-
   #receive(envelope: Envelope): boolean {
     if (envelope.incarnation !== this.incarnation) {
       this.countDeadLetter("thread_down");
@@ -381,7 +403,8 @@ export class Host {
       case "cancel": {
         const { from } = envelope;
         assert(from !== undefined, "a cancel names its call");
-        return this.#cancel(envelope.to, from);
+        const callee = this.#processes.get(envelope.to);
+        return cancelHere(this, this.#deferred, callee, from, envelope.message as Cancel);
       }
       case "system":
         this.requests.handle(envelope);
@@ -395,16 +418,6 @@ export class Host {
         this.links.handle(envelope);
         return true;
     }
-  }
-
-  /** The caller gave up: the call is withdrawn, or whoever deferred it is told. */
-  #cancel(to: number, from: From): boolean {
-    if (this.#processes.get(to)?.withdraw(from) === true) return true;
-    const owing = this.#deferred.take(from);
-    if (owing?.definition.callbacks.canceled === undefined) return false;
-    owing.accept(this.#ownEnvelope("cancel", owing, "", from));
-    this.wake(owing);
-    return true;
   }
 
   #ownEnvelope(kind: EnvelopeKind, process: Process, method: string, message: unknown): Envelope {
@@ -476,17 +489,4 @@ export class Host {
     this.pending.failThread(thread, incarnation, reason);
     this.links.threadDown(thread, incarnation, reason);
   }
-}
-
-function refusedOptions(method: string, timeoutMs: number, signal: AbortSignal | undefined) {
-  if (!(timeoutMs >= 0)) {
-    const text = `${method}: timeoutMs must be 0 or more, not ${String(timeoutMs)}`;
-    return new NanoError("bad_argument", text, { field: "timeoutMs" });
-  }
-  if (signal === undefined) return undefined;
-  if (typeof (signal as Partial<AbortSignal> | null)?.addEventListener !== "function") {
-    return new NanoError("bad_argument", `${method}: signal must be an AbortSignal`, { field: "signal" });
-  }
-  if (!signal.aborted) return undefined;
-  return new NanoError("canceled", `${method}: the signal had fired before the call`);
 }

@@ -12,6 +12,8 @@ export const coreLimits = {
   threadBudget: 1_024,
   /** Deadlines are kept in buckets of this width: a time-out is late by at most this. */
   deadlineBucketMs: 16,
+  /** How long a canceled call may be given to end before its process is killed: who waits longer kills nobody. */
+  cancelGraceMaxMs: 3_600_000,
   /** Calls found without hashing, a power of two: more than a thread has in flight unless it floods others. */
   recentCalls: 4_096,
   /** A dead thread is replaced in about 50 ms; one that opens large stores takes longer. */

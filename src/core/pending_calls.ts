@@ -9,14 +9,10 @@
 
 import { fromErrorData, NanoError } from "../base/errors.ts";
 import type { Clock, TimerHandle } from "../seams/clock.ts";
+import { inheritedTimeout } from "./call_options.ts";
 import type { Outcome } from "./envelope.ts";
 import { coreLimits } from "./limits.ts";
-
-/** Where a callee lives, to fail its calls when that thread dies. */
-export interface CalleePlace {
-  readonly thread: number;
-  readonly incarnation: number;
-}
+import type { Pid } from "./pid.ts";
 
 type Resolve = (value: unknown) => void;
 type Reject = (error: NanoError) => void;
@@ -32,18 +28,21 @@ function remember(resolve: Resolve, reject: Reject): void {
 /** A call in its place, and in the list of its bucket. */
 class PendingCall {
   readonly ref: number;
-  readonly callee: CalleePlace;
+  /** When its thread dies, the call fails. */
+  readonly callee: Pid;
   readonly method: string;
   readonly answer = new Promise<unknown>(remember);
   readonly resolve = resolveLast as Resolve;
   readonly reject = rejectLast as Reject;
+  /** Its deadline is that of the request that it was made for. */
+  inherited = false;
   /** Runs once, when the call is settled. */
   settled: (() => void) | undefined;
   bucket: Bucket | undefined;
   before: PendingCall | undefined;
   after: PendingCall | undefined;
 
-  constructor(ref: number, callee: CalleePlace, method: string) {
+  constructor(ref: number, callee: Pid, method: string) {
     this.ref = ref;
     this.callee = callee;
     this.method = method;
@@ -51,6 +50,9 @@ class PendingCall {
     rejectLast = undefined;
   }
 }
+
+/** A call as whoever opened it sees it. */
+export type OpenCall = Pick<PendingCall, "ref" | "callee" | "answer" | "inherited">;
 
 /** The calls that time out together. */
 class Bucket {
@@ -110,7 +112,7 @@ export class PendingCalls {
   }
 
   /** Remembers a call until `settle`, `fail` or `dueMs` (monotonic; Infinity: never). */
-  open(callee: CalleePlace, method: string, dueMs: number): Pick<PendingCall, "ref" | "answer"> {
+  open(callee: Pid, method: string, dueMs: number): OpenCall {
     const ref = this.#nextRef++;
     const pending = new PendingCall(ref, callee, method);
     const place = ref & placeMask;
@@ -230,7 +232,10 @@ export class PendingCalls {
     this.#buckets.delete(bucket.number);
     for (let each = bucket.first; each !== undefined; each = bucket.first) {
       const text = `${each.method}: no answer before its deadline`;
-      this.fail(each.ref, new NanoError("timeout", text));
+      this.fail(
+        each.ref,
+        each.inherited ? inheritedTimeout(each.method, true) : new NanoError("timeout", text),
+      );
     }
   }
 }

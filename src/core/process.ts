@@ -8,12 +8,14 @@
 import { NanoError, toErrorData } from "../base/errors.ts";
 import type { TimerHandle } from "../seams/clock.ts";
 import type { TurnMarks } from "../seams/status_board.ts";
-import type { Envelope, ExitReason, From, Outcome } from "./envelope.ts";
-import { type Definition, Ignore, type Info, isNoReply, Stop } from "./gen_server.ts";
+import { heldAtEnd, reportCrash } from "./crash_report.ts";
+import type { Cancel, Envelope, ExitReason, From } from "./envelope.ts";
+import { type CallOptions, type Definition, Ignore, type Info, isNoReply, Stop } from "./gen_server.ts";
 import type { Host } from "./host.ts";
 import { Mailbox } from "./mailbox.ts";
 import { formatPid, type Pid } from "./pid.ts";
 import type { MailboxLimits } from "./self.ts";
+import { TurnSignal } from "./turn_signal.ts";
 
 export type ProcessStatus = "starting" | "ready" | "busy" | "suspended" | "terminating" | "ended";
 
@@ -70,6 +72,10 @@ export class Process {
   #exitWanted: ExitReason | undefined;
   #suspendWanted = false;
   #inHand: From | undefined;
+  /** Of the request in hand, if somebody asked for it or the caller gave up. */
+  #turnSignal: TurnSignal | undefined;
+  /** Fires at the end. */
+  #endSignal: AbortController | undefined;
   #startEnded: ((reason: ExitReason) => void) | undefined;
   #idleWish: IdleWish | undefined;
   #idleTimer: TimerHandle | undefined;
@@ -118,10 +124,52 @@ export class Process {
     return this.#mailbox.withdraw(from);
   }
 
+  /** Of the request in hand, wall-clock ms; 0: none. `terminate` works for nobody. */
+  get deadlineMs(): number {
+    return this.status === "terminating" ? 0 : (this.#inHand?.deadlineMs ?? 0);
+  }
+
+  /** Whose deadline holds for a call that it makes now, wall-clock ms; 0: nobody's. */
+  deadlineFor(inherit: CallOptions["inherit"]): number {
+    if (typeof inherit === "object") return inherit.deadlineMs;
+    const inherits = inherit ?? this.definition.callbacks.deadlines !== "own";
+    return inherits ? this.deadlineMs : 0;
+  }
+
+  /** See Self.signal. */
+  get signal(): AbortSignal {
+    const inHand = this.status === "terminating" ? undefined : this.#inHand;
+    if (inHand !== undefined) {
+      this.#turnSignal ??= new TurnSignal(this.#host.clock, inHand.deadlineMs);
+      return this.#turnSignal.signal;
+    }
+    if (this.#endSignal === undefined) {
+      this.#endSignal = new AbortController();
+      if (this.status === "ended") this.#endSignal.abort(endedSignal());
+    }
+    return this.#endSignal.signal;
+  }
+
+  /** Its caller gave up. False if it is not in hand. */
+  cancelInHand(from: From, reason: NanoError, cancel: Cancel): boolean {
+    if (!isSameCall(this.#inHand, from)) return false;
+    this.#turnSignal ??= new TurnSignal(this.#host.clock, 0);
+    this.#turnSignal.cancel = cancel;
+    this.#turnSignal.killAfter(cancel.graceMs, () => {
+      const told = { pid: formatPid(this.pid), graceMs: cancel.graceMs };
+      this.#host.log.warn(told, "a canceled request goes on; its process is killed");
+      this.requestExit("killed");
+    });
+    // Last: what listens may end this process.
+    this.#turnSignal.fire(reason);
+    return true;
+  }
+
   /** A call that is answered in its own turn is not owed any more. */
   answered(from: From): void {
-    const held = this.#inHand;
-    if (held?.ref === from.ref && held.pid.thread === from.pid.thread) this.#inHand = undefined;
+    if (!isSameCall(this.#inHand, from)) return;
+    this.#inHand = undefined;
+    this.#releaseSignal();
   }
 
   /** Holds for the turn in hand: the next message, or the next wish, ends it. */
@@ -273,7 +321,10 @@ export class Process {
     const { kind, method, message } = envelope;
     if (kind === "call") return handlerOf(callbacks.call, method)(this.state, message, envelope.from);
     if (kind === "cast") return handlerOf(callbacks.cast, method)(this.state, message, undefined);
-    if (kind === "cancel") return callbacks.canceled?.(this.state, message as From);
+    if (kind === "cancel") {
+      const { from, graceMs } = message as { from: From; graceMs: number };
+      return callbacks.canceled?.(this.state, from, graceMs);
+    }
     if (callbacks.info !== undefined) return callbacks.info(this.state, message as Info);
     this.#host.log.warn({ pid: formatPid(this.pid), message }, "unexpected info dropped");
     return undefined;
@@ -305,16 +356,29 @@ export class Process {
     if (Stop.is(result)) {
       if (from !== undefined && result.hasReply) this.#host.reply(from, { ok: true, value: result.reply });
       else if (owes) this.#inHand = from;
-      if (isCrash(result.reason)) this.#report(envelope, result.reason, undefined);
+      if (isCrash(result.reason)) reportCrash(this.#host.log, this, envelope, result.reason, undefined);
       this.#terminate(result.reason);
       return;
     }
     if (from !== undefined) {
       if (envelope.kind === "cast") this.#host.reply(from, { ok: true, value: undefined });
       else if (!isNoReply(result)) this.#host.reply(from, { ok: true, value: result });
-      else if (owes) this.#host.defer(from, this);
+      else if (owes) this.#defer(from);
     }
+    if (this.#turnSignal !== undefined) this.#releaseSignal();
     if (this.#idleWish !== undefined) this.#armIdle();
+  }
+
+  /** The signal of the turn goes along. */
+  #defer(from: From): void {
+    const signal = this.#turnSignal;
+    this.#turnSignal = undefined;
+    this.#host.defer(from, this, signal);
+  }
+
+  #releaseSignal(): void {
+    this.#turnSignal?.release();
+    this.#turnSignal = undefined;
   }
 
   #failed(envelope: Envelope, error: unknown): void {
@@ -325,38 +389,13 @@ export class Process {
       error.code !== "undef"
     ) {
       this.#inHand = undefined;
+      if (this.#turnSignal !== undefined) this.#releaseSignal();
       this.#host.reply(envelope.from, { ok: false, error: toErrorData(error) });
       return;
     }
     const crash = toErrorData(error);
-    this.#report(envelope, { crash }, error instanceof Error ? error.stack : undefined);
+    reportCrash(this.#host.log, this, envelope, { crash }, error instanceof Error ? error.stack : undefined);
     this.#terminate({ crash });
-  }
-
-  /** The crash report. The state is shown as `formatStatus` shows it, or not at all. */
-  #report(envelope: Envelope, reason: ExitReason, stack: string | undefined): void {
-    const { formatStatus } = this.definition.callbacks;
-    let state: unknown;
-    try {
-      state = formatStatus?.(this.state);
-    } catch (error) {
-      state = `formatStatus threw: ${String(error)}`;
-    }
-    const what =
-      typeof reason === "object" && "crash" in reason ? reason.crash.message : JSON.stringify(reason);
-    this.#host.log.error(
-      {
-        pid: formatPid(this.pid),
-        name: this.name,
-        definition: this.definition.name,
-        reason,
-        lastMessage: { kind: envelope.kind, method: envelope.method },
-        client: envelope.from === undefined ? undefined : formatPid(envelope.from.pid),
-        state,
-        stack,
-      },
-      `process crashed: ${what}`,
-    );
   }
 
   #terminate(reason: ExitReason): void {
@@ -395,6 +434,10 @@ export class Process {
     this.#clearIdle();
     const { name } = this.definition;
     const inHand = this.#inHand;
+    this.#inHand = undefined;
+    this.#turnSignal?.fire(endedSignal());
+    this.#releaseSignal();
+    this.#endSignal?.abort(endedSignal());
     // What was taken may have been done, whatever the reason; what was not taken was not.
     if (inHand !== undefined) this.#host.reply(inHand, heldAtEnd(name, reason));
     const code = isCrash(reason) && reason !== "noproc" ? "crashed" : "noproc";
@@ -431,15 +474,21 @@ export class Process {
   }
 }
 
-/** The answer to a request that its process had taken and not answered when it ended. */
-export function heldAtEnd(definition: string, reason: ExitReason): Outcome {
-  const cause = typeof reason === "object" && "crash" in reason ? `: ${reason.crash.message}` : "";
-  const message = `${definition} ended while it held the request${cause}`;
-  return { ok: false, error: { code: "crashed", message, details: { reason } } };
+function endedSignal(): NanoError {
+  return new NanoError("canceled", "the process has ended");
 }
 
 function endedEarly(): NanoError {
   return new NanoError("crashed", "ended while it was starting");
+}
+
+/** Callers of one thread are told apart by reference. */
+function isSameCall(one: From | undefined, other: From): boolean {
+  return (
+    one?.ref === other.ref &&
+    one.pid.thread === other.pid.thread &&
+    one.pid.incarnation === other.pid.incarnation
+  );
 }
 
 /** Not by its class: a promise may be another library's, or another realm's. */

@@ -7,13 +7,14 @@ import { type ErrorData, fromErrorData, NanoError, toErrorData } from "../base/e
 import type { Clock, TimerHandle } from "../seams/clock.ts";
 import type { Logger } from "../seams/log.ts";
 import type { Random } from "../seams/random.ts";
+import { refusedAsk } from "./call_options.ts";
 import type { ExitReason, From } from "./envelope.ts";
 import type { Definition, DefinitionName, OptionsOf, Piped, Ref } from "./gen_server.ts";
 import type { Host } from "./host.ts";
 import { formatPid, type Pid, type Target } from "./pid.ts";
 import type { Process } from "./process.ts";
 import { makeRef } from "./ref.ts";
-import type { ForwardedRequest, Self, SpawnOptions, TimerRef } from "./self.ts";
+import type { Asked, ForwardedRequest, Self, SpawnOptions, TimerRef } from "./self.ts";
 
 export class ProcessSelf implements Self {
   readonly pid: Pid;
@@ -56,7 +57,20 @@ export class ProcessSelf implements Self {
   }
 
   ref<D extends Definition>(definition: D, target: Target): Ref<D> {
-    return makeRef(this.#host, this.pid, definition, target, () => this.#ended);
+    return makeRef(this.#host, this.pid, definition, target, this.#process);
+  }
+
+  get deadlineMs(): number {
+    return this.#process.deadlineMs;
+  }
+
+  remainingMs(): number {
+    const { deadlineMs } = this.#process;
+    return deadlineMs === 0 ? Number.POSITIVE_INFINITY : Math.max(0, deadlineMs - this.#host.clock.now());
+  }
+
+  get signal(): AbortSignal {
+    return this.#process.signal;
   }
 
   get #ended(): boolean {
@@ -166,8 +180,17 @@ export class ProcessSelf implements Self {
   }
 
   ask(target: Target, request: ForwardedRequest): Promise<unknown> {
-    if (this.#ended) return Promise.reject(canceled(`${request.method}: its asker has ended`));
+    return this.askCancelable(target, request).answer;
+  }
+
+  askCancelable(target: Target, request: ForwardedRequest): Asked {
+    if (this.#ended) return refusedAsk(canceled(`${request.method}: its asker has ended`));
     return this.#host.ask(this.pid, target, request);
+  }
+
+  giveUp({ ref, callee }: Asked): void {
+    if (this.#ended || callee === undefined) return;
+    this.#host.giveUp(callee, { pid: this.pid, ref, deadlineMs: 0 });
   }
 
   stop(

@@ -42,6 +42,13 @@ export interface ForwardedRequest {
   readonly untilDone?: boolean;
 }
 
+/** A request under way. */
+export interface Asked {
+  readonly ref: number;
+  readonly callee: Pid | undefined;
+  readonly answer: Promise<unknown>;
+}
+
 export interface TimerRef {
   readonly id: number;
 }
@@ -53,6 +60,16 @@ export interface Self {
   readonly log: Logger;
   readonly random: Random;
   readonly clock: Pick<Clock, "now" | "monotonicMs">;
+  /** Of the request in hand, wall-clock ms; 0: it has none, no request is in hand, or it has been answered. */
+  readonly deadlineMs: number;
+  /** How long the caller of the request in hand still waits, ms, 0 at least; Infinity: there is no deadline. */
+  remainingMs(): number;
+  /**
+   * Fires when the caller of the request in hand gives up or its deadline passes, or when this process ends; the
+   * reason is a NanoError, `canceled` or `timeout`. It goes on to hold for a request whose answer is deferred in the
+   * turn in which this was read. Where no request is in hand it fires at the end of the process only.
+   */
+  readonly signal: AbortSignal;
 
   /** Starts a process; resolves when its `init` is done. Errors: what `init` threw, `already_started`, `timeout`. */
   spawn<D extends Definition>(definition: D, options: OptionsOf<D>, spawn?: SpawnOptions): Promise<Pid>;
@@ -108,9 +125,13 @@ export interface Self {
 
   /**
    * Sends any call, or a cast that is answered when it has run. For dispatchers, which forward what they don't know.
-   * `deadlineMs` is absolute; 0 is never.
+   * `deadlineMs` is absolute; 0 is never; no other deadline is inherited.
    */
   ask(target: Target, request: ForwardedRequest): Promise<unknown>;
+  /** The same, for who may have to give it up. */
+  askCancelable(target: Target, request: ForwardedRequest): Asked;
+  /** Whoever has it in hand is told by its signal; who has not taken it answers `canceled`. The answer still comes. */
+  giveUp(asked: Asked): void;
 
   /** Asks a process to end, waits for it, and kills it when it takes longer than `timeoutMs`. Returns why it ended. */
   stop(pid: Pid, options: { readonly reason: ExitReason; readonly timeoutMs: number }): Promise<ExitReason>;

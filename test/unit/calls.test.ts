@@ -80,8 +80,9 @@ describe("a call", () => {
     setFlagsFromString("--expose-gc");
     const collect = runInNewContext("gc") as () => void;
     const pending = new PendingCalls(nodeClock());
+    const callee = { node: "test", thread: 0, incarnation: 1, id: 1 };
     const settled = async (): Promise<WeakRef<object>> => {
-      const { ref, answer } = pending.open({ thread: 0, incarnation: 1 }, "m", Number.POSITIVE_INFINITY);
+      const { ref, answer } = pending.open(callee, "m", Number.POSITIVE_INFINITY);
       pending.settle(ref, { ok: true, value: new Uint8Array(1_000) });
       return new WeakRef((await answer) as object);
     };

@@ -1,0 +1,45 @@
+/** What a process's crash tells the log, and those whose requests it had taken. */
+
+import type { Logger } from "../seams/log.ts";
+import type { Envelope, ExitReason, Outcome } from "./envelope.ts";
+import { formatPid } from "./pid.ts";
+import type { Process } from "./process.ts";
+
+/** The state is shown as `formatStatus` shows it, or not at all. */
+export function reportCrash(
+  log: Logger,
+  { pid, name, definition, state: held }: Process,
+  envelope: Envelope,
+  reason: ExitReason,
+  stack: string | undefined,
+): void {
+  const { formatStatus } = definition.callbacks;
+  let state: unknown;
+  try {
+    state = formatStatus?.(held);
+  } catch (error) {
+    state = `formatStatus threw: ${String(error)}`;
+  }
+  const what =
+    typeof reason === "object" && "crash" in reason ? reason.crash.message : JSON.stringify(reason);
+  log.error(
+    {
+      pid: formatPid(pid),
+      name,
+      definition: definition.name,
+      reason,
+      lastMessage: { kind: envelope.kind, method: envelope.method },
+      client: envelope.from === undefined ? undefined : formatPid(envelope.from.pid),
+      state,
+      stack,
+    },
+    `process crashed: ${what}`,
+  );
+}
+
+/** The answer to a request that its process had taken and not answered when it ended. */
+export function heldAtEnd(definition: string, reason: ExitReason): Outcome {
+  const cause = typeof reason === "object" && "crash" in reason ? `: ${reason.crash.message}` : "";
+  const message = `${definition} ended while it held the request${cause}`;
+  return { ok: false, error: { code: "crashed", message, details: { reason } } };
+}
