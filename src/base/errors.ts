@@ -12,6 +12,7 @@ export type RuntimeErrorCode =
   | "timeout" // the deadline of a call passed; the outcome is unknown
   | "noproc" // nobody lives under that pid or name
   | "crashed" // the callee died while it held the request; the outcome is unknown
+  | "call_cycle" // the call would wait for itself through others (details.chain); it was not taken
   | "overloaded" // a mailbox or a queue is full; nothing was done
   | "discarded" // a factory dropped the job before it ran (details.reason)
   | "canceled" // the caller's AbortSignal fired, or the caller has ended

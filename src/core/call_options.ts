@@ -3,10 +3,12 @@
  * the earlier of its own and of that of the request on whose behalf it is made. Pure.
  */
 
-import { NanoError } from "../base/errors.ts";
+import { type ErrorData, NanoError } from "../base/errors.ts";
 import type { From } from "./envelope.ts";
 import type { CallOptions } from "./gen_server.ts";
 import { coreLimits } from "./limits.ts";
+import { formatPid, type Pid } from "./pid.ts";
+import type { Process } from "./process.ts";
 import type { Asked } from "./self.ts";
 
 /** What is wrong with a call's options: `bad_argument` naming the field, or `canceled`; undefined if nothing is. */
@@ -33,10 +35,23 @@ export function refusedOptions(method: string, timeoutMs: number, options: CallO
   return new NanoError("canceled", `${method}: the signal had fired before the call`);
 }
 
+/** Whose deadline holds for a call that `asker` makes now, beside its own, wall-clock ms; 0: nobody's. */
+export function inheritedDeadline(asker: Process, inherit: CallOptions["inherit"]): number {
+  if (typeof inherit === "object") return inherit.deadlineMs;
+  const inherits = inherit ?? asker.definition.callbacks.deadlines !== "own";
+  return inherits ? asker.deadlineMs : 0;
+}
+
 /** The error of a call whose inherited deadline passed. `sent`: whether it had been sent by then. */
 export function inheritedTimeout(method: string, sent: boolean): NanoError {
   const text = `${method}: no answer before the deadline of the request that it was made for`;
   return new NanoError("timeout", text, sent ? { inherited: true } : { inherited: true, sent });
+}
+
+/** The error of a call with an inherited deadline, as its callee tells it: it may have been too late there. */
+export function ofInherited({ code, message, details = {} }: ErrorData, callee: Pid): NanoError {
+  const isLate = code === "timeout" && details.untakenBy === formatPid(callee);
+  return new NanoError(code, message, isLate ? { ...details, inherited: true } : details);
 }
 
 /** A request that was not sent. */

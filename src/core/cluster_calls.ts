@@ -14,6 +14,7 @@ import type { Cluster, ClusterAddress } from "../seams/cluster.ts";
 import type { Outcome } from "./envelope.ts";
 import type { Host } from "./host.ts";
 import { coreLimits } from "./limits.ts";
+import type { CallOrigin } from "./pending_calls.ts";
 import type { Pid, Target } from "./pid.ts";
 
 export type ClusterMessage =
@@ -73,7 +74,7 @@ export class ClusterCalls {
     method: string,
     message: unknown,
     timeoutMs: number,
-    { signal, inherited }: { readonly signal: AbortSignal | undefined; readonly inherited: boolean },
+    { signal, origin }: { readonly signal: AbortSignal | undefined; readonly origin: CallOrigin | undefined },
   ): Promise<unknown> | undefined {
     const node = typeof target === "string" ? this.#cluster.nodeOf(target) : undefined;
     if (node === undefined) return undefined;
@@ -81,7 +82,7 @@ export class ClusterCalls {
     const { clock, pending, thread, incarnation } = this.#host;
     const nowMs = clock.monotonicMs();
     const opened = pending.open(elsewhere, method, nowMs + timeoutMs);
-    opened.inherited = inherited;
+    opened.origin = origin;
     const { ref } = opened;
     this.#waiting.set(ref, { node, sinceMs: nowMs });
     this.#lookLater();

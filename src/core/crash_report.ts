@@ -5,6 +5,11 @@ import type { Envelope, ExitReason, Outcome } from "./envelope.ts";
 import { formatPid } from "./pid.ts";
 import type { Process } from "./process.ts";
 
+export function isCrash(reason: ExitReason): boolean {
+  if (typeof reason === "string") return reason === "killed" || reason === "noproc";
+  return !("shutdown" in reason);
+}
+
 /** The state is shown as `formatStatus` shows it, or not at all. */
 export function reportCrash(
   log: Logger,

@@ -3,6 +3,7 @@
  * When that process ends, its callers are answered at once.
  */
 
+import { NanoError } from "../base/errors.ts";
 import type { Clock } from "../seams/clock.ts";
 import type { From } from "./envelope.ts";
 import { coreLimits } from "./limits.ts";
@@ -59,7 +60,11 @@ export class DeferredCalls {
   /** A thread's life ended: nobody waits there any more, and its next life counts its references anew. */
   forgetThread(thread: number, incarnation: number): void {
     for (const { from } of [...this.#calls.values()])
-      if (from.pid.thread === thread && from.pid.incarnation === incarnation) this.take(from);
+      if (from.pid.thread === thread && from.pid.incarnation === incarnation) {
+        const signal = this.take(from)?.signal;
+        signal?.fire(new NanoError("canceled", "the caller's thread is down"));
+        signal?.release();
+      }
   }
 
   /** A caller on another thread that was answered from a third one is only forgotten here. */

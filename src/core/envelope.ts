@@ -33,12 +33,29 @@ export type Outcome =
   | { readonly ok: true; readonly value: unknown }
   | { readonly ok: false; readonly error: ErrorData };
 
+/** Callers of one thread's life are told apart by reference. */
+export function isSameCall(one: From | undefined, other: From): boolean {
+  return (
+    one?.ref === other.ref &&
+    one.pid.thread === other.pid.thread &&
+    one.pid.incarnation === other.pid.incarnation
+  );
+}
+
 /** What a `cancel` says. */
 export interface Cancel {
+  /** `timeout`: the caller's own deadline has passed. */
+  readonly code: "canceled" | "timeout";
   /** How long the handler may go on; then its process is killed. Infinity: it is not. */
   readonly graceMs: number;
   /** Whether an answer is awaited all the same: a dispatcher's, which must know when its worker is free. */
   readonly answer: boolean;
+}
+
+/** What whoever deferred the answer hears of it. */
+export interface Canceled {
+  readonly from: From;
+  readonly graceMs: number;
 }
 
 export type EnvelopeKind =

@@ -230,3 +230,13 @@ export interface Ref<D extends Definition> {
 export function isNoReply(value: unknown): boolean {
   return NoReply.is(value);
 }
+
+/** Errors: `undef`. */
+export function handlerOf(
+  handlers: Record<string, (state: unknown, message: unknown, from: unknown) => unknown> | undefined,
+  method: string,
+): (state: unknown, message: unknown, from: unknown) => unknown {
+  const handler = handlers !== undefined && Object.hasOwn(handlers, method) ? handlers[method] : undefined;
+  if (handler === undefined) throw new NanoError("undef", `no handler named ${method}`);
+  return handler;
+}

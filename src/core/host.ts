@@ -13,19 +13,26 @@ import type { Logger } from "../seams/log.ts";
 import type { Random } from "../seams/random.ts";
 import type { StatusBoard } from "../seams/status_board.ts";
 import type { Transport } from "../seams/transport.ts";
-import { inheritedTimeout, refusedAsk, refusedOptions } from "./call_options.ts";
+import { CallCycles } from "./call_cycles.ts";
+import { inheritedDeadline, inheritedTimeout, refusedAsk, refusedOptions } from "./call_options.ts";
 import { cancelHere, cancelOn } from "./cancel.ts";
 import { ClusterCalls } from "./cluster_calls.ts";
 import { heldAtEnd } from "./crash_report.ts";
 import { DeferredCalls } from "./deferred_calls.ts";
-import type { Cancel, Envelope, EnvelopeKind, ExitReason, From, Outcome } from "./envelope.ts";
+import type { Cancel, Canceled, Envelope, EnvelopeKind, ExitReason, From, Outcome } from "./envelope.ts";
 import type { CallOptions, Definition, DefinitionName, Info } from "./gen_server.ts";
-import { type DeadLetterReason, type HostOptions, type LocalSpawn, noDeadLetters } from "./host_options.ts";
+import {
+  type DeadLetterReason,
+  type HostOptions,
+  type LocalSpawn,
+  localSpawn,
+  noDeadLetters,
+} from "./host_options.ts";
 import { HostRequests } from "./host_requests.ts";
 import { coreLimits } from "./limits.ts";
 import { Links } from "./links.ts";
 import { Peers } from "./peers.ts";
-import { PendingCalls } from "./pending_calls.ts";
+import { type CallOrigin, PendingCalls } from "./pending_calls.ts";
 import { formatPid, type Pid, type Target } from "./pid.ts";
 import { Process } from "./process.ts";
 import { ProcessSelf } from "./process_self.ts";
@@ -51,6 +58,7 @@ export class Host {
   readonly pending: PendingCalls;
   readonly links: Links;
   readonly requests: HostRequests;
+  readonly cycles: CallCycles;
   /** Who asks when no process does. */
   readonly client: Pid;
   readonly #transport: Transport<Envelope>;
@@ -77,6 +85,7 @@ export class Host {
     this.#loadDefinition = options.loadDefinition;
     this.pending = new PendingCalls(options.clock);
     this.links = new Links(this);
+    this.cycles = new CallCycles(this);
     this.requests = new HostRequests(this, options.loadDefinition);
     this.#cluster = options.cluster === undefined ? undefined : new ClusterCalls(this, options.cluster);
     this.peers = new Peers(options.transport);
@@ -105,16 +114,7 @@ export class Host {
     spawn: SpawnOptions,
     starter: Process | undefined,
   ): Promise<Pid> {
-    const local: LocalSpawn = {
-      name: spawn.name ?? "",
-      link: spawn.link === true ? starter?.pid : undefined,
-      mailbox: {
-        max: spawn.mailbox?.max ?? coreLimits.mailboxMax,
-        bytesMax: spawn.mailbox?.bytesMax ?? Number.POSITIVE_INFINITY,
-        whenFull: spawn.mailbox?.whenFull ?? "refuse",
-      },
-      initTimeoutMs: spawn.initTimeoutMs ?? coreLimits.initTimeoutMs,
-    };
+    const local = localSpawn(spawn, starter?.pid);
     const thread = this.peers.place(spawn.thread);
     if (thread === undefined) throw new NanoError("noproc", "no worker thread is up");
     if (thread === this.thread) {
@@ -199,23 +199,30 @@ export class Host {
     let timeoutMs = options.timeoutMs ?? coreLimits.callTimeoutMs;
     const refused = refusedOptions(method, timeoutMs, options);
     if (refused !== undefined) return Promise.reject(refused);
-    let deadlineMs = this.#deadlineIn(timeoutMs);
-    const inheritedMs = asker === undefined ? 0 : asker.deadlineFor(options.inherit);
-    const isInherited = inheritedMs > 0 && (deadlineMs === 0 || inheritedMs < deadlineMs);
-    if (isInherited) {
-      deadlineMs = inheritedMs;
-      timeoutMs = inheritedMs - this.clock.now();
-      if (timeoutMs <= 0) return Promise.reject(inheritedTimeout(method, false));
+    const hasEnd = timeoutMs !== Number.POSITIVE_INFINITY;
+    const nowMs = hasEnd || asker !== undefined ? this.clock.now() : 0;
+    // Wall-clock ms, for it crosses threads and nodes; 0 is never.
+    let deadlineMs = hasEnd ? nowMs + timeoutMs : 0;
+    let origin: CallOrigin | undefined;
+    if (asker !== undefined) {
+      const inheritedMs = inheritedDeadline(asker, options.inherit);
+      const inherits = inheritedMs > 0 && (deadlineMs === 0 || inheritedMs < deadlineMs);
+      if (inherits) {
+        if (inheritedMs <= nowMs) return Promise.reject(inheritedTimeout(method, false));
+        deadlineMs = inheritedMs;
+        timeoutMs = inheritedMs - nowMs;
+      }
+      origin = { process: asker, atMs: nowMs, inherits };
     }
     const callee = this.resolve(target);
     if (callee === undefined) {
-      const limits = { signal: options.signal, inherited: isInherited };
+      const limits = { signal: options.signal, origin };
       const answer = this.#cluster?.call(target, method, message, timeoutMs, limits);
       const text = `${method}: nobody is registered as ${JSON.stringify(target)}`;
       return answer ?? Promise.reject(new NanoError("noproc", text, { sent: false }));
     }
     const opened = this.pending.open(callee, method, this.clock.monotonicMs() + timeoutMs);
-    if (isInherited) opened.inherited = true;
+    if (origin !== undefined) this.cycles.asks(opened, origin);
     const from: From = { pid: caller, ref: opened.ref, deadlineMs };
     if (options.signal !== undefined) cancelOn(this, options, callee, method, from);
     this.#dispatch(callee, "call", method, message, from, options.trace ?? "");
@@ -223,19 +230,20 @@ export class Host {
   }
 
   /** A call, or a cast that is answered when it has run; for dispatchers. */
-  ask(asker: Pid, target: Target, request: ForwardedRequest): Asked {
+  ask(caller: Pid, target: Target, request: ForwardedRequest, asker?: Process): Asked {
     const { kind, method, message, deadlineMs } = request;
     const callee = this.resolve(target);
     if (callee === undefined) return refusedAsk(new NanoError("noproc", `${method}: nobody is there`));
     const dueMs = request.untilDone === true ? Number.POSITIVE_INFINITY : this.#dueMs(deadlineMs);
     const asked = this.pending.open(callee, method, dueMs);
-    this.#dispatch(callee, kind, method, message, { pid: asker, ref: asked.ref, deadlineMs }, "");
+    if (asker !== undefined) this.cycles.asks(asked, { process: asker, atMs: this.nowMs(), inherits: false });
+    this.#dispatch(callee, kind, method, message, { pid: caller, ref: asked.ref, deadlineMs }, "");
     return asked;
   }
 
   /** The answer is awaited all the same. */
   giveUp(callee: Pid, from: From): void {
-    const told: Cancel = { graceMs: Number.POSITIVE_INFINITY, answer: true };
+    const told: Cancel = { code: "canceled", graceMs: Number.POSITIVE_INFINITY, answer: true };
     this.post("cancel", callee, "", told, from);
   }
 
@@ -277,16 +285,11 @@ export class Host {
     if (process.status !== "ended" && awaited) this.#deferred.add(from, process, this.clock, signal);
     else signal?.release();
     if (cancel !== undefined && process.definition.callbacks.canceled !== undefined)
-      this.tell(process, "cancel", { from, graceMs: cancel.graceMs });
+      this.signal(process, { from, graceMs: cancel.graceMs }, "cancel");
   }
 
   /** To a process of this thread, from the runtime: never refused. */
-  signal(process: Process, message: Info): void {
-    this.tell(process, "info", message);
-  }
-
-  /** The same, of another kind. */
-  tell(process: Process, kind: "info" | "cancel", message: unknown): void {
+  signal(process: Process, message: Info | Canceled, kind: "info" | "cancel" = "info"): void {
     if (process.status === "ended") return;
     process.accept(this.#ownEnvelope(kind, process, "", message));
     this.wake(process);
@@ -354,6 +357,7 @@ export class Host {
 
   /** Ends everything: processes are killed, waiting calls fail with `shutdown`. */
   close(): void {
+    this.cycles.close();
     for (const process of [...this.#processes.values()]) process.end("shutdown");
     this.pending.failAll(new NanoError("shutdown", "the system has stopped"));
   }

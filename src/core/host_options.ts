@@ -10,8 +10,9 @@ import type { Transport } from "../seams/transport.ts";
 import type { ClusterMessage } from "./cluster_calls.ts";
 import type { Envelope } from "./envelope.ts";
 import type { Definition, DefinitionName } from "./gen_server.ts";
+import { coreLimits } from "./limits.ts";
 import type { Pid } from "./pid.ts";
-import type { MailboxLimits } from "./self.ts";
+import type { MailboxLimits, SpawnOptions } from "./self.ts";
 
 export interface HostOptions {
   readonly node: string;
@@ -44,4 +45,19 @@ export interface LocalSpawn {
   readonly link: Pid | undefined;
   readonly mailbox: Required<MailboxLimits>;
   readonly initTimeoutMs: number;
+}
+
+/** The options of a start with what they leave out; `starter` is the process that starts it. */
+export function localSpawn(options: SpawnOptions, starter: Pid | undefined): LocalSpawn {
+  const { name = "", link, mailbox, initTimeoutMs = coreLimits.initTimeoutMs } = options;
+  return {
+    name,
+    link: link === true ? starter : undefined,
+    mailbox: {
+      max: mailbox?.max ?? coreLimits.mailboxMax,
+      bytesMax: mailbox?.bytesMax ?? Number.POSITIVE_INFINITY,
+      whenFull: mailbox?.whenFull ?? "refuse",
+    },
+    initTimeoutMs,
+  };
 }

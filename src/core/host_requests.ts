@@ -96,6 +96,11 @@ export class HostRequests {
         this.unregister(name, pid);
         return;
       }
+      case "callWalk":
+      case "callProof":
+      case "callCycle":
+        this.#host.cycles.take(envelope.method, envelope.message);
+        return;
       default:
         this.#answer(envelope);
     }

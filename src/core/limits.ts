@@ -14,6 +14,16 @@ export const coreLimits = {
   deadlineBucketMs: 16,
   /** How long a canceled call may be given to end before its process is killed: who waits longer kills nobody. */
   cancelGraceMaxMs: 3_600_000,
+  /** A call that a handler awaits is asked about after this: far above an answer's time, far below time-outs. */
+  cycleProbeMs: 50,
+  /** Between two questions about the same call, which double; then it is asked about no more. */
+  cycleProbeMaxMs: 60_000,
+  /** Processes that a thread asks about at once: a look into its waiting calls for each, together about a ms. */
+  cycleProbesMax: 64,
+  /** Calls that are looked at for one question: what hangs together by more ends by a time-out, as all did before. */
+  cycleCallsMax: 256,
+  /** Asynchronous functions of a handler that wait for one another. */
+  awaitsMax: 200,
   /** Calls found without hashing, a power of two: more than a thread has in flight unless it floods others. */
   recentCalls: 4_096,
   /** A dead thread is replaced in about 50 ms; one that opens large stores takes longer. */

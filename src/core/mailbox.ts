@@ -4,7 +4,7 @@
  */
 
 import { RingBuffer } from "../base/ring_buffer.ts";
-import type { Envelope, From } from "./envelope.ts";
+import { type Envelope, type From, isSameCall } from "./envelope.ts";
 import type { MailboxLimits } from "./self.ts";
 
 export class Mailbox {
@@ -66,17 +66,19 @@ export class Mailbox {
 
   /** Takes a call out before it runs; linear. */
   withdraw(from: From): boolean {
-    const { ref, pid } = from;
     const found = this.#waiting.remove(
-      ({ kind, from: caller }) =>
-        (kind === "call" || kind === "cast") &&
-        caller?.ref === ref &&
-        caller.pid.thread === pid.thread &&
-        caller.pid.incarnation === pid.incarnation,
+      ({ kind, from: caller }) => (kind === "call" || kind === "cast") && isSameCall(caller, from),
     );
     if (found === undefined) return false;
     this.#forget(found);
     return true;
+  }
+
+  /** Whether a call waits here; linear. */
+  has(from: From): boolean {
+    for (let place = 0; place < this.#waiting.length; place++)
+      if (isSameCall(this.#waiting.at(place)?.from, from)) return true;
+    return false;
   }
 
   clear(): Envelope[] {

@@ -9,10 +9,11 @@
 
 import { fromErrorData, NanoError } from "../base/errors.ts";
 import type { Clock, TimerHandle } from "../seams/clock.ts";
-import { inheritedTimeout } from "./call_options.ts";
+import { inheritedTimeout, ofInherited } from "./call_options.ts";
 import type { Outcome } from "./envelope.ts";
 import { coreLimits } from "./limits.ts";
 import type { Pid } from "./pid.ts";
+import type { Process } from "./process.ts";
 
 type Resolve = (value: unknown) => void;
 type Reject = (error: NanoError) => void;
@@ -25,17 +26,26 @@ function remember(resolve: Resolve, reject: Reject): void {
   rejectLast = reject;
 }
 
+/** Of a call that a process made. */
+export interface CallOrigin {
+  readonly process: Process;
+  /** When, wall-clock ms. */
+  readonly atMs: number;
+  /** Its deadline is that of the request that it was made for. */
+  readonly inherits: boolean;
+}
+
 /** A call in its place, and in the list of its bucket. */
-class PendingCall {
+export class PendingCall {
   readonly ref: number;
   /** When its thread dies, the call fails. */
   readonly callee: Pid;
   readonly method: string;
   readonly answer = new Promise<unknown>(remember);
-  readonly resolve = resolveLast as Resolve;
-  readonly reject = rejectLast as Reject;
-  /** Its deadline is that of the request that it was made for. */
-  inherited = false;
+  resolve = resolveLast as Resolve;
+  reject = rejectLast as Reject;
+  /** If a process made it. */
+  origin: CallOrigin | undefined;
   /** Runs once, when the call is settled. */
   settled: (() => void) | undefined;
   bucket: Bucket | undefined;
@@ -49,10 +59,16 @@ class PendingCall {
     resolveLast = undefined;
     rejectLast = undefined;
   }
-}
 
-/** A call as whoever opened it sees it. */
-export type OpenCall = Pick<PendingCall, "ref" | "callee" | "answer" | "inherited">;
+  /** Puts a promise between the answer and whoever awaits it: what `through` makes of the answer. */
+  relay(through: (answer: Promise<unknown>) => Promise<unknown>): void {
+    const { resolve } = this;
+    const answer = new Promise<unknown>(remember);
+    this.resolve = resolveLast as Resolve;
+    this.reject = rejectLast as Reject;
+    resolve(through(answer));
+  }
+}
 
 /** The calls that time out together. */
 class Bucket {
@@ -112,7 +128,7 @@ export class PendingCalls {
   }
 
   /** Remembers a call until `settle`, `fail` or `dueMs` (monotonic; Infinity: never). */
-  open(callee: Pid, method: string, dueMs: number): OpenCall {
+  open(callee: Pid, method: string, dueMs: number): PendingCall {
     const ref = this.#nextRef++;
     const pending = new PendingCall(ref, callee, method);
     const place = ref & placeMask;
@@ -122,6 +138,13 @@ export class PendingCalls {
     this.#size++;
     if (dueMs !== Number.POSITIVE_INFINITY) this.#schedule(pending, dueMs);
     return pending;
+  }
+
+  /** The open calls that `fits` holds for. */
+  of(fits: (call: PendingCall) => boolean): PendingCall[] {
+    const found = [...this.#older.values()].filter(fits);
+    for (const call of this.#recent) if (call !== undefined && fits(call)) found.push(call);
+    return found;
   }
 
   /** Calls `settled` when the call is; at once if it has been. */
@@ -135,6 +158,7 @@ export class PendingCalls {
     const call = this.#take(ref);
     if (call === undefined) this.lateReplies++;
     else if (outcome.ok) call.resolve(outcome.value);
+    else if (call.origin?.inherits === true) call.reject(ofInherited(outcome.error, call.callee));
     else call.reject(fromErrorData(outcome.error));
   }
 
@@ -234,7 +258,7 @@ export class PendingCalls {
       const text = `${each.method}: no answer before its deadline`;
       this.fail(
         each.ref,
-        each.inherited ? inheritedTimeout(each.method, true) : new NanoError("timeout", text),
+        each.origin?.inherits === true ? inheritedTimeout(each.method, true) : new NanoError("timeout", text),
       );
     }
   }

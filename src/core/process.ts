@@ -8,14 +8,21 @@
 import { NanoError, toErrorData } from "../base/errors.ts";
 import type { TimerHandle } from "../seams/clock.ts";
 import type { TurnMarks } from "../seams/status_board.ts";
-import { heldAtEnd, reportCrash } from "./crash_report.ts";
-import type { Cancel, Envelope, ExitReason, From } from "./envelope.ts";
-import { type CallOptions, type Definition, Ignore, type Info, isNoReply, Stop } from "./gen_server.ts";
+import { heldAtEnd, isCrash, reportCrash } from "./crash_report.ts";
+import {
+  type Cancel,
+  type Canceled,
+  type Envelope,
+  type ExitReason,
+  type From,
+  isSameCall,
+} from "./envelope.ts";
+import { type Definition, handlerOf, Ignore, type Info, isNoReply, Stop } from "./gen_server.ts";
 import type { Host } from "./host.ts";
 import { Mailbox } from "./mailbox.ts";
 import { formatPid, type Pid } from "./pid.ts";
 import type { MailboxLimits } from "./self.ts";
-import { TurnSignal } from "./turn_signal.ts";
+import { ProcessSignals } from "./turn_signal.ts";
 
 export type ProcessStatus = "starting" | "ready" | "busy" | "suspended" | "terminating" | "ended";
 
@@ -37,11 +44,6 @@ interface IdleWish {
   readonly delayMs: number;
   readonly method: string;
   readonly message: unknown;
-}
-
-export function isCrash(reason: ExitReason): boolean {
-  if (typeof reason === "string") return reason === "killed" || reason === "noproc";
-  return !("shutdown" in reason);
 }
 
 export class Process {
@@ -72,10 +74,12 @@ export class Process {
   #exitWanted: ExitReason | undefined;
   #suspendWanted = false;
   #inHand: From | undefined;
-  /** Of the request in hand, if somebody asked for it or the caller gave up. */
-  #turnSignal: TurnSignal | undefined;
-  /** Fires at the end. */
-  #endSignal: AbortController | undefined;
+  /** Made when somebody asks for one, or a caller gives up. */
+  #signals: ProcessSignals | undefined;
+  /** Ends with the asynchronous turn in hand. */
+  turn: Promise<void> | undefined;
+  /** Sleeps that it has not woken from. */
+  sleeping = 0;
   #startEnded: ((reason: ExitReason) => void) | undefined;
   #idleWish: IdleWish | undefined;
   #idleTimer: TimerHandle | undefined;
@@ -129,47 +133,44 @@ export class Process {
     return this.status === "terminating" ? 0 : (this.#inHand?.deadlineMs ?? 0);
   }
 
-  /** Whose deadline holds for a call that it makes now, wall-clock ms; 0: nobody's. */
-  deadlineFor(inherit: CallOptions["inherit"]): number {
-    if (typeof inherit === "object") return inherit.deadlineMs;
-    const inherits = inherit ?? this.definition.callbacks.deadlines !== "own";
-    return inherits ? this.deadlineMs : 0;
+  /** Whether another process may wait for it. */
+  get isWaitedFor(): boolean {
+    return this.#mailbox.length > 0 || (this.#inHand !== undefined && this.#inHand.pid.id !== 0);
+  }
+
+  /** Where a request is that it has not answered or deferred. */
+  placeOf(from: From): "queued" | "in hand" | undefined {
+    if (isSameCall(this.#inHand, from)) return "in hand";
+    return this.#mailbox.has(from) ? "queued" : undefined;
   }
 
   /** See Self.signal. */
   get signal(): AbortSignal {
     const inHand = this.status === "terminating" ? undefined : this.#inHand;
-    if (inHand !== undefined) {
-      this.#turnSignal ??= new TurnSignal(this.#host.clock, inHand.deadlineMs);
-      return this.#turnSignal.signal;
-    }
-    if (this.#endSignal === undefined) {
-      this.#endSignal = new AbortController();
-      if (this.status === "ended") this.#endSignal.abort(endedSignal());
-    }
-    return this.#endSignal.signal;
+    return this.#signalsMade().of(inHand, this.status === "ended");
   }
 
   /** Its caller gave up. False if it is not in hand. */
   cancelInHand(from: From, reason: NanoError, cancel: Cancel): boolean {
     if (!isSameCall(this.#inHand, from)) return false;
-    this.#turnSignal ??= new TurnSignal(this.#host.clock, 0);
-    this.#turnSignal.cancel = cancel;
-    this.#turnSignal.killAfter(cancel.graceMs, () => {
+    this.#signalsMade().cancel(reason, cancel, () => {
       const told = { pid: formatPid(this.pid), graceMs: cancel.graceMs };
       this.#host.log.warn(told, "a canceled request goes on; its process is killed");
       this.requestExit("killed");
     });
-    // Last: what listens may end this process.
-    this.#turnSignal.fire(reason);
     return true;
+  }
+
+  #signalsMade(): ProcessSignals {
+    this.#signals ??= new ProcessSignals(this.#host.clock);
+    return this.#signals;
   }
 
   /** A call that is answered in its own turn is not owed any more. */
   answered(from: From): void {
     if (!isSameCall(this.#inHand, from)) return;
     this.#inHand = undefined;
-    this.#releaseSignal();
+    this.#signals?.release();
   }
 
   /** Holds for the turn in hand: the next message, or the next wish, ends it. */
@@ -322,7 +323,7 @@ export class Process {
     if (kind === "call") return handlerOf(callbacks.call, method)(this.state, message, envelope.from);
     if (kind === "cast") return handlerOf(callbacks.cast, method)(this.state, message, undefined);
     if (kind === "cancel") {
-      const { from, graceMs } = message as { from: From; graceMs: number };
+      const { from, graceMs } = message as Canceled;
       return callbacks.canceled?.(this.state, from, graceMs);
     }
     if (callbacks.info !== undefined) return callbacks.info(this.state, message as Info);
@@ -333,7 +334,8 @@ export class Process {
   #await(envelope: Envelope, result: Promise<unknown>): void {
     this.status = "busy";
     this.#marks?.awaits();
-    result.then(
+    this.#host.cycles.waits(this);
+    this.turn = result.then(
       (value) => this.#resume(() => this.#finished(envelope, value)),
       (error) => this.#resume(() => this.#failed(envelope, error)),
     );
@@ -344,6 +346,7 @@ export class Process {
     if (this.status !== "busy") return;
     this.#marks?.settled(this.pid.id);
     this.status = "ready";
+    this.turn = undefined;
     finish();
     if (this.#suspendWanted && this.status === "ready") this.#applySuspend();
     this.#host.wake(this);
@@ -363,22 +366,10 @@ export class Process {
     if (from !== undefined) {
       if (envelope.kind === "cast") this.#host.reply(from, { ok: true, value: undefined });
       else if (!isNoReply(result)) this.#host.reply(from, { ok: true, value: result });
-      else if (owes) this.#defer(from);
+      else if (owes) this.#host.defer(from, this, this.#signals?.takeTurn());
     }
-    if (this.#turnSignal !== undefined) this.#releaseSignal();
+    this.#signals?.release();
     if (this.#idleWish !== undefined) this.#armIdle();
-  }
-
-  /** The signal of the turn goes along. */
-  #defer(from: From): void {
-    const signal = this.#turnSignal;
-    this.#turnSignal = undefined;
-    this.#host.defer(from, this, signal);
-  }
-
-  #releaseSignal(): void {
-    this.#turnSignal?.release();
-    this.#turnSignal = undefined;
   }
 
   #failed(envelope: Envelope, error: unknown): void {
@@ -389,7 +380,7 @@ export class Process {
       error.code !== "undef"
     ) {
       this.#inHand = undefined;
-      if (this.#turnSignal !== undefined) this.#releaseSignal();
+      this.#signals?.release();
       this.#host.reply(envelope.from, { ok: false, error: toErrorData(error) });
       return;
     }
@@ -435,9 +426,7 @@ export class Process {
     const { name } = this.definition;
     const inHand = this.#inHand;
     this.#inHand = undefined;
-    this.#turnSignal?.fire(endedSignal());
-    this.#releaseSignal();
-    this.#endSignal?.abort(endedSignal());
+    this.#signals?.end();
     // What was taken may have been done, whatever the reason; what was not taken was not.
     if (inHand !== undefined) this.#host.reply(inHand, heldAtEnd(name, reason));
     const code = isCrash(reason) && reason !== "noproc" ? "crashed" : "noproc";
@@ -474,33 +463,11 @@ export class Process {
   }
 }
 
-function endedSignal(): NanoError {
-  return new NanoError("canceled", "the process has ended");
-}
-
 function endedEarly(): NanoError {
   return new NanoError("crashed", "ended while it was starting");
-}
-
-/** Callers of one thread are told apart by reference. */
-function isSameCall(one: From | undefined, other: From): boolean {
-  return (
-    one?.ref === other.ref &&
-    one.pid.thread === other.pid.thread &&
-    one.pid.incarnation === other.pid.incarnation
-  );
 }
 
 /** Not by its class: a promise may be another library's, or another realm's. */
 function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof (value as Partial<PromiseLike<unknown>> | null | undefined)?.then === "function";
-}
-
-function handlerOf(
-  handlers: Record<string, (state: unknown, message: unknown, from: unknown) => unknown> | undefined,
-  method: string,
-): (state: unknown, message: unknown, from: unknown) => unknown {
-  const handler = handlers !== undefined && Object.hasOwn(handlers, method) ? handlers[method] : undefined;
-  if (handler === undefined) throw new NanoError("undef", `no handler named ${method}`);
-  return handler;
 }

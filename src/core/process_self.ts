@@ -126,7 +126,11 @@ export class ProcessSelf implements Self {
   sleep(delayMs: number): Promise<void> {
     return new Promise((resolve) => {
       if (this.#ended) return;
-      this.#after(this.#nextTimer++, delayMs, resolve);
+      this.#process.sleeping++;
+      this.#after(this.#nextTimer++, delayMs, () => {
+        this.#process.sleeping--;
+        resolve();
+      });
     });
   }
 
@@ -185,7 +189,7 @@ export class ProcessSelf implements Self {
 
   askCancelable(target: Target, request: ForwardedRequest): Asked {
     if (this.#ended) return refusedAsk(canceled(`${request.method}: its asker has ended`));
-    return this.#host.ask(this.pid, target, request);
+    return this.#host.ask(this.pid, target, request, this.#process);
   }
 
   giveUp({ ref, callee }: Asked): void {

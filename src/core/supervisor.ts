@@ -19,11 +19,11 @@ import {
   type SupervisorSpec,
   supervisorSpec,
 } from "./child_spec.ts";
+import { isCrash } from "./crash_report.ts";
 import type { ExitReason, From } from "./envelope.ts";
 import { genServer, type Info, isNoReply, type NoReply, noReply, type Stop, stop } from "./gen_server.ts";
 import { coreLimits } from "./limits.ts";
 import { formatPid, type Pid } from "./pid.ts";
-import { isCrash } from "./process.ts";
 import { restartDelayMs } from "./restart_delay.ts";
 import type { Self, TimerRef } from "./self.ts";
 

@@ -133,6 +133,24 @@ describe.each([0, 3] as const)("a call that is given up, with %i threads", (thre
       for (const name of ["a", "b", "c"]) expect(node.process(name)?.status).toBe("ready");
     }));
 
+  it("tells nothing to the request that is in hand while the one that was deferred is given up", () =>
+    play(threads, async (node, world) => {
+      const caller = new AbortController();
+      const ref = node.system.ref(player, "a");
+      const deferred = codeOf(ref.call.hold(undefined, { signal: caller.signal, cancelGraceMs: 0 }));
+      const inHand = codeOf(
+        ref.call.play([
+          { do: "sleep", ms: 200 },
+          { do: "note", what: "aborted" },
+        ]),
+      );
+      await world.sleep(50);
+      caller.abort();
+      expect(await deferred).toBe("canceled");
+      expect(await inHand).toBe("answered");
+      expect(state(node, "a").notes).toEqual([false]);
+    }));
+
   it("is never taken when it still waits", () =>
     play(threads, async (node, world) => {
       const caller = new AbortController();
@@ -190,6 +208,21 @@ describe("a handler's signal", () => {
       expect(await asked).toBe("timeout");
       await world.sleep(100);
       expect(state(node, "a").notes).toEqual(["timeout"]);
+    }));
+
+  it("ends the calls that were made with it by the deadline as that would: with `timeout`, not `canceled`", () =>
+    play(3, async (node, world) => {
+      const inner: Script = [{ do: "until canceled" }, { do: "note", what: "reason" }];
+      const script: Script = [
+        { do: "fire", to: "b", script: inner, signal: true, inherit: false, timeoutMs: forEver },
+      ];
+      const asked = codeOf(
+        node.system.ref(player, "a").call.play([...script, { do: "sleep", ms: 300 }], { timeoutMs: 100 }),
+      );
+      expect(await asked).toBe("timeout");
+      await world.sleep(50);
+      expect(state(node, "a").notes).toMatchObject([{ code: "timeout", inherited: true }]);
+      expect(state(node, "b").notes).toEqual(["timeout"]);
     }));
 
   it("fires when its process is killed, so that what it asked for is given up", () =>
@@ -270,6 +303,39 @@ describe.each([0, 3] as const)("a job that is given up, with %i threads", (threa
       await world.sleep(50);
       const counted = { done: 1, crashed: 0, canceled: 0, discarded: { canceled: 1 } };
       expect(await factory.statistics()).toMatchObject(counted);
+    }));
+
+  it("is taken back from a worker that has not begun it", () =>
+    play(threads, async (node, world) => {
+      const factory = await factoryOf(node, 1);
+      const worker = await factory.at("k").call.pid();
+      await node.system.suspend(worker);
+      const caller = new AbortController();
+      const asked = codeOf(factory.at("k").call.play(deaf, { signal: caller.signal }));
+      await world.sleep(50);
+      caller.abort();
+      expect(await asked).toBe("canceled");
+      await world.sleep(50);
+      expect(await factory.statistics()).toMatchObject({ running: 0, canceled: 1, done: 1 });
+      await node.system.resume(worker);
+      expect(await factory.at("k").call.play([], { timeoutMs: 500 })).toBe("");
+    }));
+
+  it("is not given to another worker when its own dies before it began", () =>
+    play(threads, async (node, world) => {
+      const factory = await factoryOf(node, 1);
+      const worker = await factory.at("k").call.pid();
+      await node.system.suspend(worker);
+      const caller = new AbortController();
+      const script: Script = [{ do: "fire", to: "c", script: [] }];
+      const asked = codeOf(factory.at("k").call.play(script, { signal: caller.signal }));
+      await world.sleep(50);
+      node.system.exit(worker, "killed");
+      caller.abort();
+      expect(await asked).toBe("canceled");
+      await world.sleep(200);
+      expect(await factory.statistics()).toMatchObject({ running: 0, waiting: 0, done: 1 });
+      expect(state(node, "c").taken).toBe(0);
     }));
 
   it("is told to a worker that deferred its answer, whose life ends after the grace if it keeps the job", () =>

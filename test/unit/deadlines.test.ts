@@ -68,10 +68,22 @@ describe.each([0, 4] as const)("a call that a handler makes, with %i threads", (
     }, threads));
 
   it("fails at its own deadline if that is earlier, and says nothing of another", () =>
-    play(async ({ system }) => {
-      const step = { do: "call", to: "b", timeoutMs: 100, script: [{ do: "sleep", ms: 5_000 }] } as const;
-      const error = await failed(send(system, "a", [step], 1_000));
-      expect(error).toMatchObject({ code: "timeout", inherited: false });
+    play(async (node, world) => {
+      const step = { do: "fire", to: "b", timeoutMs: 100, script: [{ do: "sleep", ms: 5_000 }] } as const;
+      const asked = failed(send(node.system, "a", [step, { do: "sleep", ms: 800 }], 500));
+      await world.sleep(100 + slackMs);
+      expect(state(node, "a").notes).toMatchObject([{ code: "timeout", inherited: false }]);
+      await asked;
+    }, threads));
+
+  it("inherits nothing at its process's end: what is put in order then is not the caller's", () =>
+    play(async (node, world) => {
+      const note: Script = [{ do: "note", what: "remainingMs" }];
+      const script: Script = [{ do: "call", to: "b", timeoutMs: forEver, script: note }];
+      const asked = node.system.ref(player, "a").call.leave(script, { timeoutMs: 1_000 });
+      expect((await failed(asked)).code).toBe("crashed");
+      await world.sleep(slackMs);
+      expect(state(node, "b").notes).toEqual([forEver]);
     }, threads));
 
   it("inherits after an await, and through every process on the way", () =>
@@ -104,6 +116,20 @@ describe.each([0, 4] as const)("a call that a handler makes, with %i threads", (
       await world.sleep(slackMs);
       expect(state(node, "b").taken).toBe(1);
       expect(node.process("b")?.statistics().expired).toBe(1);
+    }, threads));
+
+  it("says that its deadline was inherited, whether caller or callee notices it first", () =>
+    play(async (node, world) => {
+      for (let busyMs = 190; busyMs < 230; busyMs += 2) {
+        const busy = send(node.system, "b", [{ do: "sleep", ms: busyMs }], 5_000);
+        const step = { do: "fire", to: "b", timeoutMs: forEver, script: [] } as const;
+        await failed(send(node.system, "a", [step, { do: "sleep", ms: 300 }], 200));
+        await busy;
+        await world.sleep(200);
+      }
+      const { notes } = state(node, "a");
+      expect(notes.length).toBeGreaterThan(5);
+      for (const note of notes) expect(note).toMatchObject({ code: "timeout", inherited: true });
     }, threads));
 
   it("is not sent any more when the deadline has passed before it", () =>
