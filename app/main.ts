@@ -7,6 +7,7 @@ import { auditCommand } from "./audit.ts";
 import { type ConfigOverrides, isConfigError, parseRouting, prepareData, readConfig } from "./config.ts";
 import { defaultReportDirectory, migrate } from "./migrate.ts";
 import { planText, refuseUnsafe } from "./plan.ts";
+import { addReplayCommand } from "./replay.ts";
 import { summary, writeReport } from "./report.ts";
 import { addSimulateCommand } from "./simulate/command.ts";
 
@@ -70,6 +71,7 @@ program
 
 addSimulateCommand(program, exitCodes.notProven);
 program.addCommand(auditCommand(exitCodes));
+addReplayCommand(program, exitCodes);
 
 async function runMigrate(flags: MigrateFlags): Promise<void> {
   const settings = prepareData(refuseUnsafe(readConfig(flags.config, overridesOf(flags))), flags.data);

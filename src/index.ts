@@ -12,6 +12,7 @@ export {
 } from "./base/errors.ts";
 export { Heap } from "./base/heap.ts";
 export { RingBuffer } from "./base/ring_buffer.ts";
+export type { CapsuleWish } from "./core/capsules.ts";
 export {
   type AutoShutdown,
   type ChildOptions,
@@ -38,6 +39,7 @@ export type {
 export {
   type CallOptions,
   type CallsOf,
+  type CapsuleRules,
   type CastsOf,
   type Definition,
   genServer,
@@ -60,6 +62,7 @@ export type { MailboxLimits, Self, SpawnOptions, TimerRef } from "./core/self.ts
 export { type ChildCounts, type ChildInfo, supervisor } from "./core/supervisor.ts";
 export { type StopProcessOptions, System } from "./core/system.ts";
 export type { SystemStatus, ThreadState, ThreadStatus, TurnStatus } from "./core/thread_status.ts";
+export type { CapsuleFolder } from "./platform/capsule_folder.ts";
 export { nodeDisk } from "./platform/disk.ts";
 export { type StartOptions, startSystem } from "./platform/start_system.ts";
 export type { StuckPolicy, StuckReport } from "./platform/watchdog.ts";

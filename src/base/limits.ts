@@ -127,3 +127,23 @@ export const strictLimits = {
   countMax: 262_144,
   stringBytesMax: 1 * MiB,
 } as const;
+
+/** Crash capsules: what a recorded process may hold in memory, and what they may take of the disk. */
+export const capsuleLimits = {
+  /** Messages that a capsule keeps at most: each is one entry in a list that is read as a whole. */
+  messagesMax: 100_000,
+  /** Of the messages and answers between two pictures of the state: then the next picture is taken early. */
+  tapeBytesMax: 1 * MiB,
+  /** A state with more has no picture: at every picture it would be copied as a whole, between two messages. */
+  stateBytesMax: 4 * MiB,
+  /** Two tapes, three pictures of the state, and what surrounds them. */
+  fileBytesMax: 16 * MiB,
+  /** Files of a folder, the oldest are removed: a process that crashes all night must not fill the disk. */
+  filesMax: 50,
+  /** Capsules on their way to the disk; those of a storm of crashes are alike. */
+  writingMax: 4,
+  /** Nesting of a value: the image of a level may take two of the file. */
+  depthMax: 200,
+  /** Values in a file: as many as its bytes can hold. */
+  countMax: 16 * MiB,
+} as const;

@@ -1,6 +1,7 @@
 /** What a supervisor starts: plain data, so that a supervisor may live on another thread than whoever described it. */
 
 import { NanoError } from "../base/errors.ts";
+import { type CapsuleWish, checkMessages } from "./capsules.ts";
 import type { Definition, OptionsOf } from "./gen_server.ts";
 import { isRestartDelay, type RestartDelay } from "./restart_delay.ts";
 import type { MailboxLimits, SpawnOptions } from "./self.ts";
@@ -35,6 +36,8 @@ export interface ChildSpec {
   readonly mailbox?: MailboxLimits;
   /** How long `init` may take, ms. Default: 30,000; Infinity for a supervisor. */
   readonly initTimeoutMs?: number;
+  /** Keeps its last messages for a crash capsule: `SpawnOptions.capsule`. */
+  readonly capsule?: CapsuleWish;
 }
 
 export interface SupervisorSpec {
@@ -99,6 +102,7 @@ export function checkChildSpec(spec: ChildSpec): ChildSpec {
     isMailbox(spec.mailbox),
     "{ max: 1 or more, bytesMax: above 0, whenFull: refuse or discard }",
   );
+  if (spec.capsule !== undefined) checkMessages(spec.capsule?.messages, `child ${spec.id}`);
   return spec;
 }
 

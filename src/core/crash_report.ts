@@ -1,7 +1,8 @@
 /** What a process's crash tells the log, and those whose requests it had taken. */
 
 import type { Logger } from "../seams/log.ts";
-import type { Envelope, ExitReason, Outcome } from "./envelope.ts";
+import type { Crash } from "./capsules.ts";
+import type { ExitReason, Outcome } from "./envelope.ts";
 import { formatPid } from "./pid.ts";
 import type { Process } from "./process.ts";
 
@@ -14,9 +15,7 @@ export function isCrash(reason: ExitReason): boolean {
 export function reportCrash(
   log: Logger,
   { pid, name, definition, state: held }: Process,
-  envelope: Envelope,
-  reason: ExitReason,
-  stack: string | undefined,
+  { reason, stack, envelope, capsule }: Crash & { readonly capsule: string | undefined },
 ): void {
   const { formatStatus } = definition.callbacks;
   let state: unknown;
@@ -37,6 +36,7 @@ export function reportCrash(
       client: envelope.from === undefined ? undefined : formatPid(envelope.from.pid),
       state,
       stack,
+      capsule,
     },
     `process crashed: ${what}`,
   );

@@ -115,6 +115,25 @@ export interface Callbacks<
   terminate?(this: void, state: State, reason: ExitReason): MaybePromise<void>;
   /** What `sys` and crash reports may show of the state. */
   formatStatus?(this: void, state: State): unknown;
+  /** What crash capsules may hold; false: there are none of this definition, whoever asks for one. */
+  readonly capsule?: false | CapsuleRules;
+}
+
+/**
+ * Crash capsules of a definition's processes: docs/guides/crash-capsules.md. A definition that has a `formatStatus`
+ * shows that its state is not for everybody: it is recorded only if it has rules, too.
+ */
+export interface CapsuleRules {
+  /** Records every process of this definition: its last messages, so many at least. 1 to 100,000. */
+  readonly messages?: number;
+  /**
+   * What is written instead of a value of states, messages and answers, as with the replacer of JSON.stringify: asked
+   * for each value and, with its key, for each in it. Must not change what it gets.
+   */
+  readonly redact?: (key: string, value: unknown) => unknown;
+  /** Makes plain data of a state that is none (instances of classes, resources); `restore` makes the state of it. */
+  readonly save?: (state: Inferred) => unknown;
+  readonly restore?: (saved: Inferred, self: Self) => unknown;
 }
 
 /** A behaviour: how to find its module from any thread, and its callbacks. */

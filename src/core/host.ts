@@ -16,6 +16,7 @@ import type { Transport } from "../seams/transport.ts";
 import { CallCycles } from "./call_cycles.ts";
 import { inheritedDeadline, inheritedTimeout, refusedAsk, refusedOptions } from "./call_options.ts";
 import { cancelHere, cancelOn } from "./cancel.ts";
+import type { Capsules } from "./capsules.ts";
 import { ClusterCalls } from "./cluster_calls.ts";
 import { heldAtEnd } from "./crash_report.ts";
 import { DeferredCalls } from "./deferred_calls.ts";
@@ -59,6 +60,7 @@ export class Host {
   readonly links: Links;
   readonly requests: HostRequests;
   readonly cycles: CallCycles;
+  readonly capsules: Capsules | undefined;
   /** Who asks when no process does. */
   readonly client: Pid;
   readonly #transport: Transport<Envelope>;
@@ -88,6 +90,7 @@ export class Host {
     this.cycles = new CallCycles(this);
     this.requests = new HostRequests(this, options.loadDefinition);
     this.#cluster = options.cluster === undefined ? undefined : new ClusterCalls(this, options.cluster);
+    this.capsules = options.capsules;
     this.peers = new Peers(options.transport);
     for (const { thread, incarnation } of options.peers) this.peers.up(thread, incarnation);
     options.transport.onMessages((envelopes) => {
@@ -132,7 +135,8 @@ export class Host {
       id: this.#nextId++,
     };
     const { name, link: parent, mailbox: limits } = spawn;
-    const process = new Process(this, pid, definition, { name, limits, parent });
+    const born = { name, limits, parent };
+    const process = new Process(this, pid, this.capsules?.of(definition, spawn.capsule) ?? definition, born);
     this.#processes.set(pid.id, process);
     if (spawn.name !== "") {
       try {

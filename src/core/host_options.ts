@@ -7,6 +7,7 @@ import type { Logger } from "../seams/log.ts";
 import type { Random } from "../seams/random.ts";
 import type { StatusBoard } from "../seams/status_board.ts";
 import type { Transport } from "../seams/transport.ts";
+import type { Capsules, CapsuleWish } from "./capsules.ts";
 import type { ClusterMessage } from "./cluster_calls.ts";
 import type { Envelope } from "./envelope.ts";
 import type { Definition, DefinitionName } from "./gen_server.ts";
@@ -28,6 +29,8 @@ export interface HostOptions {
   readonly board?: StatusBoard;
   /** The way to named processes of other nodes. Default: there are none. */
   readonly cluster?: Cluster<ClusterMessage>;
+  /** Crash capsules. Default: there are none. */
+  readonly capsules?: Capsules;
   /** The other threads that are up. */
   readonly peers: readonly { readonly thread: number; readonly incarnation: number }[];
 }
@@ -45,11 +48,12 @@ export interface LocalSpawn {
   readonly link: Pid | undefined;
   readonly mailbox: Required<MailboxLimits>;
   readonly initTimeoutMs: number;
+  readonly capsule?: CapsuleWish;
 }
 
 /** The options of a start with what they leave out; `starter` is the process that starts it. */
 export function localSpawn(options: SpawnOptions, starter: Pid | undefined): LocalSpawn {
-  const { name = "", link, mailbox, initTimeoutMs = coreLimits.initTimeoutMs } = options;
+  const { name = "", link, mailbox, initTimeoutMs = coreLimits.initTimeoutMs, capsule } = options;
   return {
     name,
     link: link === true ? starter : undefined,
@@ -59,5 +63,6 @@ export function localSpawn(options: SpawnOptions, starter: Pid | undefined): Loc
       whenFull: mailbox?.whenFull ?? "refuse",
     },
     initTimeoutMs,
+    ...(capsule === undefined ? {} : { capsule }),
   };
 }

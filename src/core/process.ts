@@ -359,7 +359,7 @@ export class Process {
     if (Stop.is(result)) {
       if (from !== undefined && result.hasReply) this.#host.reply(from, { ok: true, value: result.reply });
       else if (owes) this.#inHand = from;
-      if (isCrash(result.reason)) reportCrash(this.#host.log, this, envelope, result.reason, undefined);
+      if (isCrash(result.reason)) this.#report(envelope, result.reason, undefined);
       this.#terminate(result.reason);
       return;
     }
@@ -385,8 +385,13 @@ export class Process {
       return;
     }
     const crash = toErrorData(error);
-    reportCrash(this.#host.log, this, envelope, { crash }, error instanceof Error ? error.stack : undefined);
+    this.#report(envelope, { crash }, error instanceof Error ? error.stack : undefined);
     this.#terminate({ crash });
+  }
+
+  #report(envelope: Envelope, reason: ExitReason, stack: string | undefined): void {
+    const capsule = this.#host.capsules?.crashed(this, { reason, stack, envelope });
+    reportCrash(this.#host.log, this, { reason, stack, envelope, capsule });
   }
 
   #terminate(reason: ExitReason): void {

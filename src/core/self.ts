@@ -4,6 +4,7 @@ import type { ErrorData } from "../base/errors.ts";
 import type { Clock } from "../seams/clock.ts";
 import type { Logger } from "../seams/log.ts";
 import type { Random } from "../seams/random.ts";
+import type { CapsuleWish } from "./capsules.ts";
 import type { ExitReason, From } from "./envelope.ts";
 import type { Definition, DefinitionName, OptionsOf, Ref } from "./gen_server.ts";
 import type { Pid, Target } from "./pid.ts";
@@ -31,6 +32,8 @@ export interface SpawnOptions {
   readonly mailbox?: MailboxLimits;
   /** How long `init` may take, ms; Infinity waits for ever. Default: 30,000. */
   readonly initTimeoutMs?: number;
+  /** Keeps its last messages for a crash capsule, if the system has a folder for them. Default: the definition's. */
+  readonly capsule?: CapsuleWish;
 }
 
 export interface ForwardedRequest {

@@ -384,6 +384,7 @@ async function startChild(state: State, child: Child, ifAway: "wait" | "fail"): 
     ...(spec.thread === undefined ? {} : { thread: spec.thread }),
     ...(spec.mailbox === undefined ? {} : { mailbox: spec.mailbox }),
     ...(spec.initTimeoutMs === undefined ? {} : { initTimeoutMs: spec.initTimeoutMs }),
+    ...(spec.capsule === undefined ? {} : { capsule: spec.capsule }),
   };
   if (ifAway === "wait") await threadUp(state, spec);
   try {

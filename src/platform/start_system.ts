@@ -7,8 +7,10 @@ import type { Envelope } from "../core/envelope.ts";
 import { Host } from "../core/host.ts";
 import { importDefinition } from "../core/import_definition.ts";
 import { System } from "../core/system.ts";
+import type { ThreadStatus } from "../core/thread_status.ts";
 import type { StatusBoard } from "../seams/status_board.ts";
 import type { Transport } from "../seams/transport.ts";
+import { type CapsuleFolder, capsuleFolder, capsulesIn } from "./capsule_folder.ts";
 import { nodeClock } from "./clock.ts";
 import { nodeExecutor } from "./executor.ts";
 import { createLog, defaultLevel, type LogLevel } from "./log.ts";
@@ -31,6 +33,11 @@ export interface StartOptions {
   /** Of each worker thread; one that reaches its heap limit dies and is replaced. */
   readonly resourceLimits?: ResourceLimits;
   readonly logLevel?: LogLevel;
+  /**
+   * A folder for crash capsules (docs/guides/crash-capsules.md), of which the newest are kept. Default: there are none,
+   * and nothing is recorded.
+   */
+  readonly capsules?: string | CapsuleFolder;
   /** Makes `self.random` repeatable. */
   readonly seed?: number;
   /**
@@ -65,17 +72,17 @@ export async function startSystem(options: StartOptions = {}): Promise<System> {
     });
   }
   checkWatch(options);
+  const folder = capsuleFolder(options.capsules);
   const level = options.logLevel ?? defaultLevel();
   const node = options.node ?? "nano";
-  if (count === 0)
-    return System.start(mainHost(options, singleThread(), node, level, []), async () => undefined);
+  if (count === 0) return startOn(mainHost(options, singleThread(), node, level, []), async () => undefined);
   let host: Host | undefined;
   const threads = startThreads({
     count,
     node,
     nameOf: (pid) => host?.registry.nameOf(pid) ?? "",
     entry,
-    entryOptions: { node } satisfies EntryOptions,
+    entryOptions: { node, capsules: folder } satisfies EntryOptions,
     logLevel: level,
     ...(options.setup === undefined ? {} : { setup: options.setup }),
     ...(options.resourceLimits === undefined ? {} : { resourceLimits: options.resourceLimits }),
@@ -97,7 +104,7 @@ export async function startSystem(options: StartOptions = {}): Promise<System> {
     if (stuck.length > 0)
       throw new NanoError("timeout", `threads ${stuck.join(", ")} do not stop; end the process`);
   };
-  return System.start(host, close, () => threads.status());
+  return startOn(host, close, () => threads.status());
 }
 
 function checkWatch({ stuckMs = 0, onStuck = "report", setup }: StartOptions): void {
@@ -116,6 +123,19 @@ function checkWatch({ stuckMs = 0, onStuck = "report", setup }: StartOptions): v
   throw new NanoError("unsafe", text, { field: "onStuck", cure: 'onStuck: "report"' });
 }
 
+/** The system ends when the capsules of its last crashes are written. */
+function startOn(
+  host: Host,
+  closePlatform: () => Promise<void>,
+  status?: () => readonly ThreadStatus[],
+): Promise<System> {
+  const close = async (): Promise<void> => {
+    await closePlatform();
+    await host.capsules?.written();
+  };
+  return System.start(host, close, status);
+}
+
 function mainHost(
   options: StartOptions,
   transport: Transport<Envelope>,
@@ -124,14 +144,17 @@ function mainHost(
   peers: readonly { readonly thread: number; readonly incarnation: number }[],
   board?: StatusBoard,
 ): Host {
+  const clock = nodeClock();
+  const log = createLog({ level, fields: { thread: 0 } });
   return new Host({
     node,
     ...(board === undefined ? {} : { board }),
     transport,
-    clock: nodeClock(),
+    clock,
     random: nodeRandom(options.seed),
     executor: nodeExecutor,
-    log: createLog({ level, fields: { thread: 0 } }),
+    log,
+    ...capsulesIn(capsuleFolder(options.capsules), clock, log),
     resources: options.resources ?? {},
     loadDefinition: importDefinition,
     peers,

@@ -3,15 +3,17 @@
 import type { Envelope } from "../core/envelope.ts";
 import { Host } from "../core/host.ts";
 import { importDefinition } from "../core/import_definition.ts";
+import { type CapsuleFolder, capsulesIn } from "./capsule_folder.ts";
 import { nodeExecutor } from "./executor.ts";
 import type { HostContext, HostHandle } from "./thread_task.ts";
 
 export interface EntryOptions {
   readonly node: string;
+  readonly capsules: CapsuleFolder | undefined;
 }
 
 export function runThread(context: HostContext<Envelope>): HostHandle {
-  const { node } = context.options as EntryOptions;
+  const { node, capsules } = context.options as EntryOptions;
   const host = new Host({
     node,
     transport: context.transport,
@@ -23,6 +25,12 @@ export function runThread(context: HostContext<Envelope>): HostHandle {
     resources: context.resources,
     loadDefinition: importDefinition,
     peers: context.transport.peers(),
+    ...capsulesIn(capsules, context.clock, context.log),
   });
-  return { stop: async () => host.close() };
+  return {
+    stop: async () => {
+      host.close();
+      await host.capsules?.written();
+    },
+  };
 }

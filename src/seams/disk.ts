@@ -21,9 +21,13 @@ export interface Disk {
   read(path: string): Promise<Uint8Array>;
   /**
    * Opens for appending, creating the file (and syncing its folder) if needed. `synced`: each append resolves only
-   * when its bytes survive the machine, in one step instead of an append and a sync.
+   * when its bytes survive the machine, in one step instead of an append and a sync. `isPrivate`: if it is created,
+   * nobody but its owner may read it.
    */
-  openAppend(path: string, options: { readonly synced: boolean }): Promise<AppendFile>;
+  openAppend(
+    path: string,
+    options: { readonly synced: boolean; readonly isPrivate?: boolean },
+  ): Promise<AppendFile>;
   /** Cuts the file to `size` bytes, durably. */
   truncate(path: string, size: number): Promise<void>;
   /** Removes the file durably; no error if it does not exist. */

@@ -14,6 +14,7 @@ export type { Mesh, MeshOptions } from "./mesh.ts";
 export type { NetworkFault, NetworkWay, SimulatedNetwork } from "./network.ts";
 export { type NodeOptions, SimulatedNode } from "./node.ts";
 export { PausePoints } from "./pause_points.ts";
+export { type ReplayOptions, type ReplayReport, replayCapsule } from "./replay.ts";
 export { SeedError, type SimulateOptions, type SimulateReport, simulate } from "./seeds.ts";
 export {
   checkRegister,

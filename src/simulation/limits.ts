@@ -10,6 +10,8 @@ export const simulationLimits = {
   virtualMsMax: 7 * 24 * 60 * 60 * 1_000,
   /** Lines of the trace that are kept for the report of a failure. */
   traceLinesMax: 60,
+  /** What a replay notes at most: once it goes another way, every message differs. */
+  replayNotesMax: 50,
   /** Log records that are kept, the newest. */
   logRecordsMax: 1_000,
   /** Between two threads of one process, ms: a wake-up of a sleeping thread at least, a busy one's turn at most. */

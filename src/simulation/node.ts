@@ -6,12 +6,16 @@
 
 import { assert } from "../base/assert.ts";
 import type { SeededStreams } from "../base/seeded_streams.ts";
+import { Capsules } from "../core/capsules.ts";
+import type { From } from "../core/envelope.ts";
 import type { Definition, DefinitionName } from "../core/gen_server.ts";
 import { Host } from "../core/host.ts";
 import { importDefinition } from "../core/import_definition.ts";
 import type { Pid } from "../core/pid.ts";
 import type { Process } from "../core/process.ts";
 import { System } from "../core/system.ts";
+import type { Logger } from "../seams/log.ts";
+import type { SimulatedDisk } from "./disk.ts";
 import { simulationLimits } from "./limits.ts";
 import type { RecordingLog } from "./log.ts";
 import { Mesh } from "./mesh.ts";
@@ -30,6 +34,12 @@ export interface NodeOptions {
   readonly linkDelayMs?: readonly [number, number];
   /** How long a dead thread is away, ms. */
   readonly threadRestartMs?: number;
+  /** Where crash capsules go: a folder of a simulated disk. Default: there are none. */
+  readonly capsules?: {
+    readonly directory: string;
+    readonly disk: SimulatedDisk;
+    readonly filesMax?: number;
+  };
   /** Which node a named process lives on. Given, the node is part of a cluster: see World.network. */
   readonly nodeOf?: (name: string) => string | undefined;
 }
@@ -143,9 +153,20 @@ export class SimulatedNode {
     return process !== undefined;
   }
 
+  /** Puts a message into a process's mailbox as it stands, from nobody of this world: for replays. */
+  deliver(
+    pid: Pid,
+    kind: "call" | "cast" | "info",
+    method: string,
+    message: unknown,
+    from: From | undefined,
+  ): boolean {
+    return this.#hosts.get(pid.thread)?.host.post(kind, pid, method, message, from) ?? false;
+  }
+
   #startThread(thread: number): void {
     const { timeline, chance, log, network } = this.#around;
-    const { nodeOf } = this.#options;
+    const { nodeOf, capsules } = this.#options;
     const incarnation = (this.#incarnations.get(thread) ?? 0) + 1;
     this.#incarnations.set(thread, incarnation);
     const life = new SimulatedThread(
@@ -165,6 +186,7 @@ export class SimulatedNode {
       resources: this.#options.resources?.(life) ?? {},
       loadDefinition: (name) => load(life, name),
       peers,
+      ...(capsules === undefined ? {} : { capsules: capsulesOf(life, capsules, log.logger({})) }),
       ...(nodeOf === undefined ? {} : { cluster: network.join(life, nodeOf) }),
     });
     this.#hosts.set(thread, { life, host });
@@ -189,6 +211,14 @@ export class SimulatedNode {
     assert(host !== undefined, `thread ${thread} of ${this.name} is up`);
     return host;
   }
+}
+
+function capsulesOf(
+  life: SimulatedThread,
+  { disk, ...folder }: Required<NodeOptions>["capsules"],
+  log: Logger,
+): Capsules {
+  return new Capsules({ ...folder, disk: disk.mounted(life), clock: life.clock, log });
 }
 
 /** An event of its own, whether or not the module has to be read: a first run is traced like all others. */
