@@ -43,14 +43,19 @@ function there(value: unknown): unknown {
 describe("the image of a value", () => {
   it("gives back whatever plain data it was made of, by way of a file", () => {
     const anything = fc.anything({
-      withBigInt: true,
-      withDate: true,
+      values: [
+        fc.constantFrom(null, undefined, true, false),
+        fc.double(),
+        fc.string({ unit: "binary" }),
+        fc.bigInt(),
+        // Node takes two maps with an invalid date in a key for different ones.
+        fc.date({ noInvalidDate: true }),
+      ],
       withMap: true,
       withSet: true,
       withTypedArray: true,
       withNullPrototype: true,
       withSparseArray: true,
-      withUnicodeString: false,
       key: fc.oneof(
         fc.string({ unit: "binary" }),
         fc.constantFrom("__proto__", "constructor", "toString", ""),
