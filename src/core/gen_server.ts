@@ -11,6 +11,7 @@ import { NanoError } from "../base/errors.ts";
 import type { ExitReason, From } from "./envelope.ts";
 import type { Pid, Target } from "./pid.ts";
 import type { Self } from "./self.ts";
+import type { Sendable } from "./sendable.ts";
 
 /** The one alias for `any`: positions where TypeScript infers from a constraint. */
 // biome-ignore lint/suspicious/noExplicitAny: a constraint in an inference position accepts every function
@@ -115,6 +116,11 @@ export interface Callbacks<
   terminate?(this: void, state: State, reason: ExitReason): MaybePromise<void>;
   /** What `sys` and crash reports may show of the state. */
   formatStatus?(this: void, state: State): unknown;
+  /**
+   * Methods whose messages and answers never leave their thread, because they hold what can't: live objects, functions.
+   * Development's wire check leaves them alone. Type such a message `unknown`.
+   */
+  readonly local?: readonly string[];
   /** What crash capsules may hold; false: there are none of this definition, whoever asks for one. */
   readonly capsule?: false | CapsuleRules;
 }
@@ -216,11 +222,13 @@ type MessageOf<F> = F extends (...args: infer Arguments) => unknown
 
 type CallFunction<F> =
   undefined extends MessageOf<F>
-    ? (message?: MessageOf<F>, options?: CallOptions) => Promise<ReplyOf<F>>
-    : (message: MessageOf<F>, options?: CallOptions) => Promise<ReplyOf<F>>;
+    ? (message?: Sendable<MessageOf<F>>, options?: CallOptions) => Promise<Sendable<ReplyOf<F>>>
+    : (message: Sendable<MessageOf<F>>, options?: CallOptions) => Promise<Sendable<ReplyOf<F>>>;
 
 type CastFunction<F> =
-  undefined extends MessageOf<F> ? (message?: MessageOf<F>) => void : (message: MessageOf<F>) => void;
+  undefined extends MessageOf<F>
+    ? (message?: Sendable<MessageOf<F>>) => void
+    : (message: Sendable<MessageOf<F>>) => void;
 
 /** A missing `call` or `cast` infers its constraint, whose keys are `string`: it has no methods. */
 type Methods<Handlers> = string extends keyof Handlers ? Record<never, never> : Handlers;

@@ -41,6 +41,7 @@ import { Registry } from "./registry.ts";
 import { RunQueue } from "./run_queue.ts";
 import type { Asked, ForwardedRequest, Self, SpawnOptions } from "./self.ts";
 import type { TurnSignal } from "./turn_signal.ts";
+import { WireCheck } from "./wire_check.ts";
 
 /** Process id of code that is no process: the main program of the thread. */
 const clientId = 0;
@@ -68,6 +69,7 @@ export class Host {
   readonly #processes = new Map<number, Process>();
   readonly #deferred = new DeferredCalls();
   readonly #cluster: ClusterCalls | undefined;
+  readonly #wireCheck: WireCheck | undefined;
   readonly #loadDefinition: HostOptions["loadDefinition"];
   #nextId = 1;
   readonly deadLetters = noDeadLetters();
@@ -91,6 +93,7 @@ export class Host {
     this.requests = new HostRequests(this, options.loadDefinition);
     this.#cluster = options.cluster === undefined ? undefined : new ClusterCalls(this, options.cluster);
     this.capsules = options.capsules;
+    this.#wireCheck = options.development === true ? new WireCheck(this) : undefined;
     this.peers = new Peers(options.transport);
     for (const { thread, incarnation } of options.peers) this.peers.up(thread, incarnation);
     options.transport.onMessages((envelopes) => {
@@ -337,7 +340,10 @@ export class Host {
   ): boolean {
     const { incarnation } = to;
     const envelope: Envelope = { kind, to: to.id, method, message, from, trace, incarnation };
-    if (to.thread === this.thread && to.incarnation === this.incarnation) return this.#receive(envelope);
+    if (to.thread === this.thread && to.incarnation === this.incarnation) {
+      this.#wireCheck?.message(envelope);
+      return this.#receive(envelope);
+    }
     if (this.peers.incarnationOf(to.thread) === to.incarnation && this.#transport.post(to.thread, envelope))
       return true;
     this.countDeadLetter("thread_down");
@@ -385,9 +391,10 @@ export class Host {
       // A local refusal has been answered with its own reason.
       if (this.post(kind, callee, method, message, from, trace) || local) return;
     } catch (error) {
-      // A message that throws when it is looked at: a getter, say.
+      // A message that throws when it is looked at: a getter, say; or one that development's check refuses.
       const text = `${method}: the message can't be sent: ${String(error)}`;
-      this.pending.fail(from.ref, new NanoError("bad_argument", text, { field: "message" }));
+      const refused = new NanoError("bad_argument", text, { field: "message" });
+      this.pending.fail(from.ref, error instanceof NanoError ? error : refused);
       return;
     }
     const text = `${method}: thread ${callee.thread} is down`;
@@ -473,7 +480,7 @@ export class Host {
 
   #postReply(from: From, outcome: Outcome): void {
     if (from.pid.thread === this.thread && from.pid.incarnation === this.incarnation) {
-      this.pending.settle(from.ref, outcome);
+      this.pending.settle(from.ref, this.#wireCheck?.reply(from, outcome) ?? outcome);
       return;
     }
     this.post("reply", from.pid, "", outcome, from);

@@ -31,6 +31,8 @@ export interface HostOptions {
   readonly cluster?: Cluster<ClusterMessage>;
   /** Crash capsules. Default: there are none. */
   readonly capsules?: Capsules;
+  /** Checks messages between processes of this thread, and freezes them: wire_check.ts. Default: false. */
+  readonly development?: boolean;
   /** The other threads that are up. */
   readonly peers: readonly { readonly thread: number; readonly incarnation: number }[];
 }

@@ -123,6 +123,11 @@ export class PendingCalls {
     return this.#find(ref) !== undefined;
   }
 
+  /** Whom a call that waits has asked, and what; for messages of errors. */
+  asked(ref: number): { readonly callee: Pid; readonly method: string } | undefined {
+    return this.#find(ref);
+  }
+
   get size(): number {
     return this.#size;
   }

@@ -93,6 +93,9 @@ export const supervisor = genServer(import.meta.url, "supervisor", {
     return state;
   },
 
+  /** Options of children of this thread may hold anything. */
+  local: ["startChild", "getChildSpec"],
+
   call: {
     /**
      * Adds and starts a child; for simple_one_for_one `options` replace the template's. Returns undefined if its

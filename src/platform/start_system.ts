@@ -38,6 +38,11 @@ export interface StartOptions {
    * and nothing is recorded.
    */
   readonly capsules?: string | CapsuleFolder;
+  /**
+   * Checks each message between processes of one thread as if it crossed to another, and freezes it: see
+   * docs/guides/what-can-cross-a-thread.md. Slow. Default: true if NODE_ENV is `development`.
+   */
+  readonly development?: boolean;
   /** Makes `self.random` repeatable. */
   readonly seed?: number;
   /**
@@ -82,7 +87,7 @@ export async function startSystem(options: StartOptions = {}): Promise<System> {
     node,
     nameOf: (pid) => host?.registry.nameOf(pid) ?? "",
     entry,
-    entryOptions: { node, capsules: folder } satisfies EntryOptions,
+    entryOptions: { node, capsules: folder, development: isDevelopment(options) } satisfies EntryOptions,
     logLevel: level,
     ...(options.setup === undefined ? {} : { setup: options.setup }),
     ...(options.resourceLimits === undefined ? {} : { resourceLimits: options.resourceLimits }),
@@ -123,6 +128,10 @@ function checkWatch({ stuckMs = 0, onStuck = "report", setup }: StartOptions): v
   throw new NanoError("unsafe", text, { field: "onStuck", cure: 'onStuck: "report"' });
 }
 
+function isDevelopment({ development }: StartOptions): boolean {
+  return development ?? process.env.NODE_ENV === "development";
+}
+
 /** The system ends when the capsules of its last crashes are written. */
 function startOn(
   host: Host,
@@ -154,6 +163,7 @@ function mainHost(
     random: nodeRandom(options.seed),
     executor: nodeExecutor,
     log,
+    development: isDevelopment(options),
     ...capsulesIn(capsuleFolder(options.capsules), clock, log),
     resources: options.resources ?? {},
     loadDefinition: importDefinition,

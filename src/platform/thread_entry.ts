@@ -10,10 +10,11 @@ import type { HostContext, HostHandle } from "./thread_task.ts";
 export interface EntryOptions {
   readonly node: string;
   readonly capsules: CapsuleFolder | undefined;
+  readonly development: boolean;
 }
 
 export function runThread(context: HostContext<Envelope>): HostHandle {
-  const { node, capsules } = context.options as EntryOptions;
+  const { node, capsules, development } = context.options as EntryOptions;
   const host = new Host({
     node,
     transport: context.transport,
@@ -25,6 +26,7 @@ export function runThread(context: HostContext<Envelope>): HostHandle {
     resources: context.resources,
     loadDefinition: importDefinition,
     peers: context.transport.peers(),
+    development,
     ...capsulesIn(capsules, context.clock, context.log),
   });
   return {

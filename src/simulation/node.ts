@@ -34,6 +34,8 @@ export interface NodeOptions {
   readonly linkDelayMs?: readonly [number, number];
   /** How long a dead thread is away, ms. */
   readonly threadRestartMs?: number;
+  /** As `development` of `startSystem`. Default: false. */
+  readonly development?: boolean;
   /** Where crash capsules go: a folder of a simulated disk. Default: there are none. */
   readonly capsules?: {
     readonly directory: string;
@@ -166,7 +168,7 @@ export class SimulatedNode {
 
   #startThread(thread: number): void {
     const { timeline, chance, log, network } = this.#around;
-    const { nodeOf, capsules } = this.#options;
+    const { nodeOf, capsules, development = false } = this.#options;
     const incarnation = (this.#incarnations.get(thread) ?? 0) + 1;
     this.#incarnations.set(thread, incarnation);
     const life = new SimulatedThread(
@@ -186,6 +188,7 @@ export class SimulatedNode {
       resources: this.#options.resources?.(life) ?? {},
       loadDefinition: (name) => load(life, name),
       peers,
+      development,
       ...(capsules === undefined ? {} : { capsules: capsulesOf(life, capsules, log.logger({})) }),
       ...(nodeOf === undefined ? {} : { cluster: network.join(life, nodeOf) }),
     });
