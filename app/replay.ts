@@ -80,13 +80,19 @@ function textOf({ capsule, ...report }: ReplayReport): string {
   const { process, definition, pid, writtenAtMs } = capsule;
   const from = report.from === "init" ? "its beginning" : "a picture of its state";
   const lines = [
-    `${process || definition} (${formatPid(pid)}) died on ${new Date(writtenAtMs).toISOString()}: ${reasonText(report.then)}`,
+    `${process || definition} (${formatPid(pid)}) died on ${timeText(writtenAtMs)}: ${reasonText(report.then)}`,
     `replayed ${report.replayed} of ${report.messages} messages from ${from}`,
     outcomeText(report),
     ...(report.stack === undefined ? [] : report.stack.split("\n").slice(1)),
     ...report.notes.map((note) => `note: ${note}`),
   ];
   return `${lines.join("\n")}\n`;
+}
+
+/** A file may hold any number. */
+function timeText(ms: number): string {
+  const time = new Date(ms);
+  return Number.isNaN(time.getTime()) ? `${ms} ms` : time.toISOString();
 }
 
 function outcomeText({ outcome, lastMessage, now }: Omit<ReplayReport, "capsule">): string {

@@ -71,4 +71,5 @@ export type { AppendFile, Disk } from "./seams/disk.ts";
 export type { Logger } from "./seams/log.ts";
 export type { Random } from "./seams/random.ts";
 export { encodeFrame, FrameSplitter } from "./wire/frame.ts";
+export type { Sendable } from "./wire/sendable.ts";
 export { decodeStrict, encodeStrict, type StrictLimits } from "./wire/validate.ts";

@@ -8,10 +8,10 @@
  */
 
 import { NanoError } from "../base/errors.ts";
+import type { Sendable } from "../wire/sendable.ts";
 import type { ExitReason, From } from "./envelope.ts";
 import type { Pid, Target } from "./pid.ts";
 import type { Self } from "./self.ts";
-import type { Sendable } from "./sendable.ts";
 
 /** The one alias for `any`: positions where TypeScript infers from a constraint. */
 // biome-ignore lint/suspicious/noExplicitAny: a constraint in an inference position accepts every function

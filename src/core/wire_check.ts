@@ -3,8 +3,8 @@
  * is handed over as it is. A program that works on one thread only, because a message holds what can't be packed or is
  * changed after it was sent, is found here, at the sender's or the handler's line.
  *
- * Always true: what passes arrives on another thread as it is here. A message is frozen, for its sender as well; an answer
- * is handed over as a copy, for it may be a part of its process's state.
+ * Always true: what passes arrives on another thread as it is here. A message is frozen, for its sender as well; an
+ * answer is handed over as a copy, for it may be a part of its process's state.
  */
 
 import { NanoError } from "../base/errors.ts";

@@ -58,7 +58,8 @@ export interface ReplayReport {
 
 /**
  * Replays a capsule's bytes. With vitest: `expect((await replayCapsule(bytes)).outcome).toBe("no_crash")`.
- * Errors: `unreadable`, `newer_format`; `undef` when the module has no such definition; what it throws when it is loaded.
+ * Errors: `unreadable`, `newer_format`; `undef` when the module has no such definition; what it throws when it is
+ * loaded.
  */
 export async function replayCapsule(bytes: Uint8Array, options: ReplayOptions = {}): Promise<ReplayReport> {
   const capsule = decodeCapsule(bytes);

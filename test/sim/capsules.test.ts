@@ -1,12 +1,13 @@
 import { describe, expect, it } from "vitest";
 import { capsuleLimits } from "../../src/base/limits.ts";
-import { child, type Definition, type OptionsOf, type Ref } from "../../src/index.ts";
+import { child, type Definition, type Disk, type OptionsOf, type Ref } from "../../src/index.ts";
 import {
   type Order,
   type ReplayReport,
   replayCapsule,
   SimulatedDisk,
   type SimulatedNode,
+  type SimulatedThread,
   simulateSeed,
   type World,
 } from "../../src/simulation/index.ts";
@@ -99,6 +100,12 @@ describe("a crash capsule", () => {
     expect(report.messages).toBeGreaterThanOrEqual(4);
     expect(report.messages).toBeLessThanOrEqual(8);
     expect(capsule.earlier + report.messages).toBe(15);
+  });
+
+  it("settles what a handler waits for in the order in which it was settled", async () => {
+    const report = await replayCapsule(await onlyCapsule(10, (ref) => ref.call.race()));
+    expect(report).toMatchObject({ outcome: "crashed_again", notes: [] });
+    expect(crashMessage(report)).toMatch(/^Error: \w+,\w+,quick,slow$/);
   });
 
   it("does not crash when the code is mended, and says where the state went another way", async () => {
@@ -307,8 +314,20 @@ describe("a capsule that lacks something", () => {
 });
 
 describe("the folder of capsules", () => {
-  const crashes = async (world: World, filesMax: number, count: number, disk: SimulatedDisk) => {
-    const node = await world.node("n", { capsules: { directory, disk, filesMax } });
+  const crashes = async (
+    world: World,
+    filesMax: number,
+    count: number,
+    disk: SimulatedDisk,
+    foreign?: string,
+  ) => {
+    let mounted: Disk | undefined;
+    const resources = (thread: SimulatedThread) => {
+      mounted = disk.mounted(thread);
+      return {};
+    };
+    const node = await world.node("n", { resources, capsules: { directory, disk, filesMax } });
+    if (foreign !== undefined) await mounted?.openAppend(`${directory}/${foreign}`, { synced: true });
     for (let at = 0; at < count; at++) {
       const pid = await node.system.spawn(opaque, {}, { capsule: { messages: 1 } });
       await node.system
@@ -324,8 +343,9 @@ describe("the folder of capsules", () => {
       const disk = new SimulatedDisk("d", { next: (site) => world.chance(site) });
       await crashes(world, 3, 1, disk);
       const [first] = disk.list(directory);
-      await crashes(world, 3, 4, disk);
-      const left = disk.list(directory);
+      await crashes(world, 3, 4, disk, "0 is no capsule");
+      const [foreign, ...left] = disk.list(directory);
+      expect(foreign).toBe("0 is no capsule");
       expect(left).toHaveLength(3);
       expect(left).not.toContain(first);
     });

@@ -95,7 +95,8 @@ describe("nanoactor replay", () => {
     const mended = join(folder, "mended.mjs");
     writeFileSync(
       mended,
-      "export const opaque = { module: import.meta.url, name: 'opaque', callbacks: { init: () => ({}), call: { add: () => 1 } } };",
+      `const callbacks = { init: () => ({}), call: { add: () => 1 } };
+       export const opaque = { module: import.meta.url, name: "opaque", callbacks };`,
     );
     const { code, out } = await command(path, "--module", mended);
     expect([code, out.split("\n")[2]]).toEqual([0, "it did not crash"]);

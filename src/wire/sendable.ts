@@ -1,7 +1,7 @@
 /**
  * What can cross from one thread to another, as a type. Refs use it, so that a message or an answer that can't is
- * refused where it is sent, with its path in the error. Types alone: the codec (src/wire/columns.ts) decides in the end, and
- * development's wire check (wire_check.ts) finds what types can't say.
+ * refused where it is sent, with its path in the error. Types alone: the codec (columns.ts) decides in the end, and
+ * development's wire check (core/wire_check.ts) finds what types can't say.
  */
 
 /** What the codec carries as it is, although it has methods. */
