@@ -229,6 +229,7 @@ class ImageReader {
     if (image instanceof Uint8Array) return this.#made(image.slice());
     if (typeof image !== "object" || image === null) return image;
     const [code, ...rest] = image;
+    if (typeof code !== "number") return wrong("a list has no code");
     switch (code) {
       case codes.array:
         return this.#array(rest);
@@ -259,7 +260,7 @@ class ImageReader {
     }
   }
 
-  #leaf(code: Image | undefined, rest: readonly Image[]): unknown {
+  #leaf(code: number, rest: readonly Image[]): unknown {
     const [first, second] = rest;
     switch (code) {
       case codes.undefined:

@@ -64,7 +64,7 @@ interface Place {
   readonly world: World;
   readonly ref: Ref<typeof box>;
   readonly pid: Pid;
-  send(message: unknown): void;
+  readonly send: (message: unknown) => void;
 }
 
 /** One box on the main thread of a system, in development or not. */
