@@ -4,6 +4,7 @@
  */
 
 import { type ErrorData, NanoError } from "../base/errors.ts";
+import type { Clock } from "../seams/clock.ts";
 import type { From } from "./envelope.ts";
 import type { CallOptions } from "./gen_server.ts";
 import { coreLimits } from "./limits.ts";
@@ -66,4 +67,14 @@ function hasDeadline(inherit: From | null): boolean {
 function isGrace(graceMs: number): boolean {
   if (typeof graceMs !== "number") return false;
   return graceMs === Number.POSITIVE_INFINITY || (graceMs >= 0 && graceMs <= coreLimits.cancelGraceMaxMs);
+}
+
+/** Monotonic ms, for a deadline that came with a request. */
+export function dueMs(clock: Clock, deadlineMs: number): number {
+  return deadlineMs === 0 ? Number.POSITIVE_INFINITY : clock.monotonicMs() + deadlineMs - clock.now();
+}
+
+/** Wall-clock ms, for it crosses threads and nodes; 0 is never. */
+export function deadlineIn(clock: Clock, timeoutMs: number): number {
+  return timeoutMs === Number.POSITIVE_INFINITY ? 0 : clock.now() + timeoutMs;
 }

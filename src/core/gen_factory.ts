@@ -178,7 +178,9 @@ export const factory_dispatcher = genServer(import.meta.url, "factory_dispatcher
       if (state.draining !== undefined) answerDrained(state);
     },
 
-    /** Nothing was done. The worker had ended before, and its end brings a new one; or it came too late, or postpones. */
+    /**
+     * Nothing was done. The worker had ended before, and its end brings a new one; or it came too late, or postpones.
+     */
     untaken: (state, { job, worker, pid, postponed, lives }: Untaken) => {
       const { lane } = worker;
       assert(lane !== undefined && worker.job === job, "a job that was not taken had been given");

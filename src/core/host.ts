@@ -14,7 +14,14 @@ import type { Random } from "../seams/random.ts";
 import type { StatusBoard } from "../seams/status_board.ts";
 import type { Transport } from "../seams/transport.ts";
 import { CallCycles } from "./call_cycles.ts";
-import { inheritedDeadline, inheritedTimeout, refusedAsk, refusedOptions } from "./call_options.ts";
+import {
+  deadlineIn,
+  dueMs,
+  inheritedDeadline,
+  inheritedTimeout,
+  refusedAsk,
+  refusedOptions,
+} from "./call_options.ts";
 import { cancelHere, cancelOn } from "./cancel.ts";
 import type { Capsules } from "./capsules.ts";
 import { ClusterCalls } from "./cluster_calls.ts";
@@ -182,17 +189,6 @@ export class Host {
     this.#queue.wake(process);
   }
 
-  /** Monotonic, for a deadline that came with a request. */
-  #dueMs(deadlineMs: number): number {
-    if (deadlineMs === 0) return Number.POSITIVE_INFINITY;
-    return this.clock.monotonicMs() + deadlineMs - this.clock.now();
-  }
-
-  /** Wall-clock ms, for it crosses threads and nodes; 0 is never. */
-  #deadlineIn(timeoutMs: number): number {
-    return timeoutMs === Number.POSITIVE_INFINITY ? 0 : this.clock.now() + timeoutMs;
-  }
-
   // --- messages ------------------------------------------------------------------------------------------------
 
   call(
@@ -241,8 +237,8 @@ export class Host {
     const { kind, method, message, deadlineMs } = request;
     const callee = this.resolve(target);
     if (callee === undefined) return refusedAsk(new NanoError("noproc", `${method}: nobody is there`));
-    const dueMs = request.untilDone === true ? Number.POSITIVE_INFINITY : this.#dueMs(deadlineMs);
-    const asked = this.pending.open(callee, method, dueMs);
+    const untilMs = dueMs(this.clock, request.untilDone === true ? 0 : deadlineMs);
+    const asked = this.pending.open(callee, method, untilMs);
     if (asker !== undefined) this.cycles.asks(asked, { process: asker, atMs: this.nowMs(), inherits: false });
     this.#dispatch(callee, kind, method, message, { pid: caller, ref: asked.ref, deadlineMs }, "");
     return asked;
@@ -259,7 +255,7 @@ export class Host {
     const incarnation = this.peers.incarnationOf(thread);
     if (incarnation === undefined)
       return Promise.reject(new NanoError("noproc", `${method}: thread ${thread} is down`));
-    const deadlineMs = this.#deadlineIn(timeoutMs);
+    const deadlineMs = deadlineIn(this.clock, timeoutMs);
     const to: Pid = { node: this.node, thread, incarnation, id: clientId };
     const { ref, answer } = this.pending.open(to, method, this.clock.monotonicMs() + timeoutMs);
     if (!this.post("system", to, method, message, { pid: this.client, ref, deadlineMs })) {
@@ -302,17 +298,12 @@ export class Host {
     this.wake(process);
   }
 
-  /** A cast of a process to itself: never refused. */
-  castOwn(process: Process, method: string, message: unknown): void {
+  /** A cast of a process to itself: never refused. `first`: before all that waits. */
+  castOwn(process: Process, method: string, message: unknown, place: "last" | "first" = "last"): void {
     if (process.status === "ended") return;
-    process.accept(this.#ownEnvelope("cast", process, method, message));
-    this.wake(process);
-  }
-
-  /** The same, before all that waits. */
-  castOwnFirst(process: Process, method: string, message: unknown): void {
-    if (process.status === "ended") return;
-    process.acceptFirst(this.#ownEnvelope("cast", process, method, message));
+    const envelope = this.#ownEnvelope("cast", process, method, message);
+    if (place === "first") process.acceptFirst(envelope);
+    else process.accept(envelope);
     this.wake(process);
   }
 

@@ -148,7 +148,7 @@ export class ProcessSelf implements Self {
   }
 
   continueWith(method: string, message?: unknown): void {
-    this.#host.castOwnFirst(this.#process, method, message);
+    this.#host.castOwn(this.#process, method, message, "first");
   }
 
   idleAfter(delayMs: number, method: string, message?: unknown): void {

@@ -41,7 +41,9 @@ export interface ForwardedRequest {
   readonly method: string;
   readonly message: unknown;
   readonly deadlineMs: number;
-  /** The callee sees the deadline; who asks waits past it, until the callee is done with the request. Default: false. */
+  /**
+   * The callee sees the deadline; who asks waits past it, until the callee is done with the request. Default: false.
+   */
   readonly untilDone?: boolean;
 }
 

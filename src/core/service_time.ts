@@ -1,7 +1,7 @@
 /**
- * How long a factory's jobs keep their workers, measured on some of them: one job at a time, then, where jobs are short,
- * none for a while, so that few of them cost a look at the clock. Which job is measured does not depend on how long it
- * takes. State: a mean that forgets, and the job under measurement. Pure.
+ * How long a factory's jobs keep their workers, measured on some of them: one job at a time, then, where jobs are
+ * short, none for a while, so that few of them cost a look at the clock. Which job is measured does not depend on how
+ * long it takes. State: a mean that forgets, and the job under measurement. Pure.
  */
 
 import type { Clock } from "../seams/clock.ts";

@@ -1,6 +1,7 @@
 /**
- * Whose jobs wait, and whose are most: for each tenant its jobs in the order in which they came. All in constant time:
- * tenants are kept by their number of jobs, which grows and shrinks by one. A tenant without jobs takes no memory. Pure.
+ * Whose jobs wait, and whose are most: for each tenant its jobs in the order in which they came. All in constant
+ * time: tenants are kept by their number of jobs, which grows and shrinks by one. A tenant without jobs takes no
+ * memory. Pure.
  */
 
 export class TenantShares<Job extends { readonly tenant: string }> {

@@ -1,11 +1,11 @@
 /**
  * Whether the reader of a ring that has run dry looks again for a while, or sleeps at once until its writer rings.
- * Looking saves a bell and a wake-up where both threads have a core each; where they have not, it takes from the writer
- * the very core that it needs. No figure of the system tells which is the case, so both are tried and measured: how long
- * nothing came when this reader looked, and when it slept.
+ * Looking saves a bell and a wake-up where both threads have a core each; where they have not, it takes from the
+ * writer the very core that it needs. No figure of the system tells which is the case, so both are tried and
+ * measured: how long nothing came when this reader looked, and when it slept.
  *
- * State: both medians, the latest waits weighing most; what is done in this dry time; when the other way is tried next. Where
- * messages come far apart nothing is tried: an idle system does not look at all.
+ * State: both medians, the latest waits weighing most; what is done in this dry time; when the other way is tried
+ * next. Where messages come far apart nothing is tried: an idle system does not look at all.
  */
 
 import { spinLimits } from "../base/limits.ts";

@@ -24,7 +24,9 @@ export const cells = {
   readerSleeps: 2,
   /** 1: the writer waits for room, and wants a bell. */
   writerWaits: 3,
-  /** 1: the writer, when it has nothing to read itself, looks again instead of sleeping. A hint; nothing rests on it. */
+  /**
+   * 1: the writer, when it has nothing to read itself, looks again instead of sleeping. A hint; nothing rests on it.
+   */
   writerLooks: 4,
 } as const;
 
@@ -141,7 +143,9 @@ export class RingWriter<Outgoing> {
   }
 }
 
-/** What a reader remembers: its tail, the writer's head as it was last seen, words taken since it looked for a waiter. */
+/**
+ * What a reader remembers: its tail, the writer's head as it was last seen, words taken since it looked for a waiter.
+ */
 export interface ReaderState {
   tail: number;
   head: number;

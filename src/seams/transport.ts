@@ -1,6 +1,6 @@
 /**
- * How envelopes reach another thread. Production: `src/platform/threads.ts` (batches of columns through rings in shared memory).
- * Simulated: delay, loss, duplication, reordering; always through the real codec.
+ * How envelopes reach another thread. Production: `src/platform/threads.ts` (batches of columns through rings in
+ * shared memory). Simulated: delay, loss, duplication, reordering; always through the real codec.
  */
 
 export interface Transport<Message> {

@@ -1,15 +1,16 @@
 /**
  * A small model checker for two threads that share memory, after CHESS and loom: production functions run on a memory
- * that stops its thread at each access, and every order of the accesses of both is played, to the end, each state once.
+ * that stops its thread at each access, and every order of the accesses of both is played, to the end, each state
+ * once.
  *
- * A function can't be stopped in its midst, so it is run again: with the results of the accesses that it has had, then
- * one access for real, and it is thrown out at the next. So functions under test must be deterministic, and all that
- * they remember must be in the thread's `local` state. States are searched in breadth, so a trace that ends in a fault is
- * the shortest there is.
+ * A function can't be stopped in its midst, so it is run again: with the results of the accesses that it has had,
+ * then one access for real, and it is thrown out at the next. So functions under test must be deterministic, and all
+ * that they remember must be in the thread's `local` state. States are searched in breadth, so a trace that ends in a
+ * fault is the shortest there is.
  *
  * Plain accesses must be ordered by atomic ones (happens-before, by what each thread knows of the other's accesses):
- * a program without such a race behaves by JavaScript's memory model as if its accesses came one after the other, which
- * is all that is played here.
+ * a program without such a race behaves by JavaScript's memory model as if its accesses came one after the other,
+ * which is all that is played here.
  */
 
 export const writer = 0;

@@ -1,7 +1,7 @@
 /**
- * The ring of src/platform/ring.ts under the model checker: a memory of a few words, each accessed by a step of its own,
- * and what the two ends of a channel do with the ring (src/platform/channel.ts), as programs. Records are known by their
- * number, so what is lost, doubled, out of order or torn is seen.
+ * The ring of src/platform/ring.ts under the model checker: a memory of a few words, each accessed by a step of its
+ * own, and what the two ends of a channel do with the ring (src/platform/channel.ts), as programs. Records are known
+ * by their number, so what is lost, doubled, out of order or torn is seen.
  */
 
 import { type Cell, cells, type RingMemory, RingReader, RingWriter } from "../../src/platform/ring.ts";

@@ -1,4 +1,6 @@
-/** The order of each key's jobs under whatever may happen to a factory, drawn by fast-check and played in simulations. */
+/**
+ * The order of each key's jobs under whatever may happen to a factory, drawn by fast-check and played in simulations.
+ */
 
 import fc from "fast-check";
 import { expect, it } from "vitest";
@@ -141,7 +143,7 @@ function disorder({ noted }: OrderNotes): string[] {
   return faults;
 }
 
-it("no resize, crash, hand-back, time-out, shedding or dead thread makes a key's job begin before an earlier one ended", async () => {
+it("whatever happens to a factory, no job of a key begins before an earlier one of it ended", async () => {
   await fc.assert(
     fc.asyncProperty(plan, async ({ routing, sheds, steps, seed }) => {
       const notes = orderNotes();

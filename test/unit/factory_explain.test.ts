@@ -144,7 +144,7 @@ describe("explainResize", () => {
     }),
   );
 
-  it("sticky_queue: names the keys that workers which leave have in hand, changes nothing, and knows a wrong number", () =>
+  it("sticky_queue: names the keys that leaving workers have in hand, changes nothing, and knows a wrong number", () =>
     play({ routing: stickyQueue(), workers: 3 }, async (factory, world) => {
       const sent = ["a", "b", "c", "c"].map((key) => send(factory, key, 50));
       await world.sleep(5);

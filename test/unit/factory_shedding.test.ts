@@ -114,7 +114,7 @@ describe.each([
       });
     }));
 
-  it("retryAfterMs is what one who comes at once waits beyond the target: who obeys waits for the target only", async () => {
+  it("retryAfterMs is what one waits beyond the target: who obeys it waits for the target only", async () => {
     const waited = { atOnce: Number.NaN, obeying: Number.NaN };
     let retryAfterMs = Number.NaN;
     for (const who of ["atOnce", "obeying"] as const) {
@@ -183,7 +183,7 @@ describe.each([
     }));
 });
 
-it("sticky_queue: a key that gets more than one worker can do sheds its own jobs in its order, and no other key's", () =>
+it("sticky_queue: a key with more than one worker can do sheds its own jobs in its order, and no other's", () =>
   play({ routing: stickyQueue(), workers: 4, jobs }, async (factory, world) => {
     const begun = watchBeginnings(world);
     const [hot, cold] = await Promise.all([

@@ -1,4 +1,6 @@
-/** How a dirty log ends that is asked to: what waits is written or refused, and nothing follows what may have failed. */
+/**
+ * How a dirty log ends that is asked to: what waits is written or refused, and nothing follows what may have failed.
+ */
 
 import { describe, expect, it } from "vitest";
 import { hasCode } from "../../../src/index.ts";
