@@ -76,6 +76,7 @@ export function child<D extends Definition>(
 
 /** Returns the spec. Errors: `bad_argument` naming the first field that is wrong. */
 export function checkChildSpec(spec: ChildSpec): ChildSpec {
+  checkIsObject(spec);
   const check = (field: keyof ChildSpec, holds: boolean, rule: string): void => {
     if (holds) return;
     const text = `child ${String(spec.id)}: ${field} must be ${rule}, not ${String(spec[field])}`;
@@ -106,6 +107,13 @@ export function checkChildSpec(spec: ChildSpec): ChildSpec {
   return spec;
 }
 
+/** What came from another thread is what its sender sent, whatever its type says. */
+function checkIsObject(spec: unknown): void {
+  if (typeof spec === "object" && spec !== null) return;
+  const text = `a child's spec must be an object, not ${String(spec)}`;
+  throw new NanoError("bad_argument", text, { field: "children" });
+}
+
 /** The same, and that the child fits its supervisor. */
 export function checkChildOf(supervisor: SupervisorSpec, spec: ChildSpec): ChildSpec {
   checkChildSpec(spec);
@@ -130,6 +138,7 @@ export function addedSpec(
   added: ChildSpec | { readonly options: unknown },
   nextNumber: () => number,
 ): ChildSpec {
+  checkIsObject(added);
   const isDynamic = supervisor.strategy === "simple_one_for_one";
   const template = supervisor.children[0];
   if (!isDynamic && "id" in added) return checkChildOf(supervisor, added);
@@ -180,6 +189,7 @@ function isThread(thread: ChildSpec["thread"]): boolean {
 
 function isMailbox(mailbox: MailboxLimits | undefined): boolean {
   if (mailbox === undefined) return true;
+  if (typeof mailbox !== "object" || mailbox === null) return false;
   const { max, bytesMax, whenFull = "refuse" } = mailbox;
   return max >= 1 && bytesMax > 0 && (whenFull === "refuse" || whenFull === "discard");
 }

@@ -3,8 +3,8 @@
  * gen_server that traps exits, so supervisors nest. Source of the behaviour: OTP's supervisor.
  *
  * State: the children with their pids, the times of recent restarts.
- * Messages: startChild, terminateChild, restartChild, deleteChild, whichChildren, countChildren, getChildSpec; exits
- * as info.
+ * Messages: startChild, terminateChild, restartChild, deleteChild, whichChildren, countChildren, getChildSpec,
+ * changeSpec; exits as info.
  *
  * Always true: a child whose pid is set is running or its exit is on its way; more than `intensity` restarts in
  * `periodMs` end the supervisor with a crash that its own supervisor sees. Between two tries of a restart that failed,
@@ -12,6 +12,7 @@
  */
 
 import { type ErrorData, hasCode, NanoError, toErrorData } from "../base/errors.ts";
+import { changeSpec } from "./change_spec.ts";
 import {
   addedSpec,
   type ChildSpec,
@@ -25,16 +26,16 @@ import { genServer, type Info, isNoReply, type NoReply, noReply, type Stop, stop
 import { coreLimits } from "./limits.ts";
 import { formatPid, type Pid } from "./pid.ts";
 import { restartDelayMs } from "./restart_delay.ts";
-import type { Self, TimerRef } from "./self.ts";
-
-interface Child {
-  readonly spec: ChildSpec;
-  pid: Pid | undefined;
-  /** Its restart failed, or waits for its delay or its thread, and will be tried again. */
-  restarting:
-    | { readonly timer: TimerRef; readonly sinceMs: number; readonly former: Pid | undefined }
-    | undefined;
-}
+import {
+  type Child,
+  find,
+  findStopped,
+  keepsSpec,
+  refuseStanding,
+  type State,
+  setPid,
+  typeOf,
+} from "./supervisor_children.ts";
 
 export interface ChildInfo {
   readonly id: string;
@@ -52,17 +53,6 @@ export interface ChildCounts {
   /** Children of each type, running or not. */
   readonly supervisors: number;
   readonly workers: number;
-}
-
-interface State {
-  readonly self: Self;
-  readonly spec: SupervisorSpec;
-  /** By id, in start order. */
-  readonly children: Map<string, Child>;
-  readonly byPid: Map<string, Child>;
-  /** Restarts within the period; those that one thread's death caused count once. */
-  restarts: { readonly atMs: number; readonly thread: string | undefined }[];
-  nextDynamic: number;
 }
 
 /** A start that a caller waits for. */
@@ -154,6 +144,13 @@ export const supervisor = genServer(import.meta.url, "supervisor", {
         workers: children.length - supervisors,
       };
     },
+
+    /**
+     * From now on this spec: flags at once, a child's from its next start on. A new child is not started (see
+     * `restartChild`), one that is not named any more stays. Errors: `bad_argument` naming the field: then nothing
+     * has changed.
+     */
+    changeSpec: (state, spec: SupervisorSpec): void => changeSpec(state, spec),
 
     /** Errors: `not_found`. */
     getChildSpec: (state, id: string): ChildSpec => find(state, id).spec,
@@ -331,7 +328,8 @@ function cancelRetry(state: State, child: Child): void {
 /** Whether the end of this child, by itself and without a restart, ends its supervisor. */
 function endsWith(state: State, { spec }: Child): boolean {
   if (spec.significant !== true) return false;
-  if (state.spec.autoShutdown === "any_significant") return true;
+  const { autoShutdown = "never" } = state.spec;
+  if (autoShutdown !== "all_significant") return autoShutdown === "any_significant";
   return ![...state.children.values()].some(
     (other) => other.spec.significant === true && (other.pid !== undefined || other.restarting !== undefined),
   );
@@ -354,14 +352,6 @@ async function startOrWait(state: State, asked: AskedStart): Promise<Pid | undef
     throw new NanoError("noproc", `${away} did not come back in ${coreLimits.threadWaitMs} ms`);
   state.self.castAfter(coreLimits.threadPollMs, "startWhenBack", asked);
   return noReply;
-}
-
-function refuseStanding(state: State, id: string): void {
-  const standing = state.children.get(id);
-  if (standing === undefined) return;
-  if (standing.pid === undefined)
-    throw new NanoError("already_present", `child ${id} has a spec here; restart or delete it`);
-  throw new NanoError("already_started", `child ${id} is running`, { pid: standing.pid });
 }
 
 /** Nothing is kept if it fails, or if it does not want to run and its spec is of no use. */
@@ -435,55 +425,4 @@ async function stopChild(state: State, child: Child): Promise<void> {
   if (!isCrash(reason) || reason === "noproc") return;
   const error: ErrorData = { code: "crashed", message: `child ${spec.id} did not end as it was told` };
   state.self.log.error({ child: spec.id, reason, error }, error.message);
-}
-
-// --- children ----------------------------------------------------------------------------------------------------
-
-function setPid(state: State, child: Child, pid: Pid | undefined): void {
-  if (child.pid !== undefined) state.byPid.delete(formatPid(child.pid));
-  child.pid = pid;
-  if (pid !== undefined) state.byPid.set(formatPid(pid), child);
-}
-
-/** Whether the spec outlives the process. */
-function keepsSpec(state: State, { spec }: Child): boolean {
-  return spec.restart !== "temporary" && state.spec.strategy !== "simple_one_for_one";
-}
-
-function typeOf({ type = "worker" }: ChildSpec): ChildType {
-  return type;
-}
-
-function find(state: State, idOrPid: string | Pid): Child {
-  if (typeof idOrPid === "string") {
-    const child = state.children.get(idOrPid);
-    if (child !== undefined) return child;
-    throw new NanoError("not_found", `no child with id ${idOrPid}`);
-  }
-  const printed = formatPid(idOrPid);
-  const child = state.byPid.get(printed) ?? restartingAfter(state, printed);
-  if (child === undefined) throw new NanoError("not_found", `no child with pid ${printed}`);
-  return child;
-}
-
-/** Whoever knows a child by its pid still does while its restart is being tried. */
-function restartingAfter(state: State, printed: string): Child | undefined {
-  for (const child of state.children.values()) {
-    const former = child.restarting?.former;
-    if (former !== undefined && formatPid(former) === printed) return child;
-  }
-  return undefined;
-}
-
-function findStopped(state: State, id: string): Child {
-  if (state.spec.strategy === "simple_one_for_one") {
-    const text =
-      "children of simple_one_for_one can't be restarted or deleted by id: they have no spec of their own";
-    throw new NanoError("bad_argument", text, { field: "id" });
-  }
-  const child = find(state, id);
-  if (child.pid !== undefined) throw new NanoError("running", `child ${id} is running`, { pid: child.pid });
-  if (child.restarting !== undefined)
-    throw new NanoError("restarting", `child ${id} is being restarted; terminate it first`);
-  return child;
 }

@@ -101,6 +101,8 @@ export const watcher = genServer(import.meta.url, "watcher", {
     exit: (state, { pid, reason }: { pid: Pid; reason: ExitReason }) => state.self.exit(pid, reason),
     start: (state, { options, thread }: { options: ChildOptions; thread: number }) =>
       state.self.spawn(scripted, options, { link: true, thread }),
+    startNamed: (state, { module, name, options }: { module: string; name: string; options: unknown }) =>
+      state.self.spawnNamed({ module, name }, options, { link: true }),
     heard: (state) => [...state.heard],
   },
   info: (state, info: Info) => {
