@@ -1,8 +1,7 @@
 /** What a process's crash tells the log, and those whose requests it had taken. */
 
 import type { Logger } from "../seams/log.ts";
-import type { Crash } from "./capsules.ts";
-import type { ExitReason, Outcome } from "./envelope.ts";
+import type { Envelope, ExitReason, Outcome } from "./envelope.ts";
 import { formatPid } from "./pid.ts";
 import type { Process } from "./process.ts";
 
@@ -11,11 +10,20 @@ export function isCrash(reason: ExitReason): boolean {
   return !("shutdown" in reason);
 }
 
+export interface CrashReport {
+  readonly reason: ExitReason;
+  readonly stack: string | undefined;
+  /** What it died of; undefined: `terminate` crashed. */
+  readonly envelope: Envelope | undefined;
+  /** The file of its crash capsule. */
+  readonly capsule: string | undefined;
+}
+
 /** The state is shown as `formatStatus` shows it, or not at all. */
 export function reportCrash(
   log: Logger,
   { pid, name, definition, state: held }: Process,
-  { reason, stack, envelope, capsule }: Crash & { readonly capsule: string | undefined },
+  { reason, stack, envelope, capsule }: CrashReport,
 ): void {
   const { formatStatus } = definition.callbacks;
   let state: unknown;
@@ -32,8 +40,8 @@ export function reportCrash(
       name,
       definition: definition.name,
       reason,
-      lastMessage: { kind: envelope.kind, method: envelope.method },
-      client: envelope.from === undefined ? undefined : formatPid(envelope.from.pid),
+      lastMessage: { kind: envelope?.kind ?? "terminate", method: envelope?.method ?? "" },
+      client: envelope?.from === undefined ? undefined : formatPid(envelope.from.pid),
       state,
       stack,
       capsule,

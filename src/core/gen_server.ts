@@ -117,6 +117,11 @@ export interface Callbacks<
   /** What `sys` and crash reports may show of the state. */
   formatStatus?(this: void, state: State): unknown;
   /**
+   * What `System.replaceState` does, between two turns: returns the state from then on, and leaves the one it was
+   * given as it is. If it throws, nothing has changed. Without it nobody replaces the state from outside.
+   */
+  replaceState?(this: void, state: State, change: Inferred): State;
+  /**
    * Methods whose messages and answers never leave their thread, because they hold what can't: live objects, functions.
    * Development's wire check leaves them alone. Type such a message `unknown`.
    */

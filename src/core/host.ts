@@ -234,13 +234,13 @@ export class Host {
 
   /** A call, or a cast that is answered when it has run; for dispatchers. */
   ask(caller: Pid, target: Target, request: ForwardedRequest, asker?: Process): Asked {
-    const { kind, method, message, deadlineMs } = request;
+    const { kind, method, message, deadlineMs, trace = "" } = request;
     const callee = this.resolve(target);
     if (callee === undefined) return refusedAsk(new NanoError("noproc", `${method}: nobody is there`));
     const untilMs = dueMs(this.clock, request.untilDone === true ? 0 : deadlineMs);
     const asked = this.pending.open(callee, method, untilMs);
     if (asker !== undefined) this.cycles.asks(asked, { process: asker, atMs: this.nowMs(), inherits: false });
-    this.#dispatch(callee, kind, method, message, { pid: caller, ref: asked.ref, deadlineMs }, "");
+    this.#dispatch(callee, kind, method, message, { pid: caller, ref: asked.ref, deadlineMs }, trace);
     return asked;
   }
 

@@ -11,9 +11,17 @@ import type { Host } from "./host.ts";
 import type { LocalSpawn } from "./host_options.ts";
 import { coreLimits } from "./limits.ts";
 import type { Pid } from "./pid.ts";
+import type { Process } from "./process.ts";
 
 /** What `sys` can do with a process. */
-export type SysOperation = "state" | "statistics" | "suspend" | "resume";
+export type SysOperation = "state" | "statistics" | "suspend" | "resume" | "replace";
+
+interface SysRequest {
+  readonly pid: Pid;
+  readonly operation: SysOperation;
+  /** Of `replace`. */
+  readonly change: unknown;
+}
 
 interface SpawnRequest {
   readonly definition: DefinitionName;
@@ -74,9 +82,10 @@ export class HostRequests {
   }
 
   /** Shows or holds a process of any thread. Errors: `noproc`. */
-  async sys(pid: Pid, operation: SysOperation): Promise<unknown> {
-    if (pid.thread === this.#host.thread) return this.#sysHere(pid, operation);
-    return this.#host.request(pid.thread, "sys", { pid, operation }, coreLimits.callTimeoutMs);
+  async sys(pid: Pid, operation: SysOperation, change?: unknown): Promise<unknown> {
+    const request: SysRequest = { pid, operation, change };
+    if (pid.thread === this.#host.thread) return this.#sysHere(request);
+    return this.#host.request(pid.thread, "sys", request, coreLimits.callTimeoutMs);
   }
 
   handle(envelope: Envelope): void {
@@ -128,10 +137,8 @@ export class HostRequests {
         this.#claim(name, pid);
         return undefined;
       }
-      case "sys": {
-        const { pid, operation } = envelope.message as { pid: Pid; operation: SysOperation };
-        return this.#sysHere(pid, operation);
-      }
+      case "sys":
+        return this.#sysHere(envelope.message as SysRequest);
       default:
         throw new NanoError("undef", `no request named ${envelope.method}`);
     }
@@ -163,14 +170,14 @@ export class HostRequests {
     );
   }
 
-  #sysHere(pid: Pid, operation: SysOperation): unknown {
+  #sysHere({ pid, operation, change }: SysRequest): unknown {
     const process = pid.incarnation === this.#host.incarnation ? this.#host.process(pid.id) : undefined;
-    if (process === undefined) throw new NanoError("noproc", "nobody lives under this pid");
+    if (process === undefined) throw nobody();
     switch (operation) {
-      case "state": {
-        const { formatStatus } = process.definition.callbacks;
-        return formatStatus === undefined ? process.state : formatStatus(process.state);
-      }
+      case "state":
+        return shownState(process);
+      case "replace":
+        return this.#replaceState(process, change);
       case "statistics":
         return process.statistics();
       case "suspend":
@@ -181,4 +188,40 @@ export class HostRequests {
         return undefined;
     }
   }
+
+  /** A change that came too late for who wanted it is not made. */
+  async #replaceState(process: Process, change: unknown): Promise<unknown> {
+    const { replaceState } = process.definition.callbacks;
+    if (replaceState === undefined)
+      throw new NanoError("undef", `${process.definition.name} has no replaceState`);
+    // Whoever asks may itself be a turn of this process, which has to end first.
+    await Promise.resolve();
+    return new Promise((resolve, reject) => {
+      let isLate = false;
+      const timer = this.#host.clock.setTimer(coreLimits.callTimeoutMs, () => {
+        isLate = true;
+        reject(new NanoError("timeout", `the turn in hand took more than ${coreLimits.callTimeoutMs} ms`));
+      });
+      process.betweenTurns(() => {
+        this.#host.clock.clearTimer(timer);
+        if (isLate) return;
+        try {
+          if (process.status === "ended") throw nobody();
+          process.state = replaceState(process.state, change);
+          resolve(shownState(process));
+        } catch (error) {
+          reject(error);
+        }
+      });
+    });
+  }
+}
+
+function nobody(): NanoError {
+  return new NanoError("noproc", "nobody lives under this pid");
+}
+
+function shownState({ definition, state }: Process): unknown {
+  const { formatStatus } = definition.callbacks;
+  return formatStatus === undefined ? state : formatStatus(state);
 }

@@ -21,23 +21,9 @@ import { type Definition, handlerOf, Ignore, type Info, isNoReply, Stop } from "
 import type { Host } from "./host.ts";
 import { Mailbox } from "./mailbox.ts";
 import { formatPid, type Pid } from "./pid.ts";
+import type { ProcessStatistics, ProcessStatus } from "./process_statistics.ts";
 import type { MailboxLimits } from "./self.ts";
 import { ProcessSignals } from "./turn_signal.ts";
-
-export type ProcessStatus = "starting" | "ready" | "busy" | "suspended" | "terminating" | "ended";
-
-export interface ProcessStatistics {
-  readonly pid: Pid;
-  readonly name: string;
-  readonly definition: string;
-  readonly status: ProcessStatus;
-  readonly waiting: number;
-  readonly handled: number;
-  readonly refused: number;
-  /** Dropped from a full mailbox whose policy is `discard`. */
-  readonly discarded: number;
-  readonly expired: number;
-}
 
 /** What a process hears when nothing else comes for a while; see `Self.idleAfter`. */
 interface IdleWish {
@@ -80,7 +66,11 @@ export class Process {
   turn: Promise<void> | undefined;
   /** Sleeps that it has not woken from. */
   sleeping = 0;
+  /** Of the message in hand, or of the last one. */
+  trace = "";
   #startEnded: ((reason: ExitReason) => void) | undefined;
+  /** What waits for the end of the turn in hand. */
+  #afterTurn: (() => void)[] | undefined;
   #idleWish: IdleWish | undefined;
   #idleTimer: TimerHandle | undefined;
   handled = 0;
@@ -213,6 +203,7 @@ export class Process {
       this.status = "ready";
       if (this.#suspendWanted) this.#applySuspend();
       this.#armIdle();
+      if (this.#afterTurn !== undefined) this.#turnEnded();
     } catch (error) {
       const data = toErrorData(error);
       if (this.status !== "ended") this.end({ crash: data });
@@ -271,6 +262,21 @@ export class Process {
     this.#host.wake(this);
   }
 
+  /** Calls `act` between two turns, or once the process has ended. */
+  betweenTurns(act: () => void): void {
+    if (this.status === "ready" || this.status === "suspended" || this.status === "ended") act();
+    else {
+      this.#afterTurn ??= [];
+      this.#afterTurn.push(act);
+    }
+  }
+
+  #turnEnded(): void {
+    const acts = this.#afterTurn;
+    this.#afterTurn = undefined;
+    for (const act of acts ?? []) act();
+  }
+
   suspend(): void {
     this.#suspendWanted = true;
     if (this.status === "ready") this.#applySuspend();
@@ -306,6 +312,7 @@ export class Process {
     }
     this.#inHand = from;
     this.#marks?.begin(this.pid.id, envelope.kind, envelope.method);
+    this.trace = envelope.trace;
     let result: unknown;
     try {
       result = this.#dispatch(envelope);
@@ -349,6 +356,7 @@ export class Process {
     this.turn = undefined;
     finish();
     if (this.#suspendWanted && this.status === "ready") this.#applySuspend();
+    if (this.#afterTurn !== undefined && (this.status as ProcessStatus) !== "terminating") this.#turnEnded();
     this.#host.wake(this);
   }
 
@@ -389,9 +397,11 @@ export class Process {
     this.#terminate({ crash });
   }
 
-  #report(envelope: Envelope, reason: ExitReason, stack: string | undefined): void {
-    const capsule = this.#host.capsules?.crashed(this, { reason, stack, envelope });
-    reportCrash(this.#host.log, this, { reason, stack, envelope, capsule });
+  /** Without an envelope it is `terminate` that crashed: no message plays that again, so there is no capsule. */
+  #report(envelope: Envelope | undefined, reason: ExitReason, stack: string | undefined): void {
+    const { capsules, log } = this.#host;
+    const capsule = envelope === undefined ? undefined : capsules?.crashed(this, { reason, stack, envelope });
+    reportCrash(log, this, { reason, stack, envelope, capsule });
   }
 
   #terminate(reason: ExitReason): void {
@@ -406,7 +416,7 @@ export class Process {
     try {
       result = terminate(this.state, reason);
     } catch (error) {
-      this.end({ crash: toErrorData(error) });
+      this.#terminateFailed(error);
       return;
     } finally {
       this.#marks?.leave(entered);
@@ -417,8 +427,16 @@ export class Process {
     }
     result.then(
       () => this.end(reason),
-      (error) => this.end({ crash: toErrorData(error) }),
+      (error) => this.#terminateFailed(error),
     );
+  }
+
+  /** Nobody may wait for this end, so the log has it. */
+  #terminateFailed(error: unknown): void {
+    if (this.status === "ended") return;
+    const crash = toErrorData(error);
+    this.#report(undefined, { crash }, error instanceof Error ? error.stack : undefined);
+    this.end({ crash });
   }
 
   /** The end: callers get an answer at once, links and watchers are told. */
@@ -448,6 +466,7 @@ export class Process {
     }
     this.#host.processEnded(this, reason);
     this.state = undefined;
+    this.#turnEnded();
   }
 
   #armIdle(): void {

@@ -37,6 +37,10 @@ export class ProcessSelf implements Self {
     this.clock = host.clock;
   }
 
+  get trace(): string {
+    return this.#process.trace;
+  }
+
   get log(): Logger {
     const { pid, name, definition } = this.#process;
     this.#log ??= this.#host.log.child({ pid: formatPid(pid), process: name || definition.name });

@@ -106,6 +106,10 @@ class RecordingSelf implements Self {
     recorder.names.self(this);
   }
 
+  get trace(): string {
+    return this.#recorder.value("trace", this.#self.trace);
+  }
+
   get deadlineMs(): number {
     return this.#recorder.value("deadlineMs", this.#self.deadlineMs);
   }

@@ -45,6 +45,8 @@ export interface ForwardedRequest {
    * The callee sees the deadline; who asks waits past it, until the callee is done with the request. Default: false.
    */
   readonly untilDone?: boolean;
+  /** Default: "". */
+  readonly trace?: string;
 }
 
 /** A request under way. */
@@ -62,6 +64,11 @@ export interface Self {
   readonly pid: Pid;
   /** The registered name, or "". */
   readonly name: string;
+  /**
+   * The W3C traceparent that came with the message in hand, or "". A handler gives it on with what it calls:
+   * `{ trace: self.trace }`.
+   */
+  readonly trace: string;
   readonly log: Logger;
   readonly random: Random;
   readonly clock: Pick<Clock, "now" | "monotonicMs">;

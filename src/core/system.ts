@@ -10,7 +10,7 @@ import type { Definition, OptionsOf, Ref } from "./gen_server.ts";
 import type { Host } from "./host.ts";
 import type { DeadLetterReason } from "./host_options.ts";
 import type { Pid, Target } from "./pid.ts";
-import type { ProcessStatistics } from "./process.ts";
+import type { ProcessStatistics } from "./process_statistics.ts";
 import { makeRef } from "./ref.ts";
 import type { SpawnOptions } from "./self.ts";
 import { supervisor } from "./supervisor.ts";
@@ -167,6 +167,15 @@ export class System {
   /** A process's state as its `formatStatus` shows it. Errors: `noproc`. */
   getState(pid: Pid): Promise<unknown> {
     return this.#host.requests.sys(pid, "state");
+  }
+
+  /**
+   * Has the process's `replaceState` make a new state of the present one and `change`: after the turn in hand, before
+   * what waits in the mailbox, also while it is suspended. Returns the new state as `formatStatus` shows it. Errors:
+   * `noproc`; `undef`: the definition has no `replaceState`; what that threw, or `timeout`: the state is as it was.
+   */
+  replaceState(pid: Pid, change: unknown): Promise<unknown> {
+    return this.#host.requests.sys(pid, "replace", change);
   }
 
   /** Errors: `noproc`. */

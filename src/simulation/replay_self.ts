@@ -109,6 +109,10 @@ export class ReplaySelf implements Self {
 
   // --- what it is told -----------------------------------------------------------------------------------------
 
+  get trace(): string {
+    return this.#told("trace", () => "");
+  }
+
   get deadlineMs(): number {
     return this.#told("deadlineMs", () => 0);
   }

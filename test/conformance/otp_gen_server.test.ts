@@ -1,56 +1,29 @@
 /**
- * Cases of OTP's gen_server_SUITE, by name, in virtual time; time, sys and links: otp_gen_server_time.test.
+ * Cases of OTP's gen_server_SUITE, by name, in virtual time; sys, time and links: otp_gen_server_sys and _time.
  */
 
 import { beforeEach, describe, expect, it } from "vitest";
 import { codecLimits } from "../../src/base/limits.ts";
-import { genServer, type Pid, type Ref, type System } from "../../src/index.ts";
-import { simulateSeed, type World } from "../../src/simulation/index.ts";
-import { bare, type ServerOptions, server, terminated, unshowable } from "./otp_server.ts";
-
-type Server = Ref<typeof server>;
-
-/*
- * Not ported, or with another meaning here:
- *
- * - hibernate, auto_hibernate: refused: a process that waits costs its state and an empty mailbox; there is no heap
- *   of its own to shrink
- * - replace_state: refused: a function does not cross threads; a server that allows it has a call for it
- * - undef_code_change, code_change: no hot code upgrade
- * - abcast, multicall, multicall_down: one node here; over many servers, Promise.allSettled of calls
- * - send_request_*_reqid_collection: a promise is the request's id; Promise.race and Map are its collections
- * - call, bad return: a handler's return value is the reply, so there is no bad one
- * - otp_5854, undef_in_terminate, error_format_status: of Erlang's own error formats
- * - start: stop with a reason from init: a thrown NanoError: its code and details reach the starter
- */
+import { genServer, type Ref, type System } from "../../src/index.ts";
+import type { World } from "../../src/simulation/index.ts";
+import { watcher } from "./otp_children.ts";
+import { badly_ending, bare, server, terminated, unshowable } from "./otp_server.ts";
+import { play, start } from "./otp_servers.ts";
 
 beforeEach(() => {
   terminated.length = 0;
 });
 
-async function play(scenario: (system: System, world: World) => Promise<void>, threads = 0): Promise<void> {
-  await simulateSeed({ seed: 1 }, async (world) => {
-    const { system } = await world.node("n", { threads });
-    await world.sleep(5);
-    await scenario(system, world);
-  });
-}
-
-async function start(
-  system: System,
-  options: ServerOptions = {},
-  name = "",
-): Promise<{ pid: Pid; ref: Server }> {
-  const pid = await system.spawn(server, options, name === "" ? {} : { name });
-  return { pid, ref: system.ref(server, pid) };
+async function watch(system: System): Promise<Ref<typeof watcher>> {
+  return system.ref(watcher, await system.spawn(watcher, { traps: true }));
 }
 
 function reports(world: World) {
   return world.logged.filter(({ message }) => message.startsWith("process crashed"));
 }
 
-describe("gen_server_SUITE: start", () => {
-  it("start: anonymous and named, by pid and by name; after the stop there is nobody", () =>
+describe("start", () => {
+  it("start: anonymous and named, by pid and by name; after the stop there is nobody (gen_server_SUITE)", () =>
     play(async (system) => {
       const { pid, ref } = await start(system, {}, "my_test_name");
       const named = system.ref(server, "my_test_name");
@@ -65,7 +38,7 @@ describe("gen_server_SUITE: start", () => {
       await start(system, {}, "my_test_name");
     }));
 
-  it("start: an init that takes too long fails the start and leaves neither process nor name", () =>
+  it("start: an init that takes too long fails the start and leaves neither process nor name (gen_server_SUITE)", () =>
     play(async (system, world) => {
       const started = system.spawn(server, { start: "never" }, { name: "slow", initTimeoutMs: 100 });
       await expect(started).rejects.toMatchObject({ code: "timeout" });
@@ -73,14 +46,14 @@ describe("gen_server_SUITE: start", () => {
       expect(system.whereis("slow")).toBeUndefined();
     }));
 
-  it("start: ignore starts nothing and is no crash", () =>
+  it("start: ignore starts nothing and is no crash (gen_server_SUITE)", () =>
     play(async (system, world) => {
       await expect(start(system, { start: "ignore" }, "absent")).rejects.toMatchObject({ code: "ignored" });
       expect(system.whereis("absent")).toBeUndefined();
       expect(reports(world)).toEqual([]);
     }));
 
-  it("start: what init refuses reaches the starter, code and details", () =>
+  it("start: what init refuses reaches the starter, code and details (gen_server_SUITE)", () =>
     play(async (system) => {
       const refusal = { code: "unavailable", details: { until: "tomorrow" } };
       await expect(start(system, { start: "refuse" })).rejects.toMatchObject(refusal);
@@ -88,14 +61,45 @@ describe("gen_server_SUITE: start", () => {
       await expect(elsewhere).rejects.toMatchObject(refusal);
     }, 1));
 
-  it("undef_init: a definition without init is refused where it is made", () => {
+  it("undef_init: a definition without init is refused where it is made (gen_server_SUITE)", () => {
     const declare = () => genServer(import.meta.url, "nothing", {} as { init: () => undefined });
     expect(declare).toThrow(expect.objectContaining({ code: "undef", details: { field: "init" } }));
   });
 });
 
-describe("gen_server_SUITE: stop", () => {
-  it("stop1: normal; a second stop finds nobody", () =>
+describe("start: by a linked starter", () => {
+  it.each([0, 1])(
+    "start: a linked starter that traps hears of the end once, with its reason; on thread %i (gen_server_SUITE)",
+    (thread) =>
+      play(async (system, world) => {
+        const watching = await watch(system);
+        const pid = await watching.call.start({ options: { id: "linked" }, thread });
+        await system.stopProcess(pid, { reason: { shutdown: "asked" } });
+        await world.sleep(10);
+        expect(await watching.call.heard()).toEqual([{ type: "exit", pid, reason: { shutdown: "asked" } }]);
+      }, 1),
+  );
+
+  it.each([0, 1])(
+    "otp_7669: when a start fails its name is free, and the next start has it; on thread %i (gen_server_SUITE)",
+    (thread) =>
+      play(async (system) => {
+        const spawn = { name: "my_test_name", thread };
+        for (let round = 0; round < 20; round++) {
+          await expect(system.spawn(server, { start: "refuse" }, spawn)).rejects.toMatchObject({
+            code: "unavailable",
+          });
+          expect(system.whereis("my_test_name")).toBeUndefined();
+          const pid = await system.spawn(server, {}, spawn);
+          await system.stopProcess(pid);
+          expect(system.whereis("my_test_name")).toBeUndefined();
+        }
+      }, 1),
+  );
+});
+
+describe("stop", () => {
+  it("stop1: normal; a second stop finds nobody (gen_server_SUITE)", () =>
     play(async (system) => {
       const { pid } = await start(system);
       await system.stopProcess(pid);
@@ -103,7 +107,7 @@ describe("gen_server_SUITE: stop", () => {
       await expect(system.stopProcess(pid)).rejects.toMatchObject({ code: "noproc" });
     }));
 
-  it("stop2: with a reason of its own, which terminate hears", () =>
+  it("stop2: with a reason of its own, which terminate hears (gen_server_SUITE)", () =>
     play(async (system, world) => {
       const { pid } = await start(system);
       await system.stopProcess(pid, { reason: { shutdown: "maintenance" }, timeoutMs: 1_000 });
@@ -111,7 +115,7 @@ describe("gen_server_SUITE: stop", () => {
       expect(reports(world)).toEqual([]);
     }));
 
-  it("stop3: an invalid time-out leaves the server alive", () =>
+  it("stop3: an invalid time-out leaves the server alive (gen_server_SUITE)", () =>
     play(async (system) => {
       const { pid, ref } = await start(system);
       for (const timeoutMs of [-1, Number.NaN]) {
@@ -121,14 +125,14 @@ describe("gen_server_SUITE: stop", () => {
       expect(await ref.call.echo(1)).toBe(1);
     }));
 
-  it("stop4, stop7: by name; a name that nobody holds is noproc", () =>
+  it("stop4, stop7: by name; a name that nobody holds is noproc (gen_server_SUITE)", () =>
     play(async (system) => {
       await start(system, {}, "to_stop");
       await system.stopProcess("to_stop");
       await expect(system.stopProcess("to_stop")).rejects.toMatchObject({ code: "noproc" });
     }));
 
-  it("stop5, stop6, stop8: of a server on another thread, and one that is late is left to end by itself", () =>
+  it("stop5, stop6, stop8: on another thread; one that is late ends by itself (gen_server_SUITE)", () =>
     play(async (system, world) => {
       const pid = await system.spawn(server, {}, { thread: 1, name: "remote" });
       system.ref(server, pid).cast.busy(1_000);
@@ -141,7 +145,7 @@ describe("gen_server_SUITE: stop", () => {
       expect(terminated).toEqual(["normal"]);
     }, 1));
 
-  it("stop9, stop10: a server that ends for another reason meanwhile says for which", () =>
+  it("stop9, stop10: a server that ends for another reason meanwhile says for which (gen_server_SUITE)", () =>
     play(async (system) => {
       const { pid, ref } = await start(system);
       ref.cast.busy(100);
@@ -165,8 +169,8 @@ describe("gen_server_SUITE: stop", () => {
     }));
 });
 
-describe("gen_server_SUITE: missing callbacks", () => {
-  it("undef_handle_call, undef_handle_cast: crash with undef, which the caller hears", () =>
+describe("missing callbacks", () => {
+  it("undef_handle_call, undef_handle_cast: crash with undef, which the caller hears (gen_server_SUITE)", () =>
     play(async (system, world) => {
       for (const kind of ["call", "cast"] as const) {
         const pid = await system.spawn(bare, {}, { name: kind });
@@ -183,7 +187,7 @@ describe("gen_server_SUITE: missing callbacks", () => {
       expect(reports(world)).toHaveLength(2);
     }));
 
-  it("undef_handle_continue: crash with undef", () =>
+  it("undef_handle_continue: crash with undef (gen_server_SUITE)", () =>
     play(async (system, world) => {
       const { ref } = await start(system, {}, "continues");
       await ref.call.continuesInto("nowhere");
@@ -192,7 +196,7 @@ describe("gen_server_SUITE: missing callbacks", () => {
       expect(reports(world)[0]?.message).toContain("nowhere");
     }));
 
-  it("undef_handle_info: only warns", () =>
+  it("undef_handle_info: only warns (gen_server_SUITE)", () =>
     play(async (system, world) => {
       const pid = await system.spawn(bare, {});
       system.send(pid, "hello");
@@ -200,21 +204,47 @@ describe("gen_server_SUITE: missing callbacks", () => {
       expect(world.logged.map(({ message }) => message)).toContain("unexpected info dropped");
     }));
 
-  it("undef_terminate1, undef_terminate2: without terminate the reason is kept", () =>
+  it("undef_terminate1, undef_terminate2: without terminate the reason is kept (gen_server_SUITE)", () =>
     play(async (system, world) => {
-      const pid = await system.spawn(bare, {});
-      const watching = await start(system);
-      await system.stopProcess(pid, { reason: { shutdown: "asked" } });
-      const other = await system.spawn(bare, {});
-      expect(await system.ref(bare, other).call.stops()).toBe("bye");
+      const watching = await watch(system);
+      const asked = await system.spawn(bare, {});
+      const own = await system.spawn(bare, {});
+      const refs = [await watching.call.monitor(asked), await watching.call.monitor(own)];
+      await system.stopProcess(asked, { reason: { shutdown: "maintenance" } });
+      expect(await system.ref(bare, own).call.stops()).toBe("bye");
       await world.sleep(1);
-      await expect(system.stopProcess(other)).rejects.toMatchObject({ code: "noproc" });
-      expect(await watching.ref.call.heard()).toEqual([]);
+      expect(await watching.call.heard()).toEqual([
+        { type: "down", ref: refs[0], pid: asked, reason: { shutdown: "maintenance" } },
+        { type: "down", ref: refs[1], pid: own, reason: { shutdown: "asked" } },
+      ]);
+      expect(reports(world)).toEqual([]);
+    }));
+
+  it("undef_in_handle_info: a function that is missing inside info is a crash (gen_server_SUITE)", () =>
+    play(async (system, world) => {
+      const pid = await system.spawn(unshowable, undefined, { name: "inner" });
+      system.send(pid, "call what is not there");
+      await world.sleep(1);
+      expect(system.whereis("inner")).toBeUndefined();
+      expect(reports(world)[0]?.message).toContain("is not a function");
+    }));
+
+  it("undef_in_terminate: what is missing inside terminate is the reason of the end (gen_server_SUITE)", () =>
+    play(async (system, world) => {
+      const watching = await watch(system);
+      const pid = await system.spawn(badly_ending, { how: "undef" });
+      await watching.call.monitor(pid);
+      await expect(system.stopProcess(pid)).rejects.toMatchObject({ code: "crashed" });
+      const [down] = await watching.call.heard();
+      expect(down).toMatchObject({
+        reason: { crash: { message: expect.stringContaining("is not a function") } },
+      });
+      expect(reports(world)).toHaveLength(1);
     }));
 });
 
-describe("gen_server_SUITE: messages", () => {
-  it("call: direct, delayed, and too late: the late reply is dropped and counted", () =>
+describe("messages", () => {
+  it("call: direct, delayed, and too late: the late reply is dropped and counted (gen_server_SUITE)", () =>
     play(async (system, world) => {
       const { ref } = await start(system);
       expect(await ref.call.echo("direct")).toBe("direct");
@@ -227,7 +257,7 @@ describe("gen_server_SUITE: messages", () => {
     }));
 
   it.each([0, 1])(
-    "call: a second reply is dropped and counted, the first one stands; on thread %i",
+    "call: a second reply is dropped and counted, the first one stands; on thread %i (gen_server_SUITE)",
     (thread) =>
       play(async (system, world) => {
         const pid = await system.spawn(server, {}, { thread });
@@ -241,7 +271,7 @@ describe("gen_server_SUITE: messages", () => {
       }, 1),
   );
 
-  it("send_request: requests answer in the order in which they are done, a time-out of one leaves the others", () =>
+  it("send_request: answers come as they are ready, a time-out is one's own (gen_server_SUITE)", () =>
     play(async (system) => {
       const { ref } = await start(system);
       const order: string[] = [];
@@ -254,7 +284,7 @@ describe("gen_server_SUITE: messages", () => {
       expect(order).toEqual(["quick", "late", "slow"]);
     }));
 
-  it("cast, info: in the order in which they were sent, and each may stop the server", () =>
+  it("cast, info: in the order in which they were sent, and each may stop the server (gen_server_SUITE)", () =>
     play(async (system, world) => {
       const { pid, ref } = await start(system);
       ref.cast.note("cast");
@@ -271,33 +301,6 @@ describe("gen_server_SUITE: messages", () => {
       system.send(pid, "to nobody");
       expect(system.deadLetters().noproc).toBe(2);
     }));
-
-  it("call_remote: a server that is killed, or whose thread dies, fails its callers at once", async () => {
-    await simulateSeed({ seed: 1 }, async (world) => {
-      const node = await world.node("n", { threads: 1 });
-      await world.sleep(5);
-      const { system } = node;
-      for (const death of ["killed", "thread"] as const) {
-        const pid = await system.spawn(server, {}, { thread: 1 });
-        const ref = system.ref(server, pid);
-        const patience = { timeoutMs: 600_000 };
-        const calls = [
-          ref.call.never(undefined, patience),
-          ref.call.takes(60_000, patience),
-          ref.call.echo(1, patience),
-        ];
-        const outcomes = Promise.allSettled(calls);
-        await world.sleep(10);
-        const begunMs = world.nowMs;
-        if (death === "killed") system.exit(pid, "killed");
-        else node.crashThread(1);
-        const codes = (await outcomes).map((each) => each.status === "rejected" && each.reason.code);
-        expect(codes).toEqual(["crashed", "crashed", "crashed"]);
-        expect(world.nowMs - begunMs).toBeLessThan(50);
-        await expect(ref.call.echo(1)).rejects.toMatchObject({ code: "noproc" });
-      }
-    });
-  });
 
   it("a deferred call is answered by another process, also from another thread, from its caller as plain data", () =>
     play(async (system) => {
@@ -327,8 +330,8 @@ describe("gen_server_SUITE: messages", () => {
     }, 1));
 });
 
-describe("gen_server_SUITE: crash", () => {
-  it("crash: normal, shutdown and { shutdown: _ } write no report", () =>
+describe("crash", () => {
+  it("crash: normal, shutdown and { shutdown: _ } write no report (gen_server_SUITE)", () =>
     play(async (system, world) => {
       for (const reason of ["normal", "shutdown", { shutdown: "reason" }] as const) {
         const { pid } = await start(system);
@@ -340,7 +343,7 @@ describe("gen_server_SUITE: crash", () => {
       expect(reports(world)).toEqual([]);
     }));
 
-  it("crash: a report names the last message, the client, the state as formatStatus shows it, and the stack", () =>
+  it("crash: a report has last message, client, stack, and the state that formatStatus shows (gen_server_SUITE)", () =>
     play(async (system, world) => {
       const { pid, ref } = await start(system, {}, "fragile");
       ref.cast.note("before");
@@ -366,7 +369,7 @@ describe("gen_server_SUITE: crash", () => {
       expect(terminated).toEqual([{ crash: { code: "crashed", message: "TypeError: boom" } }]);
     }));
 
-  it("crash: in a cast, in info, and by a stop with a crash: one report each", () =>
+  it("crash: in a cast, in info, and by a stop with a crash: one report each (gen_server_SUITE)", () =>
     play(async (system, world) => {
       const cast = await start(system);
       cast.ref.cast.crash();
@@ -382,7 +385,47 @@ describe("gen_server_SUITE: crash", () => {
       ]);
     }));
 
-  it("call_format_status: a formatStatus that throws spoils neither the report nor the end", () =>
+  it.each(["at once", "later"] as const)(
+    "terminate_crash_format: a terminate that throws is reported, its state redacted; %s (gen_server_SUITE)",
+    (how) =>
+      play(async (system, world) => {
+        const pid = await system.spawn(badly_ending, { how }, { name: "badly" });
+        await expect(system.stopProcess(pid)).rejects.toMatchObject({ code: "crashed" });
+        expect(reports(world)).toMatchObject([
+          {
+            message: "process crashed: Error: can't end",
+            fields: {
+              name: "badly",
+              lastMessage: { kind: "terminate" },
+              state: { how, secret: "redacted" },
+              stack: expect.stringContaining("otp_server"),
+            },
+          },
+        ]);
+        expect(JSON.stringify(world.logged)).not.toContain("the password");
+        expect(system.whereis("badly")).toBeUndefined();
+      }),
+  );
+
+  it.each([0, 1])(
+    "format_all_status: sys and reports show neither secrets nor contents; on thread %i (gen_server_SUITE)",
+    (thread) =>
+      play(async (system, world) => {
+        const pid = await system.spawn(server, {}, { thread });
+        const ref = system.ref(server, pid);
+        await ref.call.echo("the password");
+        const shown = [await system.getState(pid), await system.statistics(pid)];
+        await expect(ref.call.crash()).rejects.toMatchObject({ code: "crashed" });
+        const other = await system.spawn(server, {}, { thread });
+        system.send(other, "crash");
+        await world.sleep(10);
+        expect(reports(world)).toHaveLength(2);
+        expect(JSON.stringify([shown, world.logged])).not.toContain("the password");
+        expect(JSON.stringify(shown)).toContain("redacted");
+      }, 1),
+  );
+
+  it("call_format_status: a formatStatus that throws spoils neither the report nor the end (gen_server_SUITE)", () =>
     play(async (system, world) => {
       const pid = await system.spawn(unshowable, undefined, { name: "unshowable" });
       await expect(system.getState(pid)).rejects.toThrow("can't be shown");

@@ -1,40 +1,26 @@
-/** Cases of OTP's gen_server_SUITE about time, sys, links and mailboxes, by name, in virtual time. */
+/** Cases of OTP's gen_server_SUITE about time, links and mailboxes, by name, in virtual time. */
 
 import { beforeEach, describe, expect, it, vi } from "vitest";
 import type { Info, MailboxLimits, Pid, Ref, System } from "../../src/index.ts";
-import { simulateSeed, type World } from "../../src/simulation/index.ts";
+import { simulateSeed } from "../../src/simulation/index.ts";
 import { resetScript, watcher } from "./otp_children.ts";
-import { bare, type ServerOptions, server, terminated } from "./otp_server.ts";
-
-type Server = Ref<typeof server>;
+import { bare, server, terminated } from "./otp_server.ts";
+import { play, type Server, start } from "./otp_servers.ts";
 
 beforeEach(() => {
   terminated.length = 0;
   resetScript();
 });
 
-async function play(scenario: (system: System, world: World) => Promise<void>, threads = 0): Promise<void> {
-  await simulateSeed({ seed: 1 }, async (world) => {
-    const { system } = await world.node("n", { threads });
-    await world.sleep(5);
-    await scenario(system, world);
-  });
-}
-
-async function start(system: System, options: ServerOptions = {}): Promise<{ pid: Pid; ref: Server }> {
-  const pid = await system.spawn(server, options);
-  return { pid, ref: system.ref(server, pid) };
-}
-
-describe("gen_server_SUITE: continue", () => {
-  it("continue: from init it comes before the first message", () =>
+describe("continue", () => {
+  it("continue: from init it comes before the first message (gen_server_SUITE)", () =>
     play(async (system) => {
       const { ref } = await start(system, { start: "continue" });
       ref.cast.note("first message");
       expect(await ref.call.heard()).toEqual(["continued from init", "first message"]);
     }));
 
-  it("continue: from a call, before what was queued already, in its order", () =>
+  it("continue: from a call, before what was queued already, in its order (gen_server_SUITE)", () =>
     play(async (system) => {
       const { ref } = await start(system);
       const continued = ref.call.continues(["a", "b"]);
@@ -43,7 +29,18 @@ describe("gen_server_SUITE: continue", () => {
       expect(await ref.call.heard()).toEqual(["a", "b", "queued"]);
     }));
 
-  it("continue: chains, and nothing comes between its links", () =>
+  it("continue: from info, and it may stop, before what was queued (gen_server_SUITE)", () =>
+    play(async (system) => {
+      const { pid, ref } = await start(system);
+      system.send(pid, "continue");
+      ref.cast.note("behind");
+      expect(await ref.call.heard()).toEqual(["continued from info", "behind"]);
+      ref.cast.stopInNextTurn();
+      await expect(ref.call.heard()).rejects.toMatchObject({ details: { reason: "shutdown" } });
+      expect(terminated).toEqual(["shutdown"]);
+    }));
+
+  it("continue: chains, and nothing comes between its links (gen_server_SUITE)", () =>
     play(async (system) => {
       const { ref } = await start(system);
       ref.cast.chain(3);
@@ -52,8 +49,8 @@ describe("gen_server_SUITE: continue", () => {
     }));
 });
 
-describe("gen_server_SUITE: time-outs of the server", () => {
-  it("start_event_timeout: fires once after init if nothing comes", () =>
+describe("time-outs of the server", () => {
+  it("start_event_timeout: fires once after init if nothing comes (gen_server_SUITE)", () =>
     play(async (system, world) => {
       const idle = await start(system, { start: "idle" });
       const interrupted = await start(system, { start: "idle" });
@@ -64,7 +61,7 @@ describe("gen_server_SUITE: time-outs of the server", () => {
       expect(await interrupted.ref.call.heard()).toEqual(["message"]);
     }));
 
-  it("handle_event_timeout: fires when nothing comes, also while suspended, and any message interrupts it", () =>
+  it("handle_event_timeout: fires when nothing comes, also while suspended (gen_server_SUITE)", () =>
     play(async (system, world) => {
       const { pid, ref } = await start(system);
       await ref.call.idles(100);
@@ -82,7 +79,7 @@ describe("gen_server_SUITE: time-outs of the server", () => {
       expect(await ref.call.heard()).toContain("idle 0");
     }));
 
-  it("handle_event_timeout: a wish is renewed in each turn, and waits for an empty mailbox", () =>
+  it("handle_event_timeout: a wish is renewed in each turn, and waits for an empty mailbox (gen_server_SUITE)", () =>
     play(async (system, world) => {
       const { ref } = await start(system);
       ref.cast.idlesAgain(10);
@@ -96,7 +93,17 @@ describe("gen_server_SUITE: time-outs of the server", () => {
       expect(await ref.call.heard()).toHaveLength(5);
     }));
 
-  it("handle_event_timeout: none fires after the end of its server", () =>
+  it("handle_event_timeout: asked for in a continue it fires, unless interrupted (gen_server_SUITE)", () =>
+    play(async (system, world) => {
+      const { ref } = await start(system);
+      ref.cast.idleInNextTurn(100);
+      await world.sleep(350);
+      ref.cast.note("interrupts");
+      await world.sleep(1_000);
+      expect(await ref.call.heard()).toEqual(["again", "again", "again", "again", "interrupts"]);
+    }));
+
+  it("handle_event_timeout: none fires after the end of its server (gen_server_SUITE)", () =>
     play(async (system, world) => {
       const { pid, ref } = await start(system);
       await ref.call.idles(10);
@@ -106,66 +113,7 @@ describe("gen_server_SUITE: time-outs of the server", () => {
     }));
 });
 
-describe("gen_server_SUITE: sys", () => {
-  it("get_state: as formatStatus shows it, also while suspended or busy, from another thread too", () =>
-    play(async (system, world) => {
-      const remote = await system.spawn(server, {}, { thread: 1 });
-      for (const pid of [(await start(system)).pid, remote]) {
-        const shown = { heard: [], secret: "redacted" };
-        expect(await system.getState(pid)).toEqual(shown);
-        await system.suspend(pid);
-        expect(await system.getState(pid)).toEqual(shown);
-        await system.resume(pid);
-        system.ref(server, pid).cast.busy(1_000);
-        await world.sleep(10);
-        expect(await system.getState(pid)).toEqual(shown);
-        expect(await system.statistics(pid)).toMatchObject({ status: "busy", definition: "server" });
-      }
-    }, 1));
-
-  it("suspend, resume: a suspended server takes nothing, keeps the order, and still ends when it is told to", () =>
-    play(async (system, world) => {
-      const { pid, ref } = await start(system);
-      await system.suspend(pid);
-      ref.cast.note(1);
-      system.send(pid, 2);
-      await expect(ref.call.echo(3, { timeoutMs: 100 })).rejects.toMatchObject({ code: "timeout" });
-      expect(await system.statistics(pid)).toMatchObject({ status: "suspended", waiting: 3, handled: 0 });
-      await system.resume(pid);
-      expect(await ref.call.heard()).toEqual([1, 2]);
-      expect(await system.statistics(pid)).toMatchObject({ expired: 1 });
-      await system.suspend(pid);
-      system.exit(pid, "shutdown");
-      await world.sleep(1);
-      expect(terminated).toEqual(["shutdown"]);
-    }));
-
-  it("suspend: asked for in mid-turn it holds after the turn, and a resume before that takes it back", () =>
-    play(async (system, world) => {
-      const { pid, ref } = await start(system);
-      ref.cast.busy(100);
-      await world.sleep(10);
-      await system.suspend(pid);
-      await world.sleep(200);
-      expect(await system.statistics(pid)).toMatchObject({ status: "suspended" });
-      await system.resume(pid);
-      ref.cast.busy(100);
-      await world.sleep(10);
-      await system.suspend(pid);
-      await system.resume(pid);
-      expect(await ref.call.echo("alive", { timeoutMs: 500 })).toBe("alive");
-    }));
-
-  it("get_state, suspend: of nobody is noproc", () =>
-    play(async (system) => {
-      const { pid } = await start(system);
-      await system.stopProcess(pid);
-      for (const asked of [system.getState(pid), system.statistics(pid), system.suspend(pid)])
-        await expect(asked).rejects.toMatchObject({ code: "noproc" });
-    }));
-});
-
-describe("gen_server_SUITE: links and monitors", () => {
+describe("links and monitors", () => {
   async function watch(system: System): Promise<Ref<typeof watcher>> {
     return system.ref(watcher, await system.spawn(watcher, { traps: true }));
   }
@@ -268,7 +216,7 @@ describe("gen_server_SUITE: links and monitors", () => {
     }));
 });
 
-describe("gen_server_SUITE: AbortSignal", () => {
+describe("AbortSignal", () => {
   it("removes a queued call before it runs, tells the server of a deferred one, and lets go of the signal", () =>
     play(async (system, world) => {
       const { pid, ref } = await start(system);
@@ -293,7 +241,7 @@ describe("gen_server_SUITE: AbortSignal", () => {
     }));
 });
 
-describe("gen_server_SUITE: mailbox", () => {
+describe("mailbox", () => {
   async function bounded(system: System, mailbox: MailboxLimits): Promise<{ pid: Pid; ref: Server }> {
     const pid = await system.spawn(server, {}, { mailbox });
     await system.suspend(pid);

@@ -7,6 +7,7 @@ import {
   ignore,
   NanoError,
   noReply,
+  type Pid,
   type Self,
   stop,
   stopWith,
@@ -84,6 +85,11 @@ export const server = genServer(import.meta.url, "server", {
       for (const note of notes) state.self.continueWith("note", note);
     },
     continuesInto: (state: State, method: string) => state.self.continueWith(method),
+    /** Replaces its own state in mid-turn, through what it finds as a resource. */
+    replacesItself: (state: State, change: readonly unknown[]) => {
+      state.self.resource<(pid: Pid, change: unknown) => void>("replaceState")(state.self.pid, change);
+      state.heard.push("in the same turn");
+    },
     idles: (state: State, delayMs: number) => state.self.idleAfter(delayMs, "note", `idle ${delayMs}`),
   },
   cast: {
@@ -103,12 +109,18 @@ export const server = genServer(import.meta.url, "server", {
       await state.self.sleep(delayMs);
     },
     stop: (_state: State, how: "normal" | "shutdown") => stop(how),
+    stopInNextTurn: (state: State) => state.self.continueWith("stop", "shutdown"),
+    idleInNextTurn: (state: State, delayMs: number) => state.self.continueWith("idlesAgain", delayMs),
     crash: () => {
       throw new TypeError("boom");
     },
   },
   info: (state: State, info: Info) => {
     if (info.type === "message" && info.message === "stop") return stop({ shutdown: "by message" });
+    if (info.type === "message" && info.message === "continue") {
+      state.self.continueWith("note", "continued from info");
+      return undefined;
+    }
     if (info.type === "message" && info.message === "crash") throw new TypeError("boom by message");
     state.heard.push(info.type === "message" ? info.message : info);
     return undefined;
@@ -120,6 +132,10 @@ export const server = genServer(import.meta.url, "server", {
     terminated.push(reason);
   },
   formatStatus: (state: State) => ({ heard: state.heard, secret: "redacted" }),
+  replaceState: (state: State, heard: readonly unknown[]) => {
+    if (!Array.isArray(heard)) throw new TypeError("that is no history");
+    return { ...state, heard: [...heard, ...state.heard] };
+  },
 });
 
 /** No info, no terminate, no formatStatus, no cast. */
@@ -136,7 +152,27 @@ export const unshowable = genServer(import.meta.url, "unshowable", {
       throw new TypeError("boom");
     },
   },
+  info: () => {
+    const nothing: { readonly missing?: () => void } = {};
+    (nothing.missing as () => void)();
+  },
   formatStatus: () => {
     throw new Error("can't be shown");
   },
+});
+
+/** Its terminate is broken. */
+export const badly_ending = genServer(import.meta.url, "badly_ending", {
+  init: ({ how }: { readonly how: "undef" | "at once" | "later" }, self) => ({
+    self,
+    how,
+    secret: "the password",
+  }),
+  terminate: ({ self, how }): void | Promise<void> => {
+    if (how === "later") return self.sleep(10).then(() => Promise.reject(new Error("can't end")));
+    if (how === "at once") throw new Error("can't end");
+    const nothing: { readonly missing?: () => void } = {};
+    return (nothing.missing as () => void)();
+  },
+  formatStatus: ({ how }) => ({ how, secret: "redacted" }),
 });
