@@ -12,6 +12,7 @@ export {
 } from "./base/errors.ts";
 export { Heap } from "./base/heap.ts";
 export { RingBuffer } from "./base/ring_buffer.ts";
+export type { AllWays, Heard } from "./core/broadcast.ts";
 export type { CapsuleWish } from "./core/capsules.ts";
 export {
   type AutoShutdown,

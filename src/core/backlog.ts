@@ -90,6 +90,15 @@ export class Backlog<Job extends Waiting> {
     return this.#routing.type === "consistent_hash" ? this.#table[partitionOf(key)] : undefined;
   }
 
+  /** Whether this key's next job would not have to wait. */
+  runsAtOnce(key: string, idle: ReadonlySet<number>): boolean {
+    if (idle.size === 0) return false;
+    const id = this.#idOf(key);
+    if (id !== undefined && this.#lanes.has(id)) return false;
+    const worker = this.workerOf(key);
+    return worker === undefined || idle.has(worker);
+  }
+
   /** Returns its lane. */
   push(job: Job): string {
     const lane = this.#laneOf(job.key);

@@ -1,5 +1,6 @@
 /** A factory as its users hold it: typed ways to a key's next job. */
 
+import type { AllWays } from "./broadcast.ts";
 import {
   type FactoryStatistics,
   factory_dispatcher,
@@ -9,6 +10,7 @@ import {
 } from "./gen_factory.ts";
 import type { CallOptions, CallsOf, CastsOf, Definition, Ref } from "./gen_server.ts";
 import type { Host } from "./host.ts";
+import { coreLimits } from "./limits.ts";
 import { makeRef } from "./ref.ts";
 
 /** What a factory's users may ask of one key. A cast resolves to nothing and is never answered. */
@@ -47,6 +49,30 @@ export class Factory<D extends Definition> {
       };
     }
     return { call: call as CallsOf<D>, cast: cast as CastsOf<D> };
+  }
+
+  /**
+   * The ways to every worker at once. What is sent so is no job: each worker takes it behind the job that it has in
+   * hand. A call tells each worker's answer, or the error under which there is none, also of those that time out.
+   */
+  get all(): AllWays<D> {
+    const broadcast = (kind: "call" | "cast", method: string, message: unknown, timeoutMs: number) =>
+      this.#dispatcher.call.all(
+        { kind, method, message, timeoutMs },
+        { timeoutMs: Number.POSITIVE_INFINITY },
+      );
+    const call: Record<string, unknown> = {};
+    for (const method of Object.keys(this.#definition.callbacks.call ?? {})) {
+      call[method] = (message: unknown, { timeoutMs = coreLimits.callTimeoutMs }: CallOptions = {}) =>
+        broadcast("call", method, message, timeoutMs);
+    }
+    const cast: Record<string, unknown> = {};
+    for (const method of Object.keys(this.#definition.callbacks.cast ?? {})) {
+      cast[method] = (message: unknown) => {
+        broadcast("cast", method, message, Number.POSITIVE_INFINITY).catch(() => undefined);
+      };
+    }
+    return { call: call as AllWays<D>["call"], cast: cast as CastsOf<D> };
   }
 
   /** A call whose method is data, at less cost than `at`. Errors: as those of `at(key).call`. */

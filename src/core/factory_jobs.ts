@@ -75,14 +75,14 @@ function reportDisorder({ self }: State, { sequence }: Job, { sequence: earlier 
  * ends no job: its worker has it in hand until it answers, and the key's next one waits.
  */
 function run({ self, limits }: State, job: Job, worker: Worker, pid: Pid): void {
-  const { kind, method, message, from } = job;
+  const { kind, method, message, from, trace } = job;
   const isBounded = limits.runMaxMs !== Number.POSITIVE_INFINITY;
   const overrun = isBounded ? self.castAfter(limits.runMaxMs, "overrun", { worker, job }) : undefined;
   const ended = (crashed: boolean): void => {
     if (overrun !== undefined) self.cancelTimer(overrun);
     self.castSelf("ran", { job, worker, crashed } satisfies Ran);
   };
-  const request = { kind, method, message, deadlineMs: from.deadlineMs, untilDone: true };
+  const request = { kind, method, message, deadlineMs: from.deadlineMs, untilDone: true, trace };
   worker.asked = self.askCancelable(pid, request);
   worker.asked.answer.then(
     (value) => {

@@ -14,7 +14,7 @@ export interface DiscardedJob {
 }
 
 export interface JobLimits {
-  /** Jobs that may wait. Default: 10,000. */
+  /** Jobs that may wait; 0: a job runs at once or is discarded. Default: 10,000. */
   readonly max?: number;
   /** Estimated bytes that may wait. Default: 64 MiB. */
   readonly bytesMax?: number;

@@ -57,6 +57,8 @@ export interface FactoryStatistics {
 export interface Job extends Waiting, JobRequest, Ordered<Job> {
   readonly key: string;
   readonly from: From<unknown>;
+  /** Its sender's traceparent. */
+  readonly trace: string;
   /** "" if nobody asks. */
   readonly tenant: string;
   /** Where it waits; "" if nobody asks. */

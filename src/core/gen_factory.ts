@@ -3,7 +3,7 @@
  * sticky_queue). The dispatcher is a process; it starts its workers, gives each one job at a time and hears of its
  * end; what waits is in the backlog (backlog.ts).
  *
- * State: workers, backlog, counters. Messages: job, resize, statistics, explain.
+ * State: workers, backlog, counters. Messages: job, all, resize, statistics, explain.
  *
  * Always true: a job is answered exactly once: by its worker, or with `discarded` (overflow, expired, shutdown) or
  * `crashed` when its worker died with it in hand; the backlog survives a worker's death; nothing is dropped silently.
@@ -12,7 +12,9 @@
  */
 
 import { assert } from "../base/assert.ts";
+import { toErrorData } from "../base/errors.ts";
 import { Backlog } from "./backlog.ts";
+import { askAll, type BroadcastRequest, type Heard } from "./broadcast.ts";
 import type { From } from "./envelope.ts";
 import { explainKey, explainResize, type KeyExplanation, type ResizeExplanation } from "./factory_explain.ts";
 import { answerDrained, deadReason, discard, dispatch, give, nameOf, sweepLater } from "./factory_jobs.ts";
@@ -88,6 +90,7 @@ export const factory_dispatcher = genServer(import.meta.url, "factory_dispatcher
         message,
         from,
         canceled: false,
+        trace: state.self.trace,
         bytes: estimateBytes(message),
         atMs: state.timed ? state.self.clock.monotonicMs() : 0,
         tenant: state.shedding === undefined ? "" : tenantOf(state, request),
@@ -101,10 +104,9 @@ export const factory_dispatcher = genServer(import.meta.url, "factory_dispatcher
         discard(state, job, "shutdown");
         return noReply;
       }
-      if (
-        state.backlog.length >= state.limits.max ||
-        state.backlog.bytes + job.bytes > state.limits.bytesMax
-      ) {
+      const isFull =
+        state.backlog.length >= state.limits.max || state.backlog.bytes + job.bytes > state.limits.bytesMax;
+      if (isFull && !state.backlog.runsAtOnce(key, state.idle)) {
         discard(state, job, "overflow");
         return noReply;
       }
@@ -148,6 +150,15 @@ export const factory_dispatcher = genServer(import.meta.url, "factory_dispatcher
       orderViolations: state.order?.violations ?? 0,
       discarded: { ...state.discarded },
     }),
+
+    /** Every worker is asked, beside its jobs. */
+    all: ({ self, workers }, request: BroadcastRequest, from: From<readonly Heard[]>) => {
+      askAll(self, workers, request).then(
+        (heard) => self.reply(from, heard),
+        (error: unknown) => self.replyError(from, toErrorData(error)),
+      );
+      return noReply;
+    },
 
     explain: (state, key: string): KeyExplanation => explainKey(state, key),
 
@@ -232,7 +243,11 @@ export const factory_dispatcher = genServer(import.meta.url, "factory_dispatcher
     /** Unless the job ended while this was on its way. */
     overrun: (state, { worker, job }: Omit<Ran, "crashed">) => {
       if (worker.pid === undefined || worker.job !== job) return;
-      state.self.log.warn({ worker: worker.pid }, "a job takes too long; its worker is killed");
+      // Without the key, which may be somebody's number.
+      state.self.log.warn(
+        { worker: worker.pid, method: job.method },
+        "a job takes too long; its worker is killed",
+      );
       state.self.exit(worker.pid, "killed");
     },
   },

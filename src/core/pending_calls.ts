@@ -161,8 +161,10 @@ export class PendingCalls {
 
   settle(ref: number, outcome: Outcome): void {
     const call = this.#take(ref);
-    if (call === undefined) this.lateReplies++;
-    else if (outcome.ok) call.resolve(outcome.value);
+    if (call === undefined) {
+      // That it was not taken in time is no answer: where it was refused, it is a dead letter.
+      if (outcome.ok || outcome.error.details?.untakenBy === undefined) this.lateReplies++;
+    } else if (outcome.ok) call.resolve(outcome.value);
     else if (call.origin?.inherits === true) call.reject(ofInherited(outcome.error, call.callee));
     else call.reject(fromErrorData(outcome.error));
   }

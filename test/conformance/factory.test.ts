@@ -7,26 +7,6 @@ import { consistentHash, type DiscardedJob, queue, type Routing, stickyQueue } f
 import { type Job, pool, resetPool } from "./pool_worker.ts";
 import { groupBy, job, outcome, play, send, workersOf } from "./pools.ts";
 
-/*
- * Not ported, or with another meaning here:
- *
- * - test_dispatch_round_robin, next_worker, random_worker: refused: they queue jobs behind busy workers while others
- *   idle; `queue` does not
- * - test_dispatch_custom_hashing, custom_worker: refused: a routing is data, so that every thread and a later resize
- *   agree on it; the key is the caller's to choose
- * - test_discarding_old_records_on_queuer: refused: who was accepted keeps its place; the newest is discarded
- * - queue_type_lifo, test_basic_priority_queueing: refused: no lane is served out of order
- * - test_leaky_bucket_rate_limiting, test_factory_rate_limiting_*: not the dispatcher's: db_replay has its own
- *   bucket, which is fed by what the remote side answers
- * - test_worker_pool_adjustment_automatic, test_dynamic_*: who resizes is the operator or an actor that measures;
- *   `resize` is the means
- * - zero_initial_worker_pool_queues_until_resized: refused: a factory has one worker at least
- * - broadcast, broadcall: a worker holds nothing that others need to hear; what all must know belongs to a process
- *   of its own
- * - best_worker, pool_of_supervisors: a worker has no queue of its own to be measured; a factory's workers are
- *   processes of one kind
- */
-
 beforeEach(resetPool);
 
 describe("routing", () => {
@@ -221,8 +201,10 @@ describe("limits", () => {
       throw new Error("from onDiscard");
     };
     return play({ routing: queue(), workers: 1, jobs: { max: 0, onDiscard } }, async (factory, world) => {
+      const busy = factory.at("key").call.work(job("key", 9));
       expect(await outcome(factory.at("key").call.work(job("key", 0)))).toBe("discarded overflow");
       expect(await outcome(factory.at("key").call.work(job("key", 1)))).toBe("discarded overflow");
+      expect(await busy).toBe(9);
       expect(world.logged.filter(({ message }) => message === "onDiscard threw")).toHaveLength(2);
     });
   });
