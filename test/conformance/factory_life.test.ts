@@ -1,4 +1,4 @@
-/** Cases of ractor's factory and of worker_pool about its life, by name; what is refused stands in factory.test. */
+/** Cases of ractor's factory and of worker_pool about its life, by name. */
 
 import { beforeEach, describe, expect, it } from "vitest";
 import { consistentHash, queue, type Routing, stickyQueue } from "../../src/index.ts";

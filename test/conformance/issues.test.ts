@@ -105,7 +105,7 @@ it.each(ordered)(
   "piscina#126, piscina#868, ractor#84: who waits for answers is never refused, who floods is, at once; %s (issues)",
   (_, routing) =>
     play({ routing, workers: 2, jobs: { max: 8 } }, async (factory, world) => {
-      // Ten senders, one job in hand each: two run and eight wait.
+      // Eight senders, one job in hand each: no more than may wait, wherever their keys belong.
       let answered = 0;
       const polite = async (sender: number): Promise<void> => {
         for (let n = 0; n < 20; n++) {

@@ -48,7 +48,7 @@ it("actor-ts#1191: a call from thread to thread does not pass the main one, whic
   await system.stop();
 });
 
-it("tinypool#56: a thread that fills its heap is replaced, its memory is back, the others go on (issues)", async () => {
+it("tinypool#56: a thread that fills its heap is replaced by an empty one, the others go on (issues)", async () => {
   const system = await startSystem({
     threads: 2,
     resourceLimits: { maxOldGenerationSizeMb: 32 },

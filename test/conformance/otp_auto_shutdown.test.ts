@@ -15,11 +15,11 @@ import { end, pidOf, play, spec, start } from "./otp_tree.ts";
 
 beforeEach(resetScript);
 
-describe("supervisor_SUITE: auto_shutdown", () => {
+describe("auto_shutdown", () => {
   const significant = (id: string, restart: Restart): ChildSpec => spec(id, { restart, significant: true });
 
   it.each(["any_significant", "all_significant"] as const)(
-    "nonsignificant_temporary, nonsignificant_transient: %s does not hear the others",
+    "nonsignificant_temporary, nonsignificant_transient: %s does not hear the others (supervisor_SUITE)",
     (autoShutdown) =>
       play(async (system, world) => {
         const children = [
@@ -36,7 +36,7 @@ describe("supervisor_SUITE: auto_shutdown", () => {
   );
 
   it.each(["normal", "shutdown", "abnormal"] as const)(
-    "significant_temporary: any_significant ends with the first end, %s",
+    "significant_temporary: any_significant ends with the first end, %s (supervisor_SUITE)",
     (how) =>
       play(async (system, world) => {
         const children = [spec("z"), significant("a", "temporary"), significant("b", "temporary")];
@@ -48,7 +48,7 @@ describe("supervisor_SUITE: auto_shutdown", () => {
       }),
   );
 
-  it("significant_temporary: all_significant ends with the last one", () =>
+  it("significant_temporary: all_significant ends with the last one (supervisor_SUITE)", () =>
     play(async (system, world) => {
       const children = [spec("z"), significant("a", "temporary"), significant("b", "temporary")];
       const { sup, ended } = await start(system, { autoShutdown: "all_significant", children });
@@ -60,7 +60,7 @@ describe("supervisor_SUITE: auto_shutdown", () => {
       expect(await ended()).toBe("shutdown");
     }));
 
-  it("significant_transient: a crash is a restart, a normal end is the end", () =>
+  it("significant_transient: a crash is a restart, a normal end is the end (supervisor_SUITE)", () =>
     play(async (system, world) => {
       const children = [significant("a", "transient")];
       const { sup, ended } = await start(system, { autoShutdown: "any_significant", children });
@@ -72,7 +72,7 @@ describe("supervisor_SUITE: auto_shutdown", () => {
       expect(await ended()).toBe("shutdown");
     }));
 
-  it("significant_bystander: one that its supervisor stops does not end it", () =>
+  it("significant_bystander: one that its supervisor stops does not end it (supervisor_SUITE)", () =>
     play(async (system, world) => {
       const children = [spec("a"), significant("b", "temporary")];
       const { sup, ended } = await start(system, {
@@ -88,7 +88,7 @@ describe("supervisor_SUITE: auto_shutdown", () => {
       expect(await ended()).toBeUndefined();
     }));
 
-  it("significant_escalation: a significant supervisor that shuts itself down takes its own along", () =>
+  it("significant_escalation: a significant supervisor that shuts down takes its own along (supervisor_SUITE)", () =>
     play(async (system, world) => {
       const inner = supervisorSpec({
         autoShutdown: "any_significant",
@@ -101,14 +101,14 @@ describe("supervisor_SUITE: auto_shutdown", () => {
       expect(await ended()).toBe("shutdown");
     }));
 
-  it("significant_simple: a significant template is refused", () => {
+  it("significant_simple: a significant template is refused (supervisor_SUITE)", () => {
     const children = [significant("a", "temporary")];
     const faulty = { strategy: "simple_one_for_one", autoShutdown: "any_significant", children } as const;
     expect(() => supervisorSpec(faulty)).toThrow(/can't be significant/);
   });
 });
 
-describe("supervisor_SUITE: children on threads", () => {
+describe("children on threads", () => {
   it("the death of a thread with many children counts as one restart, and each comes back there", async () => {
     await simulateSeed({ seed: 1 }, async (world) => {
       const node = await world.node("n", { threads: 1 });

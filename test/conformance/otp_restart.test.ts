@@ -1,26 +1,31 @@
 /** Cases of OTP's supervisor_SUITE about restarts, by name, in virtual time. */
 
 import { beforeEach, describe, expect, it } from "vitest";
-import { child, type Restart, supervisor, supervisorSpec } from "../../src/index.ts";
+import { child, type Restart, type Strategy, supervisor, supervisorSpec } from "../../src/index.ts";
 import { resetScript, script, scripted, watcher } from "./otp_children.ts";
 import { changed, end, pidOf, pids, play, spec, start } from "./otp_tree.ts";
 
 beforeEach(resetScript);
 
-describe("supervisor_SUITE: restart", () => {
-  const cases: [Restart, "normal" | "shutdown" | "abnormal", boolean][] = [
-    ["permanent", "normal", true],
-    ["permanent", "shutdown", true],
-    ["permanent", "abnormal", true],
-    ["transient", "normal", false],
-    ["transient", "shutdown", false],
-    ["transient", "abnormal", true],
-    ["temporary", "normal", false],
-    ["temporary", "shutdown", false],
-    ["temporary", "abnormal", false],
+describe("restart", () => {
+  const cases: [title: string, Restart, "normal" | "shutdown" | "abnormal", boolean][] = [
+    ["permanent_normal: it is restarted (supervisor_SUITE)", "permanent", "normal", true],
+    ["permanent_shutdown: it is restarted (supervisor_SUITE)", "permanent", "shutdown", true],
+    ["permanent_abnormal: it is restarted (supervisor_SUITE)", "permanent", "abnormal", true],
+    ["transient_normal: it stays away, its spec is kept (supervisor_SUITE)", "transient", "normal", false],
+    [
+      "transient_shutdown: it stays away, its spec is kept (supervisor_SUITE)",
+      "transient",
+      "shutdown",
+      false,
+    ],
+    ["transient_abnormal: it is restarted (supervisor_SUITE)", "transient", "abnormal", true],
+    ["temporary_normal: it and its spec are gone (supervisor_SUITE)", "temporary", "normal", false],
+    ["temporary_shutdown: it and its spec are gone (supervisor_SUITE)", "temporary", "shutdown", false],
+    ["temporary_abnormal: it and its spec are gone (supervisor_SUITE)", "temporary", "abnormal", false],
   ];
 
-  it.each(cases)("%s_%s: restarted: %s", (restart, how, restarted) =>
+  it.each(cases)("%s", (_, restart, how, restarted) =>
     play(async (system, world) => {
       const { sup } = await start(system, {});
       const before = await sup.call.startChild(spec("a", { restart }));
@@ -34,12 +39,13 @@ describe("supervisor_SUITE: restart", () => {
   );
 
   it.each([
-    ["one_for_one", ["b"]],
-    ["one_for_all", ["a", "b", "c"]],
-    ["rest_for_one", ["b", "c"]],
-  ] as const)("%s: a crash of the second of three restarts %s", (strategy, affected) =>
+    ["one_for_one: a crash restarts that child alone, the third ends all (supervisor_SUITE)", ["b"]],
+    ["one_for_all: a crash restarts all, the third ends all (supervisor_SUITE)", ["a", "b", "c"]],
+    ["rest_for_one: a crash restarts it and those behind, the third ends all (supervisor_SUITE)", ["b", "c"]],
+  ] as const)("%s", (title, affected) =>
     play(async (system, world) => {
       const children = [spec("a"), spec("b"), spec("c")];
+      const strategy = title.slice(0, title.indexOf(":")) as Strategy;
       const { sup, ended } = await start(system, { strategy, children });
       for (let round = 0; round < 2; round++) {
         const before = await pids(sup);
@@ -56,7 +62,7 @@ describe("supervisor_SUITE: restart", () => {
     }),
   );
 
-  it("simple_one_for_one, simple_one_for_one_extra: the options that were given are kept over a restart", () =>
+  it("simple_one_for_one, simple_one_for_one_extra: a restart keeps its options (supervisor_SUITE)", () =>
     play(async (system, world) => {
       const { sup, ended } = await start(system, {
         strategy: "simple_one_for_one",
@@ -76,7 +82,7 @@ describe("supervisor_SUITE: restart", () => {
       expect(await ended()).toMatchObject({ crash: { code: "crashed" } });
     }));
 
-  it("simple_one_for_one_shutdown: children stop side by side, each within its time", () =>
+  it("simple_one_for_one_shutdown: children stop side by side, each within its time (supervisor_SUITE)", () =>
     play(async (system, world) => {
       const template = spec("template", { shutdownMs: 1_000 });
       const { sup, pid, ended } = await start(system, {
@@ -93,7 +99,7 @@ describe("supervisor_SUITE: restart", () => {
       expect(script.history.filter((line) => line.startsWith("end"))).toHaveLength(50);
     }));
 
-  it("simple_one_for_one_restart_ignore: a dynamic child that does not want to come back is forgotten", () =>
+  it("simple_one_for_one_restart_ignore: one that ignores its restart is forgotten (supervisor_SUITE)", () =>
     play(async (system, world) => {
       const { sup } = await start(system, { strategy: "simple_one_for_one", children: [spec("template")] });
       await sup.call.startChild({ options: { id: "a" } });
@@ -103,7 +109,7 @@ describe("supervisor_SUITE: restart", () => {
       expect(await sup.call.whichChildren()).toEqual([]);
     }));
 
-  it("simple_one_for_one_scale_many_temporary_children: a thousand come and go", () =>
+  it("simple_one_for_one_scale_many_temporary_children: a thousand come and go (supervisor_SUITE)", () =>
     play(async (system, world) => {
       const template = spec("template", { restart: "temporary" });
       const { sup } = await start(system, { strategy: "simple_one_for_one", children: [template] });
@@ -115,7 +121,7 @@ describe("supervisor_SUITE: restart", () => {
       expect(await sup.call.whichChildren()).toEqual([]);
     }));
 
-  it("multiple_restarts: restarts that left the period don't count", () =>
+  it("multiple_restarts: restarts that left the period don't count (supervisor_SUITE)", () =>
     play(async (system, world) => {
       const { sup, ended } = await start(system, { intensity: 1, periodMs: 1_000, children: [spec("a")] });
       for (let round = 0; round < 5; round++) {
@@ -130,23 +136,54 @@ describe("supervisor_SUITE: restart", () => {
       expect(await ended()).toMatchObject({ crash: { code: "crashed" } });
     }));
 
-  it("one_for_one_escalation: the supervisor's own supervisor restarts it, its static children with it", () =>
+  const escalations: [title: string, Strategy][] = [
+    [
+      "one_for_one_escalation: its own supervisor restarts it with its static children (supervisor_SUITE)",
+      "one_for_one",
+    ],
+    [
+      "one_for_all_escalation: its own supervisor restarts it with its static children (supervisor_SUITE)",
+      "one_for_all",
+    ],
+    [
+      "rest_for_one_escalation: its own supervisor restarts it with its static children (supervisor_SUITE)",
+      "rest_for_one",
+    ],
+    [
+      "simple_one_for_one_escalation: its own supervisor restarts it without children (supervisor_SUITE)",
+      "simple_one_for_one",
+    ],
+  ];
+
+  it.each(escalations)("%s", (_, strategy) =>
     play(async (system, world) => {
-      const options = { intensity: 1, periodMs: 3_600_000, children: [spec("a"), spec("b")] };
-      const inner = supervisorSpec(options);
-      const { sup, ended } = await start(system, { children: [child("inner", supervisor, inner)] });
-      const before = await pidOf(sup, "inner");
+      const isSimple = strategy === "simple_one_for_one";
+      const children = isSimple ? [spec("template")] : [spec("a"), spec("b")];
+      const inner = supervisorSpec({ strategy, intensity: 1, periodMs: 3_600_000, children });
+      const { sup, ended } = await start(system, {
+        children: [child("inner", supervisor, inner), spec("sibling")],
+      });
+      const before = await pids(sup);
+      const innerNow = async () => system.ref(supervisor, await pidOf(sup, "inner"));
+      if (isSimple)
+        for (const id of ["a", "b"]) await (await innerNow()).call.startChild({ options: { id } });
+      const [{ id } = { id: "" }] = await (await innerNow()).call.whichChildren();
+      script.history.length = 0;
       for (let round = 0; round < 2; round++) {
-        await end(system, system.ref(supervisor, await pidOf(sup, "inner")), "a", "abnormal");
+        await end(system, await innerNow(), id, "abnormal");
         await world.idle();
       }
-      const after = await pidOf(sup, "inner");
-      expect(after).not.toEqual(before);
-      expect(await system.ref(supervisor, after).call.countChildren()).toMatchObject({ active: 2 });
+      expect(await changed(sup, before)).toEqual(["inner"]);
+      // Both have ended before the new life begins, however the first round went.
+      expect(script.history.filter((line) => line === "end b")).toHaveLength(
+        strategy === "one_for_all" || strategy === "rest_for_one" ? 2 : 1,
+      );
+      expect(await (await innerNow()).call.countChildren()).toMatchObject({ active: isSimple ? 0 : 2 });
       expect(await ended()).toBeUndefined();
-    }));
+    }),
+  );
 
-  it("tree: dynamic children are gone after the supervisor's restart, static ones return", () =>
+  it("tree: dynamic children are gone after the supervisor's restart, static ones return (supervisor_SUITE)", () =>
     play(async (system, world) => {
       const inner = supervisorSpec({ children: [spec("static")] });
       const { sup } = await start(system, { children: [child("inner", supervisor, inner)] });
@@ -160,7 +197,7 @@ describe("supervisor_SUITE: restart", () => {
     }));
 
   it.each(["one_for_all", "rest_for_one"] as const)(
-    "temporary_bystander: %s stops a temporary sibling and does not bring it back",
+    "temporary_bystander: %s stops a temporary sibling and does not bring it back (supervisor_SUITE)",
     (strategy) =>
       play(async (system, world) => {
         const children = [spec("a"), spec("bystander", { restart: "temporary" }), spec("c")];
@@ -172,7 +209,7 @@ describe("supervisor_SUITE: restart", () => {
       }),
   );
 
-  it("child_unlink: a child that unlinks itself is still stopped by its supervisor", () =>
+  it("child_unlink: a child that unlinks itself is still stopped by its supervisor (supervisor_SUITE)", () =>
     play(async (system, world) => {
       const { sup, pid } = await start(system, { children: [child("a", watcher, { traps: false })] });
       const own = await pidOf(sup, "a");
@@ -183,8 +220,8 @@ describe("supervisor_SUITE: restart", () => {
     }));
 });
 
-describe("supervisor_SUITE: a restart that fails", () => {
-  it("hanging_restart_loop, count_restarting_children: the supervisor answers, the child can be terminated", () =>
+describe("a restart that fails", () => {
+  it("hanging_restart_loop, count_restarting_children: the supervisor answers meanwhile (supervisor_SUITE)", () =>
     play(async (system, world) => {
       const { sup, pid, ended } = await start(system, { intensity: 8, children: [spec("a"), spec("b")] });
       const former = await pidOf(sup, "a");
@@ -214,7 +251,7 @@ describe("supervisor_SUITE: a restart that fails", () => {
       expect(await ended()).toBe("shutdown");
     }));
 
-  it("hanging_restart_loop_simple: the dynamic child is forgotten when it is terminated by its former pid", () =>
+  it("hanging_restart_loop_simple: terminated by its former pid, the child is forgotten (supervisor_SUITE)", () =>
     play(async (system, world) => {
       const { sup } = await start(system, {
         strategy: "simple_one_for_one",
@@ -249,7 +286,7 @@ describe("supervisor_SUITE: a restart that fails", () => {
       }),
   );
 
-  it("rest_for_one_other_child_fails_restart: a later sibling that fails leaves nobody down once it can start", () =>
+  it("rest_for_one_other_child_fails_restart: nobody stays down once it can start (supervisor_SUITE)", () =>
     play(async (system, world) => {
       const children = [spec("a"), spec("b"), spec("c"), spec("d")];
       const { sup } = await start(system, { strategy: "rest_for_one", intensity: 8, children });
@@ -271,7 +308,7 @@ describe("supervisor_SUITE: a restart that fails", () => {
       expect(await pids(sup)).toMatchObject({ a, b });
     }));
 
-  it("one_for_all_other_child_fails_restart: all are started together in the end", () =>
+  it("one_for_all_other_child_fails_restart: all are started together in the end (supervisor_SUITE)", () =>
     play(async (system, world) => {
       const children = [spec("a"), spec("b"), spec("c")];
       const { sup } = await start(system, { strategy: "one_for_all", intensity: 8, children });
@@ -285,7 +322,7 @@ describe("supervisor_SUITE: a restart that fails", () => {
       expect(await sup.call.countChildren()).toMatchObject({ active: 3 });
     }));
 
-  it("rest_for_one: an earlier sibling's crash while a later one is being retried restarts all of them once", () =>
+  it("rest_for_one: an earlier one's crash in a later one's retry restarts all once (supervisor_SUITE)", () =>
     play(async (system, world) => {
       const children = [spec("a"), spec("b"), spec("c")];
       const { sup, ended } = await start(system, { strategy: "rest_for_one", intensity: 3, children });
@@ -301,7 +338,7 @@ describe("supervisor_SUITE: a restart that fails", () => {
     }));
 });
 
-describe("supervisor_SUITE: children that end while the supervisor is busy", () => {
+describe("children that end while the supervisor is busy", () => {
   it("one that ends while a sibling starts is restarted after it", () =>
     play(async (system, world) => {
       const { sup } = await start(system, { children: [spec("a")] });

@@ -4,27 +4,13 @@
 
 import { beforeEach, describe, expect, it } from "vitest";
 import { type ChildSpec, child, type SupervisorSpec, supervisor, supervisorSpec } from "../../src/index.ts";
-import { resetScript, script, scripted } from "./otp_children.ts";
+import { resetScript, script, scripted, watcher } from "./otp_children.ts";
 import { end, pidOf, pids, play, spec, start } from "./otp_tree.ts";
-
-/*
- * Not ported, or with another meaning here:
- *
- * - sup_start_ignore_init, sup_start_error_return, sup_start_fail: a supervisor's spec is data: there is no init to
- *   return these; a wrong spec is refused naming the field
- * - code_change*, significant_upgrade_*: no hot code upgrade: a tree is stopped and started
- * - extra_return: a start returns a pid and nothing else
- * - faulty_application_shutdown, get_callback_module, format_log_*, simple_global_supervisor: of OTP's own
- *   surroundings
- * - one_for_one_escalation and its like: the supervisor ends with a crash, not with `shutdown`: a transient one is
- *   restarted, and the reason stays visible
- * - scale_*: figures belong to bench/; here only that nothing is lost
- */
 
 beforeEach(resetScript);
 
-describe("supervisor_SUITE: start", () => {
-  it("sup_start_normal: a supervisor without children runs and ends by shutdown", () =>
+describe("start", () => {
+  it("sup_start_normal: a supervisor without children runs and ends by shutdown (supervisor_SUITE)", () =>
     play(async (system, world) => {
       const { sup, pid, ended } = await start(system, {});
       expect(await sup.call.whichChildren()).toEqual([]);
@@ -34,7 +20,7 @@ describe("supervisor_SUITE: start", () => {
       expect(await ended()).toBe("shutdown");
     }));
 
-  it("sup_start_ignore_child: the spec stays without a process, its siblings start", () =>
+  it("sup_start_ignore_child: the spec stays without a process, its siblings start (supervisor_SUITE)", () =>
     play(async (system) => {
       script.ignoring.add("second");
       const { sup } = await start(system, { children: [spec("first"), spec("second")] });
@@ -44,7 +30,7 @@ describe("supervisor_SUITE: start", () => {
       expect(await sup.call.restartChild("second")).toBeDefined();
     }));
 
-  it("sup_start_ignore_temporary_child: its spec is dropped, also by startChild", () =>
+  it("sup_start_ignore_temporary_child: its spec is dropped, also by startChild (supervisor_SUITE)", () =>
     play(async (system) => {
       script.ignoring.add("a").add("b");
       const children = [spec("a", { restart: "temporary" }), spec("c")];
@@ -53,7 +39,68 @@ describe("supervisor_SUITE: start", () => {
       expect(Object.keys(await pids(sup))).toEqual(["c"]);
     }));
 
-  it("sup_start_child_returns_error: those started before are stopped, the start names the child", () =>
+  it("sup_start_ignore_temporary_child_start_child: its spec is dropped, the next one starts (supervisor_SUITE)", () =>
+    play(async (system) => {
+      script.ignoring.add("a");
+      const { sup } = await start(system, {});
+      expect(await sup.call.startChild(spec("a", { restart: "temporary" }))).toBeUndefined();
+      expect(await sup.call.startChild(spec("b", { restart: "temporary" }))).toBeDefined();
+      expect(await sup.call.countChildren()).toEqual({ specs: 1, active: 1, supervisors: 0, workers: 1 });
+    }));
+
+  it.each([
+    [
+      "sup_start_ignore_temporary_child_start_child_simple: it is forgotten, the stop is clean (supervisor_SUITE)",
+      "temporary",
+    ],
+    [
+      "sup_start_ignore_permanent_child_start_child_simple: it is forgotten, the stop is clean (supervisor_SUITE)",
+      "permanent",
+    ],
+  ] as const)("%s", (_, restart) =>
+    play(async (system, world) => {
+      script.ignoring.add("a");
+      const template = spec("template", { restart });
+      const { sup, pid, ended } = await start(system, {
+        strategy: "simple_one_for_one",
+        children: [template],
+      });
+      expect(await sup.call.startChild({ options: { id: "a" } })).toBeUndefined();
+      const started = await sup.call.startChild({ options: { id: "b" } });
+      expect((await sup.call.whichChildren()).map((each) => each.pid)).toEqual([started]);
+      expect(await sup.call.countChildren()).toEqual({ specs: 1, active: 1, supervisors: 0, workers: 1 });
+      system.exit(pid, "shutdown");
+      await world.idle();
+      expect(await ended()).toBe("shutdown");
+    }),
+  );
+
+  it("sup_start_error_return: what is no spec fails the start, and is heard of once (supervisor_SUITE)", () =>
+    play(async (system, world) => {
+      const watching = system.ref(watcher, await system.spawn(watcher, { traps: true }));
+      for (const invalid of [undefined, null, "invalid", {}, { children: [undefined] }]) {
+        const { module, name } = supervisor;
+        const started = watching.call.startNamed({ module, name, options: invalid });
+        await expect(started).rejects.toMatchObject({ code: "bad_argument" });
+      }
+      await world.idle();
+      expect((await watching.call.heard()).map(({ type }) => type)).toEqual(
+        Array.from({ length: 5 }, () => "exit"),
+      );
+      expect(world.logged.filter(({ level }) => level === "error")).toEqual([]);
+    }));
+
+  it("sup_start_fail: a child whose module does not load fails the start (supervisor_SUITE)", () =>
+    play(async (system) => {
+      const missing = { ...spec("missing"), export: "nothing" };
+      await expect(start(system, { children: [spec("a"), missing] })).rejects.toMatchObject({
+        code: "undef",
+        message: expect.stringContaining("child missing"),
+      });
+      expect(script.history).toEqual(["start a", "end a"]);
+    }));
+
+  it("sup_start_child_returns_error: those before it are stopped, the error names it (supervisor_SUITE)", () =>
     play(async (system) => {
       script.failing.add("b");
       const failed = start(system, { children: [spec("a"), spec("b"), spec("c")] });
@@ -64,7 +111,7 @@ describe("supervisor_SUITE: start", () => {
       expect(script.history).toEqual(["start a", "start b", "end a"]);
     }));
 
-  it("sup_start_restart_child_returns_error: a restart that is asked for fails and keeps the spec", () =>
+  it("sup_start_restart_child_returns_error: a restart that fails keeps the spec (supervisor_SUITE)", () =>
     play(async (system) => {
       const { sup, ended } = await start(system, { children: [spec("a")] });
       await sup.call.terminateChild("a");
@@ -74,7 +121,7 @@ describe("supervisor_SUITE: start", () => {
       expect(await ended()).toBeUndefined();
     }));
 
-  it("sup_start_map: permanent, 5,000 ms, a worker; a supervisor has all the time it needs", () =>
+  it("sup_start_map: permanent, 5,000 ms, a worker; a supervisor has all the time it needs (supervisor_SUITE)", () =>
     play(async (system) => {
       const nested = child("nested", supervisor, supervisorSpec({ children: [] }));
       const { sup } = await start(system, { children: [spec("a"), nested] });
@@ -99,7 +146,7 @@ describe("supervisor_SUITE: start", () => {
     ["children", { strategy: "simple_one_for_one", children: [spec("a"), spec("b")] }],
     ["id", { children: [{ ...spec("a"), id: "" }] }],
   ])(
-    "sup_flags, sup_start_map_faulty_specs: a wrong %s is refused, here and by the process",
+    "sup_flags, sup_start_map_faulty_specs: a wrong %s is refused, here and by the process (supervisor_SUITE)",
     (field, wrong) =>
       play(async (system) => {
         const faulty = { children: [], ...wrong } as unknown as SupervisorSpec;
@@ -132,7 +179,7 @@ describe("supervisor_SUITE: start", () => {
     ["thread", { thread: "some" }],
     ["mailbox", { mailbox: { max: 0, bytesMax: 1 } }],
     ["initTimeoutMs", { initTimeoutMs: -5 }],
-  ])("child_specs_map: startChild refuses a wrong %s and names it", (field, wrong) =>
+  ])("child_specs_map: startChild refuses a wrong %s and names it (supervisor_SUITE)", (field, wrong) =>
     play(async (system) => {
       const { sup } = await start(system, {});
       const faulty = { ...spec("a"), ...wrong } as unknown as ChildSpec;
@@ -146,8 +193,8 @@ describe("supervisor_SUITE: start", () => {
   );
 });
 
-describe("supervisor_SUITE: stop", () => {
-  it("sup_stop_infinity: a child with all the time takes it", () =>
+describe("stop", () => {
+  it("sup_stop_infinity: a child with all the time takes it (supervisor_SUITE)", () =>
     play(async (system, world) => {
       script.endsAfterMs.set("a", 3_600_000);
       const { pid, ended } = await start(system, {
@@ -161,7 +208,7 @@ describe("supervisor_SUITE: stop", () => {
       expect(script.history).toContain("end a");
     }));
 
-  it("sup_stop_timeout: a late child is killed, and its siblings have their own time", () =>
+  it("sup_stop_timeout: a late child is killed, and its siblings have their own time (supervisor_SUITE)", () =>
     play(async (system, world) => {
       script.stuck.add("late");
       const children = [spec("first"), spec("late", { shutdownMs: 1_000 }), spec("last")];
@@ -177,7 +224,7 @@ describe("supervisor_SUITE: stop", () => {
       expect(world.logged.map(({ message }) => message)).toContain("child late did not end as it was told");
     }));
 
-  it("sup_stop_brutal_kill: the child ends without its terminate", () =>
+  it("sup_stop_brutal_kill: the child ends without its terminate (supervisor_SUITE)", () =>
     play(async (system) => {
       const { sup } = await start(system, { children: [spec("a", { shutdownMs: "brutal_kill" })] });
       const pid = await pidOf(sup, "a");
@@ -186,7 +233,7 @@ describe("supervisor_SUITE: stop", () => {
       await expect(system.statistics(pid)).rejects.toMatchObject({ code: "noproc" });
     }));
 
-  it("order_of_children: started in order, stopped in reverse order", () =>
+  it("order_of_children: started in order, stopped in reverse order (supervisor_SUITE)", () =>
     play(async (system, world) => {
       const ids = ["ch7", "ch3", "ch10", "ch2", "ch5"];
       const { sup, pid } = await start(system, {
@@ -217,8 +264,8 @@ describe("supervisor_SUITE: stop", () => {
     }));
 });
 
-describe("supervisor_SUITE: administration", () => {
-  it("child_adm: terminate, restart and delete, and what each refuses", () =>
+describe("administration", () => {
+  it("child_adm: terminate, restart and delete, and what each refuses (supervisor_SUITE)", () =>
     play(async (system) => {
       const { sup } = await start(system, {});
       const pid = await sup.call.startChild(spec("a"));
@@ -245,7 +292,7 @@ describe("supervisor_SUITE: administration", () => {
       expect(await sup.call.whichChildren()).toEqual([]);
     }));
 
-  it("child_adm: a child that fails to start leaves no spec behind", () =>
+  it("child_adm: a child that fails to start leaves no spec behind (supervisor_SUITE)", () =>
     play(async (system) => {
       const { sup } = await start(system, {});
       script.failing.add("a");
@@ -253,7 +300,7 @@ describe("supervisor_SUITE: administration", () => {
       expect(await sup.call.whichChildren()).toEqual([]);
     }));
 
-  it("child_adm_simple: dynamic children are named by pid and have no spec of their own", () =>
+  it("child_adm_simple: dynamic children are named by pid and have no spec of their own (supervisor_SUITE)", () =>
     play(async (system) => {
       const { sup } = await start(system, { strategy: "simple_one_for_one", children: [spec("a")] });
       expect(await sup.call.countChildren()).toEqual({ specs: 1, active: 0, supervisors: 0, workers: 0 });
@@ -270,7 +317,7 @@ describe("supervisor_SUITE: administration", () => {
       await expect(sup.call.terminateChild(first)).rejects.toMatchObject({ code: "not_found" });
     }));
 
-  it("count_children, count_children_supervisor: by type, whether they run or not", () =>
+  it("count_children, count_children_supervisor: by type, whether they run or not (supervisor_SUITE)", () =>
     play(async (system) => {
       const inner = child("inner", supervisor, supervisorSpec({ children: [] }));
       const { sup } = await start(system, {
@@ -282,7 +329,7 @@ describe("supervisor_SUITE: administration", () => {
     }));
 
   it.each(["one_for_one", "one_for_all", "rest_for_one"] as const)(
-    "do_not_save_child_specs_for_temporary_children: %s keeps the others' only",
+    "do_not_save_child_specs_for_temporary_children: %s keeps the others' only (supervisor_SUITE)",
     (strategy) =>
       play(async (system, world) => {
         const { sup } = await start(system, { strategy, intensity: 100 });
@@ -304,7 +351,7 @@ describe("supervisor_SUITE: administration", () => {
       }),
   );
 
-  it("already_started_outside_supervisor: a name that somebody holds is refused with the holder", () =>
+  it("already_started_outside_supervisor: a taken name is refused with its holder (supervisor_SUITE)", () =>
     play(async (system) => {
       const holder = await system.spawn(scripted, { id: "outside" }, { name: "held" });
       const { sup } = await start(system, {});

@@ -104,7 +104,7 @@ describe("a restart delay", () => {
       expect(await ended()).toMatchObject({ crash: { message: expect.stringContaining("child a") } });
     }));
 
-  it("spreads the restarts of children that failed together", () =>
+  it("erlang/otp#1287, comedy#35: spreads the restarts of children that failed together (issues)", () =>
     play(async (system, world) => {
       const ids = Array.from({ length: 20 }, (_, index) => `c${index}`);
       const children = ids.map((id) => spec(id));
