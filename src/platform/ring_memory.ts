@@ -5,6 +5,7 @@
  * takes it reads it before the next is taken.
  */
 
+import { assert } from "../base/assert.ts";
 import type { Columns } from "../wire/columns.ts";
 import { type Cell, cells, type RingMemory } from "./ring.ts";
 
@@ -25,6 +26,7 @@ let scratch = new Uint8Array(0);
 
 /** Memory for a ring of so many bytes, a power of two. */
 export function ringBuffer(ringBytes: number): SharedArrayBuffer {
+  assert(ringBytes >= 64 && Number.isInteger(Math.log2(ringBytes)), "a ring's bytes are a power of two");
   return new SharedArrayBuffer(controlBytes + ringBytes);
 }
 
