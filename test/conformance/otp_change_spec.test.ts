@@ -1,4 +1,6 @@
-/** A supervisor that gets another spec while it runs (OTP's supervisor_SUITE: code_change), by name, in virtual time. */
+/**
+ * A supervisor that gets another spec while it runs (OTP's supervisor_SUITE: code_change), by name, in virtual time.
+ */
 
 import { beforeEach, describe, expect, it } from "vitest";
 import { type SupervisorSpec, supervisorSpec } from "../../src/index.ts";
