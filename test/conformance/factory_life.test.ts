@@ -183,6 +183,7 @@ describe.each(routings)("%s", (name, routing) => {
         running: 0,
         done: 3 + 20 - overflow,
         crashed: 1,
+        canceled: 0,
         orderViolations: 0,
         discarded: { overflow, expired: 0, shutdown: 0, canceled: 0, shed: 0 },
       });

@@ -44,6 +44,11 @@ async function back(started: System, name: string, before: Pid): Promise<Pid> {
   }
 }
 
+/** A call that is leaked keeps this waiting until the test's time is over; the answers of restarts may be on their way. */
+async function nobodyWaits(started: System): Promise<void> {
+  while (started.pendingCalls() > 0) await turn();
+}
+
 /** Waits until the mortal of thread 1 has taken `count` calls that it never answers. */
 async function held(started: System, count: number): Promise<void> {
   while ((await started.ref(mortal, "victim").call.held(undefined, patience)) < count) await turn();
@@ -112,7 +117,7 @@ describe("a thread that ends by", () => {
     expect(reasons).toEqual([{ thread: "down", reason: how }]);
     const status = started.status().threads.find(({ thread }) => thread === 1);
     expect(status).toMatchObject({ incarnation: 2, state: "running", lastEnd: how });
-    expect(started.pendingCalls()).toBe(0);
+    await nobodyWaits(started);
   });
 
   it.each(ways)("%s: a writer that never pauses is told, and nobody waits in vain", async (_, deed, how) => {
@@ -140,7 +145,7 @@ describe("a thread that ends by", () => {
     expect([...codes].filter((code) => code !== "crashed" && code !== "overloaded")).toEqual(["noproc"]);
     expect(codes).toContain("crashed");
     await back(started, "victim", victim);
-    expect(started.pendingCalls()).toBe(0);
+    await nobodyWaits(started);
   });
 });
 

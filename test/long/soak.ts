@@ -223,13 +223,15 @@ class Soak {
     const overtaken = new Int32Array(this.#memory.overtaken)[0] ?? 0;
     if (overtaken > 0) this.#faults.set("a job that overtook another of its key", overtaken);
     for (const { name, factory, counts } of this.#factories) {
-      const { waiting, running, done, crashed } = await factory.statistics();
+      const { waiting, running, done, crashed, canceled, orderViolations } = await factory.statistics();
       if (waiting + running > 0) this.#fault(`${name}: ${waiting} wait and ${running} run in the end`);
+      if (orderViolations > 0) this.#fault(`${name}: ${orderViolations} violations of its order`);
       // A caller that gave up while its job ran does not hear how it ended.
       const unheard = counts["given up"];
       const heard = counts.answered + counts.dead;
-      if (done + crashed < heard - unheard || done + crashed > heard + unheard)
-        this.#fault(`${name}: ${done} done and ${crashed} crashed, but ${heard} heard`);
+      const counted = done + crashed + canceled;
+      if (counted < heard - unheard || counted > heard + unheard)
+        this.#fault(`${name}: ${counted} jobs ran to an end, but ${heard} heard`);
     }
     const deadlineMs = performance.now() + 10_000;
     while (system.threads().length < threads + 1 && performance.now() < deadlineMs) await sleep(50);
