@@ -59,7 +59,7 @@ export { formatPid, type Pid, samePid, type Target } from "./core/pid.ts";
 export { type Postponed, postpone } from "./core/postponed.ts";
 export type { ProcessStatistics, ProcessStatus } from "./core/process_statistics.ts";
 export { consistentHash, queue, type Routing, stickyQueue } from "./core/routing.ts";
-export type { MailboxLimits, Self, SpawnOptions, TimerRef } from "./core/self.ts";
+export type { Asked, MailboxLimits, Self, SpawnOptions, TimerRef } from "./core/self.ts";
 export { type ChildCounts, type ChildInfo, supervisor } from "./core/supervisor.ts";
 export { type StopProcessOptions, System } from "./core/system.ts";
 export type { SystemStatus, ThreadState, ThreadStatus, TurnStatus } from "./core/thread_status.ts";

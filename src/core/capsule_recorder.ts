@@ -87,6 +87,13 @@ export class CapsuleRecorder {
     return value;
   }
 
+  /** Something was taken in that has no image: the tape is cut here. */
+  lose(why: string): void {
+    if (this.#tape.isCut) return;
+    this.#tape.entries.push({ type: "lost", why: wellFormed(why) });
+    this.#tape.isCut = true;
+  }
+
   /** What the process asked of others: kept when it is settled, before the process hears of it. */
   operation<T>(what: string, answer: Promise<T>): Promise<T> {
     const operation = this.#operations++;
@@ -166,18 +173,12 @@ export class CapsuleRecorder {
       tape.bytes += bytes + entryBytes;
       tape.entries.push(entry(image));
     } catch (error) {
-      const why = wellFormed(`${key}: ${toErrorData(error).message}`);
-      tape.entries.push({ type: "lost", why });
-      tape.isCut = true;
+      this.lose(`${key}: ${toErrorData(error).message}`);
       return;
     }
     // One turn may take in more than is between two pictures, but not without end.
-    if (tape.bytes <= 2 * capsuleLimits.tapeBytesMax) return;
-    tape.entries.push({
-      type: "lost",
-      why: `more than ${2 * capsuleLimits.tapeBytesMax} bytes were taken in`,
-    });
-    tape.isCut = true;
+    const bytesMax = 2 * capsuleLimits.tapeBytesMax;
+    if (tape.bytes > bytesMax) this.lose(`more than ${bytesMax} bytes were taken in`);
   }
 
   #image(value: unknown, key: string, bytesMax: number): SizedImage {

@@ -89,6 +89,8 @@ class RecordingSelf implements Self {
   readonly clock: Pick<Clock, "now" | "monotonicMs">;
   readonly #self: Self;
   readonly #recorder: CapsuleRecorder;
+  /** Those that are listened to. */
+  readonly #signals = new WeakSet<AbortSignal>();
 
   constructor(self: Self, recorder: CapsuleRecorder) {
     this.#self = self;
@@ -118,9 +120,15 @@ class RecordingSelf implements Self {
     return this.#recorder.value("remainingMs", this.#self.remainingMs());
   }
 
-  /** What it does to a process in hand is not in a capsule. */
+  /** When it fires is not in a capsule: from then on a replay would be a guess. */
   get signal(): AbortSignal {
-    return this.#self.signal;
+    const { signal } = this.#self;
+    if (this.#signals.has(signal)) return signal;
+    this.#signals.add(signal);
+    const fired = (): void => this.#recorder.lose("its signal fired, which a replay can't do");
+    if (signal.aborted) fired();
+    else signal.addEventListener("abort", fired, { once: true });
+    return signal;
   }
 
   get log(): Logger {

@@ -298,6 +298,13 @@ describe("a capsule that lacks something", () => {
     expect((await replayCapsule(bytes, { resources: { opened: "a store" } })).outcome).toBe("crashed_again");
   });
 
+  it("says that a signal fired, instead of waiting for it for ever", async () => {
+    const [bytes] = await crashOf(worldly, (ref) => ref.call.untilGivenUp(undefined, { timeoutMs: 50 }), 5);
+    const report = await replayCapsule(bytes as Uint8Array);
+    expect(report).toMatchObject({ outcome: "unclear", replayed: 1 });
+    expect(report.notes.join()).toContain("its signal fired");
+  });
+
   it("cuts a turn that takes in more than it may hold, and begins anew after it", async () => {
     const big = "x".repeat(capsuleLimits.tapeBytesMax + 1);
     const login = (name: string, password: string) => (ref: Ref<typeof redacting>) =>

@@ -13,6 +13,7 @@ import {
   NanoError,
   type Pid,
   type Self,
+  type Target,
 } from "../../../src/index.ts";
 import type { PausePoints } from "../../../src/simulation/index.ts";
 import type { Callbacks } from "./late_messages.ts";
@@ -113,16 +114,26 @@ async function withSelf(options: DispatcherOptions, self: Self, change: Partial<
   return { ...state, self: changed };
 }
 
+/** Its own way to ask, with something done about what fails. */
+function answeredThrough(
+  self: Self,
+  failed: (error: unknown, target: Target) => unknown,
+): Self["askCancelable"] {
+  return (target, request) => {
+    const { ref, callee, answer } = self.askCancelable(target, request);
+    return { ref, callee, answer: answer.catch((error: unknown) => failed(error, target)) };
+  };
+}
+
 /** Whoever asked for the job of a worker that died hears nothing. */
 export const deaf_dispatcher: Definition = genServer(import.meta.url, "deaf_dispatcher", {
   ...(dispatcher as Callbacks<Definition>),
   init: (options: DispatcherOptions, self) =>
     withSelf(options, self, {
-      ask: (target, request) =>
-        self.ask(target, request).catch((error: unknown) => {
-          if (hasCode(error, "crashed")) return new Promise(() => undefined);
-          throw error;
-        }),
+      askCancelable: answeredThrough(self, (error) => {
+        if (hasCode(error, "crashed")) return new Promise(() => undefined);
+        throw error;
+      }),
     }),
 });
 
@@ -131,11 +142,10 @@ export const repeating_dispatcher: Definition = genServer(import.meta.url, "repe
   ...(dispatcher as Callbacks<Definition>),
   init: (options: DispatcherOptions, self) =>
     withSelf(options, self, {
-      ask: (target, request) =>
-        self.ask(target, request).catch((error: unknown) => {
-          if (!hasCode(error, "crashed")) throw error;
-          throw new NanoError("noproc", "it died", { untakenBy: formatPid(target as Pid) });
-        }),
+      askCancelable: answeredThrough(self, (error, target) => {
+        if (!hasCode(error, "crashed")) throw error;
+        throw new NanoError("noproc", "it died", { untakenBy: formatPid(target as Pid) });
+      }),
     }),
 });
 
