@@ -169,7 +169,7 @@ export class Ledger {
     for (const mark of marks) {
       // A send under way of a row that is settled tells what it would tell under the new term: it may clear the mark.
       const sent = mark.pending === 0 && this.#lanes.has(mark.key);
-      while (mark.pending > 0) this.settle(mark.key);
+      for (let pending = mark.pending; pending > 0; pending--) this.settle(mark.key);
       if (!sent) mark.version = fresh();
       if (mark.owner === "queuer") this.own(mark.key, "replay");
     }
