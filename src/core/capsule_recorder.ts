@@ -81,6 +81,12 @@ export class CapsuleRecorder {
     }));
   }
 
+  /** The state is another one, which follows from no message: what was before it can't be played up to what comes. */
+  replaced(state: unknown): void {
+    this.#turnOver(state);
+    this.#older = undefined;
+  }
+
   /** What the process was told at once; returned as it is. */
   value<T>(key: string, value: T): T {
     this.#record(value, key, (image) => ({ type: "value", key, value: image }));

@@ -59,10 +59,19 @@ function recordedHandlers(
 }
 
 function recordedEvents(
-  { info, canceled }: Definition["callbacks"],
+  { info, canceled, replaceState }: Definition["callbacks"],
   recorder: CapsuleRecorder,
-): Pick<Definition["callbacks"], "info" | "canceled"> {
+): Pick<Definition["callbacks"], "info" | "canceled" | "replaceState"> {
   return {
+    ...(replaceState === undefined
+      ? {}
+      : {
+          replaceState: (state: unknown, change: unknown) => {
+            const next = replaceState(state, change);
+            recorder.replaced(next);
+            return next;
+          },
+        }),
     ...(info === undefined
       ? {}
       : {

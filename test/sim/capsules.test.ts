@@ -102,6 +102,30 @@ describe("a crash capsule", () => {
     expect(capsule.earlier + report.messages).toBe(15);
   });
 
+  it("crashes again with a state that was put in the place of another", async () => {
+    const [bytes] = await capsulesOf(async (world, node) => {
+      const ref = await startDesk(node, 100);
+      const pid = node.system.whereis("desk");
+      if (pid === undefined) throw new Error("it runs");
+      await ref.call.order({ id: "first", count: 1 });
+      await node.system.replaceState(pid, { total: 11 });
+      await ref.call.order({ id: "second", count: 1 });
+      await ref.call.order({ id: "third", count: 1 }).catch(() => undefined);
+      await world.sleep(1);
+    });
+    const report = await replayCapsule(bytes as Uint8Array);
+    expect(report).toMatchObject({ outcome: "crashed_again", from: "state", replayed: 2, notes: [] });
+    expect(crashMessage(report)).toMatch(/^TypeError: order third of 3: /);
+  });
+
+  it("crashes again with the trace that came with the message", async () => {
+    const report = await replayCapsule(
+      await onlyCapsule(10, (ref) => ref.call.traced(undefined, { trace: "00-abc" })),
+    );
+    expect(report).toMatchObject({ outcome: "crashed_again", notes: [] });
+    expect(crashMessage(report)).toBe("Error: 00-abc of 0");
+  });
+
   it("settles what a handler waits for in the order in which it was settled", async () => {
     const report = await replayCapsule(await onlyCapsule(10, (ref) => ref.call.race()));
     expect(report).toMatchObject({ outcome: "crashed_again", notes: [] });
