@@ -13,12 +13,12 @@ import {
   type From,
   genServer,
   hasCode,
+  isSameCall,
   NanoError,
   noReply,
   postpone,
   type Ref,
   type Self,
-  samePid,
   toErrorData,
 } from "../src/index.ts";
 import type { Backend } from "./backends/backend.ts";
@@ -162,9 +162,7 @@ export const db_module = genServer(import.meta.url, "db_module", {
   },
 
   canceled: (state, from: From) => {
-    const given = state.waiting.take(
-      (read) => read.from.ref === from.ref && samePid(read.from.pid, from.pid),
-    );
+    const given = state.waiting.take((read) => isSameCall(read.from, from));
     state.reads -= given.length;
   },
 });

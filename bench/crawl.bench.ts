@@ -10,9 +10,8 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
-import { defaultTuning } from "../actors/shard_options.ts";
-import { loadStores, openBareRows } from "./loaded_stores.ts";
+import { defaultTuning, type Tuning } from "../actors/shard_options.ts";
+import { type BareRows, loadStores, openBareRows } from "./loaded_stores.ts";
 import { type Bench, type BenchOptions, type BenchResult, partsOf, ratioOf } from "./result.ts";
 import { shards, startTwoSites, type TwoSites } from "./two_sites.ts";
 import { openLoop, perform, writeAt } from "./workload.ts";
@@ -28,7 +27,6 @@ const { crawlBatchMax } = defaultTuning;
 /** No copy is slowed by its own rate then. */
 const unlimited = { crawlRowsPerSecond: 10_000_000 };
 const writesPerSecond = 300;
-const pollMs = 5;
 
 async function run({ quick }: BenchOptions): Promise<BenchResult> {
   const keys = quick ? 30_000 : 400_000;
@@ -66,19 +64,18 @@ async function run({ quick }: BenchOptions): Promise<BenchResult> {
   };
 }
 
-function withRows<T>(
+async function withRows<T>(
   keys: number,
-  tuning: Parameters<typeof startTwoSites>[0],
+  tuning: Partial<Tuning>,
   work: (two: TwoSites) => Promise<T>,
 ): Promise<T> {
   const prepare = (directory: string) => loadStores(directory, { sites: ["A"], shards, keys });
-  return startTwoSites(tuning, { prepare }).then(async (two) => {
-    try {
-      return await work(two);
-    } finally {
-      await two.remove();
-    }
-  });
+  const two = await startTwoSites(tuning, { prepare });
+  try {
+    return await work(two);
+  } finally {
+    await two.remove();
+  }
 }
 
 function copyAlone(keys: number): Promise<number> {
@@ -86,14 +83,10 @@ function copyAlone(keys: number): Promise<number> {
 }
 
 /** Starts the migration; how long until everything was copied. */
-async function copyMs({ sites }: TwoSites): Promise<number> {
+async function copyMs(two: TwoSites): Promise<number> {
   const startedAt = performance.now();
-  await sites.migration.call.run(sites.migrationPlan({}, { movesFromMs: Number.MAX_SAFE_INTEGER }));
-  for (;;) {
-    const { phase } = await sites.migration.call.progress();
-    if (phase === "validate" || phase === "ready") return performance.now() - startedAt;
-    await sleep(pollMs);
-  }
+  await two.copied();
+  return performance.now() - startedAt;
 }
 
 function copyBesideClients(keys: number) {
@@ -106,7 +99,7 @@ function copyBesideClients(keys: number) {
     const copying = copyMs(two);
     const during = await openLoop(write, { perSecond: writesPerSecond, ms, first: 10_000 });
     await copying;
-    while ((await two.sites.migration.call.progress()).phase !== "ready") await sleep(pollMs);
+    await two.goLive();
     await two.settled();
     const after = await openLoop(write, { perSecond: writesPerSecond, ms, first: 1_000_000 });
     const p99 = ({ latency }: typeof during): number => latency.getValueAtPercentile(99) / 1_000;
@@ -139,13 +132,7 @@ async function bareCopy(keys: number): Promise<number> {
   }
 }
 
-async function copyShard({
-  from,
-  to,
-}: {
-  readonly from: ReturnType<typeof openBareRows>;
-  readonly to: ReturnType<typeof openBareRows>;
-}): Promise<number> {
+async function copyShard({ from, to }: Readonly<Record<"from" | "to", BareRows>>): Promise<number> {
   let copied = 0;
   for (let start = "\u0000"; ; ) {
     const batch = [...from.rows.getRange({ start, limit: crawlBatchMax })];

@@ -14,6 +14,7 @@ import { builtInBackends } from "../actors/backends/index.ts";
 import type { DataAccess } from "../actors/data_access.ts";
 import { db_crawler } from "../actors/db_crawler.ts";
 import { db_dirty_keys } from "../actors/db_dirty_keys.ts";
+import type { Phase } from "../actors/db_migration.ts";
 import { db_queuer } from "../actors/db_queuer.ts";
 import { db_replay } from "../actors/db_replay.ts";
 import { type ShardProcess, shardProcess, type Tuning } from "../actors/shard_options.ts";
@@ -40,6 +41,8 @@ export interface TwoSites {
   readonly access: ReadonlyMap<string, DataAccess<Backend>>;
   /** Runs the migration up to `ready`: every write is marked and sent from then on. */
   goLive(): Promise<void>;
+  /** Runs it until no shard has anything left to copy. */
+  copied(): Promise<void>;
   setLink(mode: FaultMode): Promise<void>;
   /** How often the links delayed a request. */
   delayed(): Promise<number>;
@@ -103,7 +106,8 @@ export async function startTwoSites(
     system,
     sites,
     access,
-    goLive: () => goLive(sites),
+    goLive: () => migrateTo(sites, ["ready"]),
+    copied: () => migrateTo(sites, ["validate", "ready"]),
     setLink: async (mode) => {
       await Promise.all(links().map(({ call }) => call.mode(mode)));
     },
@@ -136,9 +140,9 @@ function eachShard<T>(make: (shard: number) => T): T[] {
   return Array.from({ length: shards }, (_, shard) => make(shard));
 }
 
-async function goLive(sites: Sites): Promise<void> {
+async function migrateTo(sites: Sites, phases: readonly Phase[]): Promise<void> {
   await sites.migration.call.run(sites.migrationPlan({}, { movesFromMs: Date.now() + 24 * 60 * 60 * 1_000 }));
-  while ((await sites.migration.call.progress()).phase !== "ready") await sleep(pollMs);
+  while (!phases.includes((await sites.migration.call.progress()).phase)) await sleep(pollMs);
 }
 
 async function statistics(system: System): Promise<SiteStatistics> {

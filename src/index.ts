@@ -25,7 +25,7 @@ export {
   type SupervisorSpec,
   supervisorSpec,
 } from "./core/child_spec.ts";
-export type { ExitReason, From } from "./core/envelope.ts";
+export { type ExitReason, type From, isSameCall } from "./core/envelope.ts";
 export { Factory, type JobWays } from "./core/factory.ts";
 export type {
   DiscardedJob,

@@ -3,7 +3,8 @@
  * before what waits in the factory's backlog. Each worker's answer, or why there is none, is told apart.
  */
 
-import { type ErrorData, NanoError, toErrorData } from "../base/errors.ts";
+import { type ErrorData, toErrorData } from "../base/errors.ts";
+import { deadlineIn, refusedOptions } from "./call_options.ts";
 import type { CallOptions, CallsOf, CastsOf, Definition } from "./gen_server.ts";
 import type { Pid } from "./pid.ts";
 import type { ForwardedRequest, Self } from "./self.ts";
@@ -38,11 +39,9 @@ export function askAll(
   workers: readonly { readonly index: number; readonly pid: Pid | undefined }[],
   { kind, method, message, timeoutMs }: BroadcastRequest,
 ): Promise<Heard[]> {
-  if (!(timeoutMs >= 0)) {
-    const text = `${method}: timeoutMs must be 0 or more, not ${String(timeoutMs)}`;
-    return Promise.reject(new NanoError("bad_argument", text, { field: "timeoutMs" }));
-  }
-  const deadlineMs = timeoutMs === Number.POSITIVE_INFINITY ? 0 : self.clock.now() + timeoutMs;
+  const refused = refusedOptions(method, timeoutMs, {});
+  if (refused !== undefined) return Promise.reject(refused);
+  const deadlineMs = deadlineIn(self.clock, timeoutMs);
   const answers = workers.map(async ({ index: worker, pid }): Promise<Heard> => {
     if (pid === undefined) {
       const error = { code: "noproc", message: `${method}: worker ${worker} is being started` };

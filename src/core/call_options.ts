@@ -75,6 +75,6 @@ export function dueMs(clock: Clock, deadlineMs: number): number {
 }
 
 /** Wall-clock ms, for it crosses threads and nodes; 0 is never. */
-export function deadlineIn(clock: Clock, timeoutMs: number): number {
+export function deadlineIn(clock: Pick<Clock, "now">, timeoutMs: number): number {
   return timeoutMs === Number.POSITIVE_INFINITY ? 0 : clock.now() + timeoutMs;
 }

@@ -1,7 +1,7 @@
 /** msgpackr's extensions beside plain data: large bigints, errors, and views of bytes. */
 
 /** In the order of msgpackr's type codes. */
-const views = [
+export const typedArrays = [
   Int8Array,
   Uint8Array,
   Uint8ClampedArray,
@@ -30,7 +30,7 @@ export function readBigint(bytes: Buffer): bigint {
 export function readTypedArray(code: number, buffer: ArrayBuffer): ArrayBuffer | ArrayBufferView {
   if (code === arrayBufferCode) return buffer;
   if (code === dataViewCode) return new DataView(buffer);
-  const View = views[code] ?? Uint8Array;
+  const View = typedArrays[code] ?? Uint8Array;
   return new View(buffer);
 }
 

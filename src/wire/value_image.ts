@@ -10,6 +10,7 @@
 
 import { NanoError } from "../base/errors.ts";
 import { capsuleLimits } from "../base/limits.ts";
+import { typedArrays } from "./extensions.ts";
 
 export type Image = null | boolean | number | string | Uint8Array | readonly Image[];
 
@@ -41,22 +42,13 @@ const codes = {
   nullObject: 16,
 } as const;
 
-const viewClasses = {
-  Buffer,
-  Int8Array,
-  Uint8ClampedArray,
-  Int16Array,
-  Uint16Array,
-  Int32Array,
-  Uint32Array,
-  Float32Array,
-  Float64Array,
-  BigInt64Array,
-  BigUint64Array,
-  DataView,
-  ArrayBuffer,
-} as const;
-type ViewClass = keyof typeof viewClasses;
+/** By name; a Uint8Array itself needs none. */
+const viewClasses = new Map(
+  [Buffer, ...typedArrays.filter((each) => each !== Uint8Array), DataView, ArrayBuffer].map((each) => [
+    each.name,
+    each,
+  ]),
+);
 
 const loneSurrogate = /\p{Surrogate}/u;
 
@@ -180,9 +172,7 @@ class ImageMaker {
       this.#count(value.length + 4);
       return value.slice();
     }
-    const name = (Object.keys(viewClasses) as ViewClass[]).find(
-      (each) => Object.getPrototypeOf(value) === viewClasses[each].prototype,
-    );
+    const [name] = [...viewClasses].find(([, View]) => Object.getPrototypeOf(value) === View.prototype) ?? [];
     if (name === undefined) return this.#refuse(`an instance of ${value.constructor?.name ?? "a class"}`);
     const bytes = value instanceof ArrayBuffer ? new Uint8Array(value) : bytesUnder(value as ArrayBufferView);
     this.#count(bytes.length + 16);
@@ -343,11 +333,11 @@ function pairs(images: readonly Image[]): [Image, Image][] {
 }
 
 function viewOf(name: string, bytes: Image | undefined): unknown {
-  if (!(bytes instanceof Uint8Array) || !Object.hasOwn(viewClasses, name)) return wrong(`a view of ${name}`);
+  if (!(bytes instanceof Uint8Array) || !viewClasses.has(name)) return wrong(`a view of ${name}`);
   if (name === "Buffer") return Buffer.from(bytes);
   const { buffer } = bytes.slice();
   if (name === "ArrayBuffer") return buffer;
-  const View = viewClasses[name as "Int8Array" | "Uint16Array"];
+  const View = viewClasses.get(name) as Int8ArrayConstructor;
   // A DataView has no elements.
   if (bytes.length % (View.BYTES_PER_ELEMENT ?? 1) !== 0) return wrong(`a ${name} of ${bytes.length} bytes`);
   return new View(buffer);
