@@ -59,21 +59,22 @@ interface Drawer {
 async function startThread(folder: string): Promise<Drawer> {
   const worker = new Worker(drawer, { workerData: folder });
   await once(worker, "message");
-  const drawn = once(worker, "message").then(async ([result]) => {
-    await once(worker, "exit");
-    return result as Drawn;
-  });
-  return { go: () => worker.postMessage("go"), drawn };
+  return { go: () => worker.postMessage("go"), drawn: resultOf(worker) };
 }
 
 async function startProcess(folder: string): Promise<Drawer> {
   const child: ChildProcess = fork(fileURLToPath(drawer), [folder]);
   await once(child, "message");
-  const drawn = once(child, "message").then(async ([result]) => {
-    await once(child, "exit");
-    return result as Drawn;
+  return { go: () => void child.send("go"), drawn: resultOf(child) };
+}
+
+/** Listens for both from the start: one that dies before it reports is told by its exit code, not by a time-out. */
+async function resultOf(drawer: Worker | ChildProcess): Promise<Drawn> {
+  const ended = once(drawer, "exit").then(([code]) => {
+    if (code !== 0) throw new Error(`a drawer ended with exit code ${code}`);
   });
-  return { go: () => void child.send("go"), drawn };
+  const [[result]] = await Promise.all([once(drawer, "message"), ended]);
+  return result as Drawn;
 }
 
 it("no term is drawn twice and no increment is lost between two threads and two processes", async () => {
