@@ -54,7 +54,9 @@ export {
   type Stop,
   stop,
   stopWith,
+  type TakesOver,
 } from "./core/gen_server.ts";
+export type { CodeChange, Former } from "./core/hand_over.ts";
 export { formatPid, type Pid, samePid, type Target } from "./core/pid.ts";
 export { type Postponed, postpone } from "./core/postponed.ts";
 export type { ProcessStatistics, ProcessStatus } from "./core/process_statistics.ts";
@@ -63,6 +65,7 @@ export type { Asked, MailboxLimits, Self, SpawnOptions, TimerRef } from "./core/
 export { type ChildCounts, type ChildInfo, supervisor } from "./core/supervisor.ts";
 export { type StopProcessOptions, System } from "./core/system.ts";
 export type { SystemStatus, ThreadState, ThreadStatus, TurnStatus } from "./core/thread_status.ts";
+export type { UpgradeOptions } from "./core/upgrade.ts";
 export type { CapsuleFolder } from "./platform/capsule_folder.ts";
 export { nodeDisk } from "./platform/disk.ts";
 export { type StartOptions, startSystem } from "./platform/start_system.ts";

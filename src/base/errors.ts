@@ -24,6 +24,7 @@ export type RuntimeErrorCode =
   | "ignored" // `init` returned `ignore`: nothing was started
   | "undef" // the definition has no such handler
   | "bad_argument" // a value is outside its range (details.field)
+  | "rolled_back" // an upgrade failed, the former version is back (details.cause, details.kept)
   | "wire" // bytes from outside are not what the protocol allows
   | "shutdown"; // the system is stopping
 

@@ -6,7 +6,7 @@
 import { type ErrorData, toErrorData } from "../base/errors.ts";
 import { deadlineIn, refusedOptions } from "./call_options.ts";
 import type { CallOptions, CallsOf, CastsOf, Definition } from "./gen_server.ts";
-import type { Pid } from "./pid.ts";
+import { formatPid, type Pid } from "./pid.ts";
 import type { ForwardedRequest, Self } from "./self.ts";
 
 /** What one worker answered. */
@@ -34,15 +34,22 @@ export interface AllWays<D extends Definition> {
   readonly cast: CastsOf<D>;
 }
 
+/** A worker's place: who has it may change. */
+interface Asked {
+  readonly index: number;
+  readonly pid: Pid | undefined;
+}
+
 export function askAll(
   self: Pick<Self, "ask" | "clock">,
-  workers: readonly { readonly index: number; readonly pid: Pid | undefined }[],
+  workers: readonly Asked[],
   { kind, method, message, timeoutMs }: BroadcastRequest,
 ): Promise<Heard[]> {
   const refused = refusedOptions(method, timeoutMs, {});
   if (refused !== undefined) return Promise.reject(refused);
   const deadlineMs = deadlineIn(self.clock, timeoutMs);
-  const answers = workers.map(async ({ index: worker, pid }): Promise<Heard> => {
+  const ask = async (asked: Asked): Promise<Heard> => {
+    const { index: worker, pid } = asked;
     if (pid === undefined) {
       const error = { code: "noproc", message: `${method}: worker ${worker} is being started` };
       return { worker, ok: false, error };
@@ -50,8 +57,12 @@ export function askAll(
     try {
       return { worker, ok: true, value: await self.ask(pid, { kind, method, message, deadlineMs }) };
     } catch (error) {
-      return { worker, ok: false, error: toErrorData(error) };
+      const data = toErrorData(error);
+      // It did not take it, and another one has its place by now.
+      if (asked.pid !== undefined && asked.pid !== pid && data.details?.untakenBy === formatPid(pid))
+        return ask(asked);
+      return { worker, ok: false, error: data };
     }
-  });
-  return Promise.all(answers);
+  };
+  return Promise.all(workers.map(ask));
 }

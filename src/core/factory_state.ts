@@ -1,15 +1,16 @@
 /** What a factory's dispatcher is started with, what it keeps, and what its processes say to each other. Types only. */
 
+import type { ErrorData } from "../base/errors.ts";
 import type { Backlog, Waiting } from "./backlog.ts";
 import type { From } from "./envelope.ts";
 import type { CheckedLimits, DiscardReason, JobLimits } from "./factory_limits.ts";
-import type { Definition, OptionsOf } from "./gen_server.ts";
+import type { Definition, DefinitionName, OptionsOf } from "./gen_server.ts";
 import type { KeyOrder, Ordered } from "./key_order.ts";
 import type { Pid } from "./pid.ts";
 import type { Postponed } from "./postponed.ts";
 import type { PostponedLanes } from "./postponed_lanes.ts";
 import type { Routing } from "./routing.ts";
-import type { Asked, Self, SpawnOptions } from "./self.ts";
+import type { Asked, Self, SpawnOptions, TimerRef } from "./self.ts";
 import type { ServiceTime } from "./service_time.ts";
 import type { Shedding } from "./shedding.ts";
 
@@ -28,6 +29,8 @@ export interface FactoryOptions<D extends Definition> {
 
 export interface DispatcherOptions extends FactoryOptions<Definition> {
   readonly definition: Definition;
+  /** What an upgrade made of the workers. Default: `definition`, where `thread` says. */
+  readonly version?: WorkerVersion;
 }
 
 /** What a factory's handle sends. */
@@ -67,8 +70,39 @@ export interface Job extends Waiting, JobRequest, Ordered<Job> {
   canceled: boolean;
 }
 
+/** What workers run, and where. */
+export interface WorkerVersion {
+  readonly definition: DefinitionName;
+  /** Worker i lives on thread i modulo their number; undefined: as the factory's options say. */
+  readonly threads?: readonly number[] | undefined;
+}
+
+export interface UpgradeRequest extends WorkerVersion {
+  /** How long each worker of the next version lives before the next one changes, ms. */
+  readonly watchMs: number;
+}
+
+/** An upgrade under way. */
+export interface Upgrade {
+  readonly next: WorkerVersion;
+  readonly former: WorkerVersion;
+  readonly watchMs: number;
+  readonly from: From<void>;
+  /** Why it goes back. */
+  failure: ErrorData | undefined;
+  /** Whose turn it is: it gets no job. */
+  held: Worker | undefined;
+  /** Ends with the watch over the last one that changed. */
+  watch: TimerRef | undefined;
+  /** What the one that is held is just becoming. */
+  changing: WorkerVersion | undefined;
+  /** Workers of the next version that can't go back. */
+  readonly kept: Set<Worker>;
+}
+
 export interface Worker {
   readonly index: number;
+  version: WorkerVersion;
   pid: Pid | undefined;
   /** Of the job in hand. */
   lane: string | undefined;
@@ -95,6 +129,9 @@ export interface State {
   readonly self: Self;
   readonly options: DispatcherOptions;
   readonly limits: CheckedLimits;
+  /** What workers start as. */
+  version: WorkerVersion;
+  upgrade: Upgrade | undefined;
   readonly backlog: Backlog<Job>;
   /** undefined: the routing promises no order. */
   readonly order: KeyOrder<Job> | undefined;

@@ -1,17 +1,29 @@
 /** The workers of a factory: how they start, start again and leave. State: the dispatcher's. */
 
-import type { State, Worker } from "./factory_state.ts";
+import type { State, Worker, WorkerVersion } from "./factory_state.ts";
+import type { Former } from "./hand_over.ts";
 import type { Pid } from "./pid.ts";
+
+/** A restart under way. */
+export interface Restart {
+  readonly worker: Worker;
+  readonly version: WorkerVersion;
+}
 
 /** Side by side; if one fails, the others are stopped and its error is thrown. */
 export async function addWorkers(state: State, wanted: number): Promise<void> {
   const missing = Math.max(0, wanted - state.workers.length);
-  const starts = await Promise.allSettled(Array.from({ length: missing }, () => startWorker(state)));
+  const { version } = state;
+  const first = state.workers.length;
+  const starts = await Promise.allSettled(
+    Array.from({ length: missing }, (_, i) => startWorker(state, first + i, version)),
+  );
   const failed = starts.find((start) => start.status === "rejected");
   for (const start of starts) {
     if (start.status === "rejected") continue;
     const worker: Worker = {
       index: state.workers.length,
+      version,
       pid: start.value,
       lane: undefined,
       job: undefined,
@@ -35,20 +47,42 @@ export function arrived(state: State, worker: Worker, pid: Pid): void {
   free(state, worker);
 }
 
-/** The worker may take a job, unless it has one, has ended, or was resized away. */
+/** The worker may take a job, unless it has one, has ended, was resized away, or is about to be upgraded. */
 export function free(state: State, worker: Worker): void {
   if (state.workers[worker.index] !== worker) return;
+  if (state.upgrade?.held === worker) {
+    state.self.castSelf("changeHeld");
+    return;
+  }
   if (worker.pid !== undefined && worker.lane === undefined) state.idle.add(worker.index);
 }
 
-function startWorker({ self, options }: State): Promise<Pid> {
-  const placed = options.thread === undefined ? {} : { thread: options.thread };
-  return self.spawn(options.definition, options.args, { link: true, ...placed });
+export function startWorker(
+  { self, options }: State,
+  index: number,
+  { definition, threads }: WorkerVersion,
+  former?: Former,
+): Promise<Pid> {
+  const thread = threads === undefined ? options.thread : threads[index % threads.length];
+  const placed = thread === undefined ? {} : { thread };
+  const takesOver = former === undefined ? {} : { former };
+  return self.spawnNamed(definition, options.args, { link: true, ...placed, ...takesOver });
 }
 
 export function restart(state: State, worker: Worker): void {
   state.starting++;
-  state.self.pipe(startWorker(state), "restarted", worker);
+  const version = versionOf(state, worker);
+  state.self.pipe(startWorker(state, worker.index, version), "restarted", {
+    worker,
+    version,
+  } satisfies Restart);
+}
+
+/** What a worker is started again as. */
+function versionOf({ upgrade, version }: State, worker: Worker): WorkerVersion {
+  if (upgrade === undefined) return version;
+  // What can't live may be what the next version mends.
+  return upgrade.held === worker && upgrade.failure === undefined ? upgrade.next : worker.version;
 }
 
 export function release(state: State, worker: Worker): void {

@@ -12,10 +12,10 @@
  */
 
 import { assert } from "../base/assert.ts";
-import { toErrorData } from "../base/errors.ts";
+import { type ErrorData, NanoError, toErrorData } from "../base/errors.ts";
 import { Backlog } from "./backlog.ts";
 import { askAll, type BroadcastRequest, type Heard } from "./broadcast.ts";
-import type { From } from "./envelope.ts";
+import type { ExitReason, From } from "./envelope.ts";
 import { explainKey, explainResize, type KeyExplanation, type ResizeExplanation } from "./factory_explain.ts";
 import { answerDrained, deadReason, discard, dispatch, give, nameOf, sweepLater } from "./factory_jobs.ts";
 import { checkJobs, checkWorkers } from "./factory_limits.ts";
@@ -28,9 +28,11 @@ import type {
   Ran,
   State,
   Untaken,
+  UpgradeRequest,
   Worker,
 } from "./factory_state.ts";
-import { addWorkers, arrived, free, release, restart, running } from "./factory_workers.ts";
+import { changed, changeHeld, changeNext, startUpgrade, workerEnded } from "./factory_upgrade.ts";
+import { addWorkers, arrived, free, type Restart, release, restart, running } from "./factory_workers.ts";
 import { genServer, type Info, noReply, type Piped } from "./gen_server.ts";
 import { KeyOrder } from "./key_order.ts";
 import { coreLimits } from "./limits.ts";
@@ -56,6 +58,8 @@ export const factory_dispatcher = genServer(import.meta.url, "factory_dispatcher
       self,
       options,
       limits,
+      version: options.version ?? { definition: options.definition },
+      upgrade: undefined,
       backlog: new Backlog(options.routing, options.workers),
       order: options.routing.type === "queue" ? undefined : new KeyOrder(),
       workers: [],
@@ -121,6 +125,8 @@ export const factory_dispatcher = genServer(import.meta.url, "factory_dispatcher
     /** From now on this many workers. Errors: `bad_argument`; a new worker's own: then nothing changes. */
     resize: async (state, workers: number): Promise<void> => {
       checkWorkers(workers);
+      if (state.upgrade !== undefined)
+        throw new NanoError("running", "the factory is being upgraded: resize it when that has ended");
       await addWorkers(state, workers);
       for (const worker of state.workers.splice(workers)) {
         state.idle.delete(worker.index);
@@ -161,6 +167,17 @@ export const factory_dispatcher = genServer(import.meta.url, "factory_dispatcher
     },
 
     explain: (state, key: string): KeyExplanation => explainKey(state, key),
+
+    /** See `System.upgradeFactory`. Answered when every worker has changed. */
+    upgrade: (state, request: UpgradeRequest, from: From<void>) => {
+      startUpgrade(state, request, from);
+      return noReply;
+    },
+
+    /** The threads that its workers are on. */
+    threads: ({ workers }): number[] => [
+      ...new Set(workers.flatMap(({ pid }) => (pid === undefined ? [] : [pid.thread]))),
+    ],
 
     /** What `resize` would move. Errors: `bad_argument`. */
     explainResize: (state, workers: number): ResizeExplanation => explainResize(state, workers),
@@ -217,11 +234,12 @@ export const factory_dispatcher = genServer(import.meta.url, "factory_dispatcher
       dispatch(state);
     },
 
-    restarted: (state, { context: worker, ...result }: Piped<Worker, Pid>) => {
+    restarted: (state, { context: { worker, version }, ...result }: Piped<Restart, Pid>) => {
       state.starting--;
-      if (result.ok && !state.endedEarly.delete(formatPid(result.value)))
+      if (result.ok && !state.endedEarly.delete(formatPid(result.value))) {
+        worker.version = version;
         arrived(state, worker, result.value);
-      else state.self.castAfter(coreLimits.restartRetryMs, "restart", worker);
+      } else state.self.castAfter(coreLimits.restartRetryMs, "restart", worker);
       if (state.starting === 0) state.endedEarly.clear();
       dispatch(state);
     },
@@ -230,6 +248,10 @@ export const factory_dispatcher = genServer(import.meta.url, "factory_dispatcher
     restart: (state, worker: Worker) => {
       if (state.workers[worker.index] === worker) restart(state, worker);
     },
+
+    changed: (state, result: Piped<Worker, Pid>) => changed(state, result),
+    changeHeld: (state) => changeHeld(state),
+    changeNext: (state) => changeNext(state),
 
     /** Nobody takes a job that waits: those that nobody waits for any more must not stay. */
     sweep: (state) => {
@@ -283,6 +305,7 @@ export const factory_dispatcher = genServer(import.meta.url, "factory_dispatcher
     }
     state.self.log.warn({ reason: info.reason }, "a worker ended; starting another");
     state.idle.delete(ended.index);
+    if (workerEnded(state, ended, errorOf(info.reason))) return;
     if (ended.used) restart(state, ended);
     else state.self.castAfter(coreLimits.restartRetryMs, "restart", ended);
   },
@@ -296,5 +319,10 @@ export const factory_dispatcher = genServer(import.meta.url, "factory_dispatcher
     await Promise.all(pids.map((pid) => state.self.stop(pid, stop)));
   },
 });
+
+function errorOf(reason: ExitReason): ErrorData {
+  if (typeof reason === "object" && "crash" in reason) return reason.crash;
+  return { code: "crashed", message: `a worker ended: ${JSON.stringify(reason)}` };
+}
 
 const workerStopMs = 5_000;

@@ -10,6 +10,7 @@
 import { NanoError } from "../base/errors.ts";
 import type { Sendable } from "../wire/sendable.ts";
 import type { ExitReason, From } from "./envelope.ts";
+import type { CodeChange } from "./hand_over.ts";
 import type { Pid, Target } from "./pid.ts";
 import type { Self } from "./self.ts";
 
@@ -96,6 +97,8 @@ export interface Callbacks<
   Calls extends Record<string, CallHandler<State>>,
   Casts extends Record<string, CastHandler<State>>,
   Refusal = never,
+  Saved = Inferred,
+  Former = Inferred,
 > {
   /** Makes the first state, or `ignore`. A throw fails the start; NanoError codes reach whoever started it. */
   init(this: void, options: Options, self: Self): MaybePromise<State | Refusal>;
@@ -121,6 +124,19 @@ export interface Callbacks<
    * given as it is. If it throws, nothing has changed. Without it nobody replaces the state from outside.
    */
   replaceState?(this: void, state: State, change: Inferred): State;
+  /** Told to the `codeChange` of whoever takes over from this version. Default: "". */
+  readonly version?: string;
+  /**
+   * Makes plain data of the state for a process of the next version, which takes over: docs/guides/hot-upgrade.md.
+   * Leaves the state as it is: if the next version can't, this one goes on. It is the last word of one that is taken
+   * over from: there is no `terminate`. Default: the state itself.
+   */
+  handOver?(this: void, state: State): Saved;
+  /**
+   * Runs instead of `init` where a process takes over from another version's: makes the first state of what that one
+   * handed over, and starts anew what can't be handed over, as timers. If it throws, the other one goes on.
+   */
+  codeChange?(this: void, saved: Former, self: Self, change: CodeChange<Options>): MaybePromise<State>;
   /**
    * Methods whose messages and answers never leave their thread, because they hold what can't: live objects, functions.
    * Development's wire check leaves them alone. Type such a message `unknown`.
@@ -148,14 +164,33 @@ export interface CapsuleRules {
 }
 
 /** A behaviour: how to find its module from any thread, and its callbacks. */
-export interface Definition<Options = Inferred, State = Inferred, Calls = Inferred, Casts = Inferred> {
+export interface Definition<
+  Options = Inferred,
+  State = Inferred,
+  Calls = Inferred,
+  Casts = Inferred,
+  Saved = Inferred,
+  Former = Inferred,
+> {
   readonly module: string;
   readonly name: string;
   readonly callbacks: Callbacks<Options, State, Inferred, Inferred>;
   /** Never set: they carry types. */
   readonly callTypes?: Calls;
   readonly castTypes?: Casts;
+  readonly savedType?: Saved;
+  readonly takesType?: Former;
 }
+
+/** `New`, if its `codeChange` takes what `Old` hands over, across threads; else words that no definition fits. */
+export type TakesOver<Old extends Definition, New extends Definition> =
+  Old extends Definition<Inferred, Inferred, Inferred, Inferred, infer Saved, Inferred>
+    ? New extends Definition<Inferred, Inferred, Inferred, Inferred, Inferred, infer Former>
+      ? Sendable<Saved> extends Former
+        ? New
+        : "its codeChange does not take what the other version's handOver gives"
+      : never
+    : never;
 
 /** How a definition is named across threads. */
 export interface DefinitionName {
@@ -172,16 +207,22 @@ export function genServer<
   State,
   Calls extends Record<string, CallHandler<State>>,
   Casts extends Record<string, CastHandler<State>>,
+  Saved = State,
+  Former = never,
 >(
   module: string,
   name: string,
-  callbacks: Callbacks<Options, State, Calls, Casts, Ignore>,
-): Definition<Options, State, Calls, Casts> {
+  callbacks: Callbacks<Options, State, Calls, Casts, Ignore, Saved, Former>,
+): Definition<Options, State, Calls, Casts, Saved, Former> {
   if (name === "") throw new NanoError("bad_argument", "genServer: name is empty; give the export's name");
   if (typeof callbacks.init !== "function")
     throw new NanoError("undef", `genServer ${name}: there is no init`, { field: "init" });
   // The process looks for `ignore` before it takes anything for its state.
-  return { module, name, callbacks: callbacks as Callbacks<Options, State, Calls, Casts> };
+  return {
+    module,
+    name,
+    callbacks: callbacks as Callbacks<Options, State, Calls, Casts, never, Saved, Former>,
+  };
 }
 
 export interface CallOptions {

@@ -157,7 +157,7 @@ export class Host {
       }
     }
     if (spawn.link !== undefined) this.links.link(pid, spawn.link);
-    await process.start(options, spawn.initTimeoutMs);
+    await process.start(options, spawn.initTimeoutMs, spawn.former);
     return pid;
   }
 

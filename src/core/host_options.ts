@@ -11,6 +11,7 @@ import type { Capsules, CapsuleWish } from "./capsules.ts";
 import type { ClusterMessage } from "./cluster_calls.ts";
 import type { Envelope } from "./envelope.ts";
 import type { Definition, DefinitionName } from "./gen_server.ts";
+import type { Former } from "./hand_over.ts";
 import { coreLimits } from "./limits.ts";
 import type { Pid } from "./pid.ts";
 import type { MailboxLimits, SpawnOptions } from "./self.ts";
@@ -51,11 +52,12 @@ export interface LocalSpawn {
   readonly mailbox: Required<MailboxLimits>;
   readonly initTimeoutMs: number;
   readonly capsule?: CapsuleWish;
+  readonly former?: Former;
 }
 
 /** The options of a start with what they leave out; `starter` is the process that starts it. */
 export function localSpawn(options: SpawnOptions, starter: Pid | undefined): LocalSpawn {
-  const { name = "", link, mailbox, initTimeoutMs = coreLimits.initTimeoutMs, capsule } = options;
+  const { name = "", link, mailbox, initTimeoutMs = coreLimits.initTimeoutMs, capsule, former } = options;
   return {
     name,
     link: link === true ? starter : undefined,
@@ -66,5 +68,6 @@ export function localSpawn(options: SpawnOptions, starter: Pid | undefined): Loc
     },
     initTimeoutMs,
     ...(capsule === undefined ? {} : { capsule }),
+    ...(former === undefined ? {} : { former }),
   };
 }

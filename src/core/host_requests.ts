@@ -88,6 +88,11 @@ export class HostRequests {
     return this.#host.request(pid.thread, "sys", request, coreLimits.callTimeoutMs);
   }
 
+  /** How many processes live on a thread. Errors: `noproc`. */
+  async processesOn(thread: number): Promise<number> {
+    return (await this.#host.request(thread, "processes", undefined, coreLimits.callTimeoutMs)) as number;
+  }
+
   handle(envelope: Envelope): void {
     switch (envelope.method) {
       case "registered": {
@@ -137,6 +142,8 @@ export class HostRequests {
         this.#claim(name, pid);
         return undefined;
       }
+      case "processes":
+        return [...this.#host.processes()].length;
       case "sys":
         return this.#sysHere(envelope.message as SysRequest);
       default:

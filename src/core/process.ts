@@ -18,6 +18,7 @@ import {
   isSameCall,
 } from "./envelope.ts";
 import { type Definition, handlerOf, Ignore, type Info, isNoReply, Stop } from "./gen_server.ts";
+import { type Former, firstState, handOver, handOverMethod } from "./hand_over.ts";
 import type { Host } from "./host.ts";
 import { Mailbox } from "./mailbox.ts";
 import { formatPid, type Pid } from "./pid.ts";
@@ -189,9 +190,9 @@ export class Process {
   }
 
   /** Runs `init`; resolves when the process is ready, rejects (and ends it) when it is not, or not in time. */
-  async start(options: unknown, timeoutMs: number): Promise<void> {
+  async start(options: unknown, timeoutMs: number, former?: Former): Promise<void> {
     try {
-      let state = this.#init(options);
+      let state = this.#init(options, former);
       if (isThenable(state)) state = await this.#inTime(Promise.resolve(state), timeoutMs);
       if (this.status !== "starting") throw endedEarly();
       if (Ignore.is(state)) {
@@ -212,10 +213,10 @@ export class Process {
     this.#host.wake(this);
   }
 
-  #init(options: unknown): unknown {
+  #init(options: unknown, former: Former | undefined): unknown {
     const entered = this.#marks?.enter(this.pid.id, "init") ?? 0;
     try {
-      return this.definition.callbacks.init(options, this.#host.selfOf(this));
+      return firstState(this.definition, options, this.#host.selfOf(this), former);
     } finally {
       this.#marks?.leave(entered);
     }
@@ -327,6 +328,7 @@ export class Process {
   #dispatch(envelope: Envelope): unknown {
     const { callbacks } = this.definition;
     const { kind, method, message } = envelope;
+    if (method === handOverMethod) return handOver(this);
     if (kind === "call") return handlerOf(callbacks.call, method)(this.state, message, envelope.from);
     if (kind === "cast") return handlerOf(callbacks.cast, method)(this.state, message, undefined);
     if (kind === "cancel") {

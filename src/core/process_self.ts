@@ -7,9 +7,10 @@ import { type ErrorData, fromErrorData, NanoError, toErrorData } from "../base/e
 import type { Clock, TimerHandle } from "../seams/clock.ts";
 import type { Logger } from "../seams/log.ts";
 import type { Random } from "../seams/random.ts";
-import { refusedAsk } from "./call_options.ts";
+import { deadlineIn, refusedAsk } from "./call_options.ts";
 import type { ExitReason, From } from "./envelope.ts";
 import type { Definition, DefinitionName, OptionsOf, Piped, Ref } from "./gen_server.ts";
+import { type Former, handOverMethod } from "./hand_over.ts";
 import type { Host } from "./host.ts";
 import { formatPid, type Pid, type Target } from "./pid.ts";
 import type { Process } from "./process.ts";
@@ -207,6 +208,18 @@ export class ProcessSelf implements Self {
   ): Promise<ExitReason> {
     if (this.#ended) return Promise.resolve("noproc");
     return this.#host.links.stop(pid, this.pid, reason, timeoutMs);
+  }
+
+  async handOver(pid: Pid, timeoutMs: number): Promise<Former> {
+    const deadlineMs = deadlineIn(this.#host.clock, timeoutMs);
+    const request = { kind: "call", method: handOverMethod, message: undefined, deadlineMs } as const;
+    const former = (await this.ask(pid, request)) as Former;
+    // From another thread it is a copy already.
+    return pid.thread === this.pid.thread ? structuredClone(former) : former;
+  }
+
+  async resume(pid: Pid): Promise<void> {
+    await this.#host.requests.sys(pid, "resume");
   }
 
   resource<T>(name: string): T {

@@ -13,6 +13,7 @@ import type { Random } from "../seams/random.ts";
 import type { CapsuleRecorder } from "./capsule_recorder.ts";
 import type { ExitReason, From } from "./envelope.ts";
 import type { Definition, DefinitionName, Inferred, Info, OptionsOf, Ref } from "./gen_server.ts";
+import type { Former } from "./hand_over.ts";
 import type { Pid, Target } from "./pid.ts";
 import type { Asked, ForwardedRequest, Self, SpawnOptions, TimerRef } from "./self.ts";
 
@@ -59,10 +60,19 @@ function recordedHandlers(
 }
 
 function recordedEvents(
-  { info, canceled, replaceState }: Definition["callbacks"],
+  { info, canceled, replaceState, codeChange }: Definition["callbacks"],
   recorder: CapsuleRecorder,
-): Pick<Definition["callbacks"], "info" | "canceled" | "replaceState"> {
+): Pick<Definition["callbacks"], "info" | "canceled" | "replaceState" | "codeChange"> {
   return {
+    ...(codeChange === undefined
+      ? {}
+      : {
+          codeChange: async (saved: unknown, self: Self, change: Inferred) => {
+            const state = await codeChange(saved, new RecordingSelf(self, recorder), change);
+            recorder.replaced(state);
+            return state;
+          },
+        }),
     ...(replaceState === undefined
       ? {}
       : {
@@ -192,6 +202,14 @@ class RecordingSelf implements Self {
   askCancelable(target: Target, request: ForwardedRequest): Asked {
     const asked = this.#self.askCancelable(target, request);
     return { ...asked, answer: this.#recorder.operation(`call ${request.method}`, asked.answer) };
+  }
+
+  handOver(pid: Pid, timeoutMs: number): Promise<Former> {
+    return this.#recorder.operation("handOver", this.#self.handOver(pid, timeoutMs));
+  }
+
+  resume(pid: Pid): Promise<void> {
+    return this.#recorder.operation("resume", this.#self.resume(pid));
   }
 
   stop(pid: Pid, options: { readonly reason: ExitReason; readonly timeoutMs: number }): Promise<ExitReason> {

@@ -7,6 +7,7 @@ import type { Random } from "../seams/random.ts";
 import type { CapsuleWish } from "./capsules.ts";
 import type { ExitReason, From } from "./envelope.ts";
 import type { Definition, DefinitionName, OptionsOf, Ref } from "./gen_server.ts";
+import type { Former } from "./hand_over.ts";
 import type { Pid, Target } from "./pid.ts";
 
 export interface MailboxLimits {
@@ -34,6 +35,8 @@ export interface SpawnOptions {
   readonly initTimeoutMs?: number;
   /** Keeps its last messages for a crash capsule, if the system has a folder for them. Default: the definition's. */
   readonly capsule?: CapsuleWish;
+  /** It takes over from a process of another version, which gave this to `Self.handOver`: `codeChange` runs, not `init`. */
+  readonly former?: Former;
 }
 
 export interface ForwardedRequest {
@@ -144,6 +147,15 @@ export interface Self {
   askCancelable(target: Target, request: ForwardedRequest): Asked;
   /** Whoever has it in hand is told by its signal; who has not taken it answers `canceled`. The answer still comes. */
   giveUp(asked: Asked): void;
+
+  /**
+   * Asks a process for what a process of another version needs to take over (`SpawnOptions.former`). It is behind what
+   * waits in its mailbox; then it takes no more, until `resume`. Errors: `noproc`, `crashed`, `timeout` after
+   * `timeoutMs`: then it may still hand over, and stand until it is resumed.
+   */
+  handOver(pid: Pid, timeoutMs: number): Promise<Former>;
+  /** As `System.resume`. Errors: `noproc`. */
+  resume(pid: Pid): Promise<void>;
 
   /** Asks a process to end, waits for it, and kills it when it takes longer than `timeoutMs`. Returns why it ended. */
   stop(pid: Pid, options: { readonly reason: ExitReason; readonly timeoutMs: number }): Promise<ExitReason>;

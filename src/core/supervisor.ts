@@ -4,7 +4,7 @@
  *
  * State: the children with their pids, the times of recent restarts.
  * Messages: startChild, terminateChild, restartChild, deleteChild, whichChildren, countChildren, getChildSpec,
- * changeSpec; exits as info.
+ * changeSpec, changeChild; exits as info.
  *
  * Always true: a child whose pid is set is running or its exit is on its way; more than `intensity` restarts in
  * `periodMs` end the supervisor with a crash that its own supervisor sees. Between two tries of a restart that failed,
@@ -17,6 +17,7 @@ import {
   addedSpec,
   type ChildSpec,
   type ChildType,
+  checkChildOf,
   type SupervisorSpec,
   supervisorSpec,
 } from "./child_spec.ts";
@@ -84,7 +85,7 @@ export const supervisor = genServer(import.meta.url, "supervisor", {
   },
 
   /** Options of children of this thread may hold anything. */
-  local: ["startChild", "getChildSpec"],
+  local: ["startChild", "changeChild", "getChildSpec"],
 
   call: {
     /**
@@ -151,6 +152,11 @@ export const supervisor = genServer(import.meta.url, "supervisor", {
      * has changed.
      */
     changeSpec: (state, spec: SupervisorSpec): void => changeSpec(state, spec),
+
+    /** From its next start on the child of this id has this spec. Errors: `not_found`, `bad_argument` naming the field. */
+    changeChild: (state, spec: ChildSpec): void => {
+      find(state, spec.id).spec = checkChildOf(state.spec, spec);
+    },
 
     /** Errors: `not_found`. */
     getChildSpec: (state, id: string): ChildSpec => find(state, id).spec,

@@ -6,15 +6,23 @@ import { child, type SupervisorSpec, supervisorSpec } from "./child_spec.ts";
 import type { ExitReason } from "./envelope.ts";
 import { Factory } from "./factory.ts";
 import { type FactoryOptions, factory_dispatcher } from "./gen_factory.ts";
-import type { Definition, OptionsOf, Ref } from "./gen_server.ts";
+import type { Definition, OptionsOf, Ref, TakesOver } from "./gen_server.ts";
 import type { Host } from "./host.ts";
 import type { DeadLetterReason } from "./host_options.ts";
 import type { Pid, Target } from "./pid.ts";
+import type { Platform } from "./platform.ts";
 import type { ProcessStatistics } from "./process_statistics.ts";
 import { makeRef } from "./ref.ts";
 import type { SpawnOptions } from "./self.ts";
 import { supervisor } from "./supervisor.ts";
-import { inWords, type SystemStatus, type ThreadStatus } from "./thread_status.ts";
+import { inWords, type SystemStatus } from "./thread_status.ts";
+import {
+  addThread,
+  retireThread,
+  type UpgradedSystem,
+  type UpgradeOptions,
+  upgradeFactory,
+} from "./upgrade.ts";
 
 export interface SupervisePlacement {
   readonly name?: string;
@@ -31,29 +39,18 @@ export class System {
   readonly #host: Host;
   readonly #root: Ref<typeof supervisor>;
   readonly #rootPid: Pid;
-  readonly #closePlatform: () => Promise<void>;
-  readonly #threadStatus: (() => readonly ThreadStatus[]) | undefined;
+  readonly #platform: Platform;
   #nextTree = 1;
 
-  private constructor(
-    host: Host,
-    root: Pid,
-    closePlatform: () => Promise<void>,
-    threadStatus: (() => readonly ThreadStatus[]) | undefined,
-  ) {
-    this.#threadStatus = threadStatus;
+  private constructor(host: Host, root: Pid, platform: Platform) {
+    this.#platform = platform;
     this.#host = host;
     this.#rootPid = root;
     this.#root = makeRef(host, host.client, supervisor, root);
-    this.#closePlatform = closePlatform;
   }
 
-  /** For `startSystem` and the simulator. `threadStatus`: what the platform sees of its threads. */
-  static async start(
-    host: Host,
-    closePlatform: () => Promise<void>,
-    threadStatus?: () => readonly ThreadStatus[],
-  ): Promise<System> {
+  /** For `startSystem` and the simulator. */
+  static async start(host: Host, platform: Platform): Promise<System> {
     // Trees of the program restart by themselves; a root that gave up would take the whole system along.
     const spec = supervisorSpec({
       strategy: "one_for_one",
@@ -62,7 +59,7 @@ export class System {
       children: [],
     });
     const root = await host.spawn(supervisor, spec, { initTimeoutMs: Number.MAX_SAFE_INTEGER }, undefined);
-    return new System(host, root, closePlatform, threadStatus);
+    return new System(host, root, platform);
   }
 
   /**
@@ -145,6 +142,38 @@ export class System {
     await this.#root.call.deleteChild(name, untilDone);
   }
 
+  /**
+   * Hot upgrade: docs/guides/hot-upgrade.md. The factory's workers change to another version of their definition, one
+   * after the other, on fresh threads; the version's `codeChange` takes over the state of each. Jobs wait or go to
+   * others meanwhile; none is lost, and their order per key is kept. Returns the factory with the new version's ways.
+   *
+   * Errors: `rolled_back` if a worker of the new version could not take over or ended within `watchMs`: the former
+   * version is back with the state that the new one had (`details.cause`; `details.kept`: workers that could not go
+   * back). `bad_argument`, `running`, `shutdown`, what a thread's set-up threw: nothing has changed.
+   */
+  async upgradeFactory<Old extends Definition, New extends Definition>(
+    factory: Factory<Old>,
+    definition: New & TakesOver<Old, New>,
+    options: UpgradeOptions = {},
+  ): Promise<Factory<New>> {
+    await upgradeFactory(this.#parts, factory.name, definition, options);
+    return new Factory<New>(this.#host, definition, factory.name);
+  }
+
+  /** One worker thread more, with a set-up of its own. Returns its number. Errors: `bad_argument`, as `startSystem`. */
+  addThread(): Promise<number> {
+    return addThread(this.#platform);
+  }
+
+  /** Ends a worker thread for good. Errors: `running` if a process lives there; `not_found`; `timeout`. */
+  retireThread(thread: number): Promise<void> {
+    return retireThread(this.#parts, thread);
+  }
+
+  get #parts(): UpgradedSystem {
+    return { host: this.#host, platform: this.#platform, root: this.#root };
+  }
+
   whereis(name: string): Pid | undefined {
     return this.#host.registry.whereis(name);
   }
@@ -197,7 +226,8 @@ export class System {
    * pending, and how its last life ended. Without worker threads, and in the simulator, only which threads are up.
    */
   status(): SystemStatus {
-    if (this.#threadStatus !== undefined) return { threads: this.#threadStatus() };
+    const seen = this.#platform.status?.();
+    if (seen !== undefined) return { threads: seen };
     const { peers, clock } = this.#host;
     const up = peers.threads().map((thread) => {
       const incarnation = peers.incarnationOf(thread) ?? 0;
@@ -213,7 +243,7 @@ export class System {
   /** Stops every tree in reverse order, then the threads. */
   async stop(): Promise<void> {
     await this.#host.links.stop(this.#rootPid, this.#host.client, "shutdown", stopTimeoutMs);
-    await this.#closePlatform();
+    await this.#platform.close();
     this.#host.close();
   }
 }

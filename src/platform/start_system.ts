@@ -6,8 +6,8 @@ import { watchLimits } from "../base/limits.ts";
 import type { Envelope } from "../core/envelope.ts";
 import { Host } from "../core/host.ts";
 import { importDefinition } from "../core/import_definition.ts";
+import type { Platform } from "../core/platform.ts";
 import { System } from "../core/system.ts";
-import type { ThreadStatus } from "../core/thread_status.ts";
 import type { StatusBoard } from "../seams/status_board.ts";
 import type { Transport } from "../seams/transport.ts";
 import { type CapsuleFolder, capsuleFolder, capsulesIn } from "./capsule_folder.ts";
@@ -80,7 +80,8 @@ export async function startSystem(options: StartOptions = {}): Promise<System> {
   const folder = capsuleFolder(options.capsules);
   const level = options.logLevel ?? defaultLevel();
   const node = options.node ?? "nano";
-  if (count === 0) return startOn(mainHost(options, singleThread(), node, level, []), async () => undefined);
+  if (count === 0)
+    return startOn(mainHost(options, singleThread(), node, level, []), { close: async () => undefined });
   let host: Host | undefined;
   const threads = startThreads({
     count,
@@ -109,7 +110,12 @@ export async function startSystem(options: StartOptions = {}): Promise<System> {
     if (stuck.length > 0)
       throw new NanoError("timeout", `threads ${stuck.join(", ")} do not stop; end the process`);
   };
-  return startOn(host, close, () => threads.status());
+  return startOn(host, {
+    close,
+    status: () => threads.status(),
+    addThread: () => threads.add(),
+    retireThread: (thread) => threads.retire(thread),
+  });
 }
 
 function checkWatch({ stuckMs = 0, onStuck = "report", setup }: StartOptions): void {
@@ -133,16 +139,12 @@ function isDevelopment({ development }: StartOptions): boolean {
 }
 
 /** The system ends when the capsules of its last crashes are written. */
-function startOn(
-  host: Host,
-  closePlatform: () => Promise<void>,
-  status?: () => readonly ThreadStatus[],
-): Promise<System> {
+function startOn(host: Host, platform: Platform): Promise<System> {
   const close = async (): Promise<void> => {
-    await closePlatform();
+    await platform.close();
     await host.capsules?.written();
   };
-  return System.start(host, close, status);
+  return System.start(host, { ...platform, close });
 }
 
 function mainHost(

@@ -69,10 +69,12 @@ export async function runHost(task: HostTask): Promise<void> {
     die(error);
   }
   tell({ type: "stopped" });
-  await orders.leave;
+  const { forGood } = await orders.leave;
   watchdog?.stop();
   transport.close();
   control.close();
+  // Within its task, so that the pool gives it no other one.
+  if (forGood) process.exit(0);
   // After the task's result has gone out: a thread without a task would wait for ever.
   setImmediate(() => process.exit(0));
 }
@@ -101,10 +103,10 @@ function watchMain(
 /** What the main thread says, from before the entry runs. */
 class Orders {
   readonly stop: Promise<void>;
-  readonly leave: Promise<void>;
+  readonly leave: Promise<{ readonly forGood: boolean }>;
   readonly #transport: ThreadTransport<Envelope>;
   #onStop = (): void => undefined;
-  #onLeave = (): void => undefined;
+  #onLeave: (leave: { readonly forGood: boolean }) => void = () => undefined;
 
   constructor(control: MessagePort, transport: ThreadTransport<Envelope>) {
     this.#transport = transport;
@@ -122,7 +124,7 @@ class Orders {
     // The main thread has given up waiting for us to stop. Better late than never.
     control.on("close", () => {
       this.#onStop();
-      this.#onLeave();
+      this.#onLeave({ forGood: false });
     });
   }
 
@@ -135,7 +137,7 @@ class Orders {
         this.#onStop();
         return;
       case "leave":
-        this.#onLeave();
+        this.#onLeave(message);
     }
   }
 }
@@ -159,7 +161,7 @@ async function enter(
   task: HostTask,
   made: Pick<HostContext<Envelope>, "transport" | "log" | "resources" | "board">,
 ): Promise<HostHandle> {
-  const { thread, incarnation, threads, entry, entryOptions, seed } = task;
+  const { thread, incarnation, entry, entryOptions, seed } = task;
   const run = await importFunction(entry.module, entry.export);
   const context: HostContext<Envelope> = {
     ...made,
@@ -167,7 +169,6 @@ async function enter(
     random: nodeRandom(seed === undefined ? undefined : seedFor(seed, `${thread}.${incarnation}`)),
     thread,
     incarnation,
-    threads,
     options: entryOptions,
   };
   return (await run(context)) as HostHandle;

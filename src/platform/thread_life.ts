@@ -65,9 +65,9 @@ export class ThreadLife {
     this.#tell({ type: "stop" });
   }
 
-  /** Only after `stopped`: the thread leaves the mesh and exits. */
-  leave(): void {
-    this.#tell({ type: "leave" });
+  /** Only after `stopped`: the thread leaves the mesh and exits; `forGood` while others stay. */
+  leave({ forGood }: { readonly forGood: boolean }): void {
+    this.#tell({ type: "leave", forGood });
   }
 
   /** Stops listening, e.g. to a thread that does not stop. */

@@ -47,8 +47,6 @@ export interface HostContext<Message> {
   readonly board: StatusBoard;
   readonly thread: number;
   readonly incarnation: number;
-  /** How many worker threads there are; they are 1 to `threads`, the main thread is 0. */
-  readonly threads: number;
   /** What the set-up returned; {} without one. */
   readonly resources: Readonly<Record<string, unknown>>;
   /** `entryOptions` of `startThreads`. */
@@ -64,7 +62,6 @@ export interface HostHandle {
 export interface HostTask {
   readonly thread: number;
   readonly incarnation: number;
-  readonly threads: number;
   readonly main: Peer;
   /** The mesh port to `main`. */
   readonly mainPort: MessagePort;
@@ -86,7 +83,8 @@ export interface HostTask {
 export type ControlMessage =
   | { readonly type: "peer"; readonly peer: Peer; readonly port: MessagePort }
   | { readonly type: "stop" }
-  | { readonly type: "leave" };
+  /** `forGood`: the others stay, and the pool must not give this thread another task. */
+  | { readonly type: "leave"; readonly forGood: boolean };
 
 /** From a host to the main thread. */
 export type HostMessage =

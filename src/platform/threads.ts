@@ -86,12 +86,20 @@ export interface Threads {
   readonly transport: ThreadTransport<Envelope>;
   /** Where the main thread's host shows what it does. */
   readonly board: ThreadBoard;
-  /** How many worker threads there are. */
-  readonly threads: number;
   /** Resolves when every thread is ready. Rejects with the first error of a start; `stop` ends the others. */
   readonly ready: Promise<void>;
   /** What each thread does now, the main one included. */
   status(): readonly ThreadStatus[];
+  /**
+   * One worker thread more. Resolves to its number when it is ready. Rejects: `bad_argument` if there are as many as
+   * may be; with what went wrong in its start: then it is not there.
+   */
+  add(): Promise<number>;
+  /**
+   * Ends a worker thread for good; what still runs there is ended with it. Rejects: `not_found`; `timeout`: it does not
+   * stop, and stays down until it does.
+   */
+  retire(thread: number): Promise<void>;
   /** Ends every host, then every thread. Never rejects. A second call gives the first one's report. */
   stop(): Promise<StopReport>;
 }
@@ -108,7 +116,6 @@ const mainPeer: Peer = { thread: 0, incarnation: 1 };
 class WorkerThreads implements Threads {
   readonly transport: ThreadTransport<Envelope>;
   readonly board: ThreadBoard;
-  readonly threads: number;
   readonly ready: Promise<void>;
   readonly #options: ThreadsOptions;
   readonly #limits: ThreadLimits;
@@ -130,6 +137,13 @@ class WorkerThreads implements Threads {
   readonly #timers = new Map<number, NodeJS.Timeout>();
   /** Threads that have not been ready yet. */
   readonly #starting = new Set<number>();
+  /** Those of them that somebody added and waits for. */
+  readonly #added = new Map<
+    number,
+    { resolve: (thread: number) => void; reject: (error: NanoError) => void }
+  >();
+  /** Threads that end for good. */
+  readonly #retiring = new Set<number>();
   #settleReady: { resolve: () => void; reject: (error: NanoError) => void } | undefined;
   #stopping: Promise<StopReport> | undefined;
 
@@ -139,11 +153,11 @@ class WorkerThreads implements Threads {
     const { countMax } = this.#limits;
     assert(Number.isSafeInteger(count) && count >= 1 && count <= countMax, `count is from 1 to ${countMax}`);
     assert(stuckMs >= 0, "stuckMs is 0 or more");
-    this.threads = count;
     this.#stuckMs = stuckMs;
     this.#random = nodeRandom(seed === undefined ? undefined : seedFor(seed, "threads"));
     this.#nameTurn = turnNamer(node, (pid) => options.nameOf?.(pid) ?? "");
-    this.#memory = boardMemory(count);
+    // For all that may be added: memory that nobody touches costs nothing.
+    this.#memory = boardMemory(countMax);
     this.#reader = new BoardReader(this.#memory);
     this.board = new ThreadBoard(this.#memory, { ...mainPeer, threadId });
     this.#options = options;
@@ -161,7 +175,7 @@ class WorkerThreads implements Threads {
     this.#pool = new Piscina({
       // None is made before it has a task, and none is thrown away for idling: threads end themselves.
       minThreads: 0,
-      maxThreads: count,
+      maxThreads: countMax,
       idleTimeout: Number.POSITIVE_INFINITY,
       concurrentTasksPerWorker: 1,
       // With "sync", a thread between two tasks sleeps so deeply that it can't even exit.
@@ -215,6 +229,35 @@ class WorkerThreads implements Threads {
     return this.#stopping;
   }
 
+  add(): Promise<number> {
+    const { countMax } = this.#limits;
+    const thread = Array.from({ length: countMax }, (_, i) => i + 1).find((each) => !this.#states.has(each));
+    if (thread === undefined || this.#stopping !== undefined) {
+      const why =
+        thread === undefined ? `there are ${countMax} worker threads, no more may be` : "the system stops";
+      return Promise.reject(new NanoError("bad_argument", why, { field: "threads" }));
+    }
+    return new Promise((resolve, reject) => {
+      this.#added.set(thread, { resolve, reject });
+      this.#starting.add(thread);
+      this.#start(thread);
+    });
+  }
+
+  async retire(thread: number): Promise<void> {
+    const life = this.#lives.get(thread);
+    if (life === undefined || this.#retiring.has(thread) || this.#starting.has(thread))
+      throw new NanoError("not_found", `no worker thread ${thread} is up`, { field: "thread" });
+    this.#retiring.add(thread);
+    this.#states.set(thread, "stopped");
+    const { stopTimeoutMs, leaveTimeoutMs } = this.#limits;
+    life.stop();
+    await until(performance.now() + stopTimeoutMs, life.stopped);
+    if (life.hasStopped && !life.hasEnded) life.leave({ forGood: true });
+    await until(performance.now() + leaveTimeoutMs, life.ended);
+    if (!life.hasEnded) throw new NanoError("timeout", `thread ${thread} does not stop`, { thread });
+  }
+
   // --- the watch -------------------------------------------------------------------------------------------
 
   #watch(): Watchdog {
@@ -248,7 +291,6 @@ class WorkerThreads implements Threads {
     const task = {
       thread,
       incarnation,
-      threads: this.threads,
       main: mainPeer,
       mainPort: toMain.port2,
       entry,
@@ -284,6 +326,8 @@ class WorkerThreads implements Threads {
     this.#states.set(thread, "running");
     this.#log.debug({ worker: thread, incarnation }, "thread is ready");
     this.#starting.delete(thread);
+    this.#added.get(thread)?.resolve(thread);
+    this.#added.delete(thread);
     if (this.#starting.size === 0) this.#settleReady?.resolve();
   }
 
@@ -303,6 +347,10 @@ class WorkerThreads implements Threads {
     this.transport.disconnect(thread);
     this.#watchdog?.watch.forget(thread);
     if (this.#stopping !== undefined) return;
+    if (this.#retiring.delete(thread)) {
+      this.#forget(thread);
+      return;
+    }
     const cause = reason ?? { code: "crashed", message: "the host ended by itself" };
     const how = this.#reader.endOf(thread, incarnation) ?? "unknown";
     this.#ends.set(thread, how);
@@ -325,7 +373,24 @@ class WorkerThreads implements Threads {
     this.#setTimer(thread, delayMs, () => this.#start(thread));
   }
 
+  /** Its number may be another one's; lives are numbered on. */
+  #forget(thread: number): void {
+    this.#states.delete(thread);
+    this.#ends.delete(thread);
+    this.#shortLives.delete(thread);
+  }
+
+  /** Nobody counts on a thread that was added and never got ready but who added it. */
   #giveUp(thread: number, reason: ErrorData): void {
+    const asked = this.#added.get(thread);
+    if (asked !== undefined) {
+      this.#added.delete(thread);
+      this.#starting.delete(thread);
+      if (this.#lives.has(thread)) this.#retiring.add(thread);
+      else this.#forget(thread);
+      asked.reject(fromErrorData(reason));
+      return;
+    }
     this.#states.set(thread, "given_up");
     const error = { ...reason, message: `thread ${thread} is given up: ${reason.message}` };
     this.#log.error({ worker: thread, reason }, "thread is given up");
@@ -348,14 +413,16 @@ class WorkerThreads implements Threads {
   async #stop(): Promise<StopReport> {
     const { stopTimeoutMs, leaveTimeoutMs } = this.#limits;
     for (const thread of this.#timers.keys()) this.#clearTimer(thread);
-    this.#settleReady?.reject(new NanoError("shutdown", "the threads were stopped before they were ready"));
+    const early = new NanoError("shutdown", "the threads were stopped before they were ready");
+    this.#settleReady?.reject(early);
+    for (const { reject } of this.#added.values()) reject(early);
     const lives = [...this.#lives.values()];
     this.#watchdog?.stop();
     for (const life of lives) life.stop();
     await until(performance.now() + stopTimeoutMs, Promise.all(lives.map((life) => life.stopped)));
     // Only now, so that no host sees a neighbour vanish while it still stops.
     const stopped = lives.filter((life) => life.hasStopped);
-    for (const life of stopped) if (!life.hasEnded) life.leave();
+    for (const life of stopped) if (!life.hasEnded) life.leave({ forGood: false });
     this.transport.close();
     // A time of their own: those that stopped must not look stuck because another one used up theirs.
     const deadline = performance.now() + leaveTimeoutMs;

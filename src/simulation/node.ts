@@ -98,7 +98,7 @@ export class SimulatedNode {
     assert(this.#hosts.size === 0, `node ${this.name} is up`);
     // The main thread last: it knows of all others from its beginning.
     for (let thread = this.#options.threads ?? 0; thread >= 0; thread--) this.#startThread(thread);
-    this.#system = await System.start(this.#host(0), async () => this.#endThreads());
+    this.#system = await System.start(this.#host(0), { close: async () => this.#endThreads() });
   }
 
   /** The process dies: nothing runs on, nobody is told. Disks and stores are not the node's: crash them, too. */

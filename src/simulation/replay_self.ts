@@ -9,6 +9,7 @@
 import type { ErrorData } from "../base/errors.ts";
 import type { ExitReason, From } from "../core/envelope.ts";
 import type { Definition, DefinitionName, OptionsOf, Ref } from "../core/gen_server.ts";
+import type { Former } from "../core/hand_over.ts";
 import type { LiveNames } from "../core/live_names.ts";
 import type { Pid, Target } from "../core/pid.ts";
 import type { Asked, ForwardedRequest, Self, SpawnOptions, TimerRef } from "../core/self.ts";
@@ -170,6 +171,14 @@ export class ReplaySelf implements Self {
 
   askCancelable(target: Target, request: ForwardedRequest): Asked {
     return { ref: 0, callee: undefined, answer: this.ask(target, request) };
+  }
+
+  handOver(_pid: Pid, _timeoutMs: number): Promise<Former> {
+    return this.#ask("handOver");
+  }
+
+  resume(_pid: Pid): Promise<void> {
+    return this.#ask("resume");
   }
 
   stop(

@@ -17,9 +17,6 @@ export interface Section {
   readonly changed?: Readonly<Record<string, string>>;
 }
 
-const noCodeUpgrade =
-  "An ES module can't be replaced in a running thread. New code comes with a new process: its supervisor starts it.";
-
 const noPlacement =
   "It makes jobs wait behind a busy worker while others are idle, which is what `queue` exists to avoid.";
 
@@ -72,7 +69,11 @@ const serverSections: readonly Section[] = [
       undef_terminate2: shown,
       undef_in_terminate: shown,
       undef_in_handle_info: shown,
-      undef_code_change: noCodeUpgrade,
+      undef_code_change: shown,
+    },
+    changed: {
+      undef_code_change:
+        "The next version is another process, on a fresh thread: the former one goes on if that can't take over.",
     },
   },
   {

@@ -34,6 +34,27 @@ describe("code_change", () => {
       });
     }));
 
+  it("changeChild: one child keeps its process and has its new spec from its next start on; a wrong one changes nothing", () =>
+    play(async (system, world) => {
+      const { sup } = await start(system, { children: [spec("a"), spec("b")] });
+      const before = await pids(sup);
+      const renewed = { ...spec("b"), options: { id: "b", extra: "new" } };
+      await expect(sup.call.changeChild({ ...renewed, id: "c" })).rejects.toMatchObject({
+        code: "not_found",
+      });
+      await expect(sup.call.changeChild({ ...renewed, shutdownMs: -1 })).rejects.toMatchObject({
+        code: "bad_argument",
+        details: { field: "shutdownMs" },
+      });
+      expect(await sup.call.getChildSpec("b")).toMatchObject({ options: spec("b").options });
+      await sup.call.changeChild(renewed);
+      expect(await changed(sup, before)).toEqual([]);
+      await end(system, sup, "b", "abnormal");
+      await world.idle();
+      expect(await changed(sup, before)).toEqual(["b"]);
+      expect(await sup.call.getChildSpec("b")).toMatchObject({ options: { extra: "new" } });
+    }));
+
   it("code_change_map: a child keeps its process and has its new spec from its next start on (supervisor_SUITE)", () =>
     play(async (system, world) => {
       const { sup } = await start(system, { children: [spec("a"), spec("b")] });

@@ -34,7 +34,7 @@ describe("a mesh of threads", () => {
       const life = { thread, incarnation: 1 };
       const peers = [0, 1, 2, 3].filter((other) => other !== thread);
       const who = await mesh.call(thread, "who");
-      expect(who).toMatchObject({ ...life, threads: 3, resources: { life } });
+      expect(who).toMatchObject({ ...life, resources: { life } });
       expect(
         (who as { peers: { thread: number }[] }).peers.map((peer) => peer.thread).toSorted((a, b) => a - b),
       ).toStrictEqual(peers);
