@@ -1,6 +1,8 @@
 #!/usr/bin/env node
 /** The command line. Exit codes: 0 proven, 1 failed, 2 wrong usage or configuration, 3 not proven, 130 interrupted. */
 
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { Command, InvalidArgumentError } from "commander";
 import { toErrorData } from "../src/index.ts";
 import { auditCommand } from "./audit.ts";
@@ -31,6 +33,7 @@ const exitCodes = { proven: 0, failed: 1, usage: 2, notProven: 3, interrupted: 1
 
 const program = new Command("nanoactor")
   .description("OTP-style actors over worker threads, and a live-migration kit built on them")
+  .version(versionOf(), "--version", "print the version")
   .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : exitCodes.usage));
 
 program
@@ -107,6 +110,12 @@ function overridesOf(flags: MigrateFlags): ConfigOverrides {
     faults: faults ? undefined : false,
     routing: routing === undefined ? undefined : parseRouting(routing),
   };
+}
+
+/** Of the package; this file is compiled into dist/app. */
+function versionOf(): string {
+  const path = fileURLToPath(new URL("../../package.json", import.meta.url));
+  return (JSON.parse(readFileSync(path, "utf8")) as { readonly version: string }).version;
 }
 
 function wholeNumber(text: string): number {

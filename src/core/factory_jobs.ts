@@ -5,7 +5,7 @@ import { type ErrorData, toErrorData } from "../base/errors.ts";
 import type { Taken } from "./backlog.ts";
 import type { From } from "./envelope.ts";
 import type { DiscardReason } from "./factory_limits.ts";
-import { leaveLine, nextVictim, retryAfterMs } from "./factory_lines.ts";
+import { leaveLine, nextVictim, retryAfterMs, workOffMs } from "./factory_lines.ts";
 import type { Job, Ran, State, Untaken, Worker } from "./factory_state.ts";
 import { running } from "./factory_workers.ts";
 import { formatPid, type Pid } from "./pid.ts";
@@ -131,12 +131,21 @@ export function nameOf({ pid, ref }: From): string {
   return `${pid.thread}.${pid.incarnation}.${ref}`;
 }
 
+/** Who was refused because there is too much to do hears when to come back. */
+function detailsOf(state: State, job: Job, reason: DiscardReason): ErrorData["details"] & object {
+  if (reason === "shed") return { reason, retryAfterMs: retryAfterMs(state, job) };
+  return reason === "overflow" ? { reason, retryAfterMs: workOffMs(state) } : { reason };
+}
+
 export function discard(state: State, job: Job, reason: DiscardReason): void {
   state.discarded[reason]++;
   state.order?.left(job);
   leaveLine(state, job);
-  const details = reason === "shed" ? { reason, retryAfterMs: retryAfterMs(state, job) } : { reason };
-  const error: ErrorData = { code: "discarded", message: `${job.method}: ${reason}`, details };
+  const error: ErrorData = {
+    code: "discarded",
+    message: `${job.method}: ${reason}`,
+    details: detailsOf(state, job, reason),
+  };
   if (reason === "canceled") state.canceled.delete(nameOf(job.from));
   else state.self.replyError(job.from, error);
   try {

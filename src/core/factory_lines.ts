@@ -56,6 +56,12 @@ export function nextVictim(state: State, shedding: Shedding<Job>, taken: Taken<J
   return shedding.victim(line, nowMs - Math.max(job.atMs, queue.readyMs), nowMs);
 }
 
+/** How long the workers need for what waits now, and for the half of a job that each has in hand, ms. */
+export function workOffMs({ backlog, workers, service, limits }: State): number {
+  const jobs = backlog.length / workers.length + 0.5;
+  return Math.max(1, Math.ceil(jobs * (service.meanMs ?? limits.delayIntervalMs)));
+}
+
 /**
  * After how long a job like this would wait for the target and no longer, if nobody else came: what waits before it,
  * at the pace at which jobs were done, less the target.

@@ -114,6 +114,20 @@ describe.each([
       });
     }));
 
+  it("what overflows hears how long the workers need for what is there", () =>
+    play({ workers: 2, routing: queue(), jobs: { max: 8 } }, async (factory, world) => {
+      await send(factory, world, "a").answer;
+      const taken = Array.from({ length: 10 }, () => send(factory, world, "a"));
+      const refused = await refusalOf(send(factory, world, "a"));
+      expect(refused).toMatchObject({ code: "discarded", details: { reason: "overflow" } });
+      // Eight wait for two workers, and each has half of a job before it.
+      const { retryAfterMs } = refused.details;
+      expect(Math.abs(Number(retryAfterMs) - 4.5 * serviceMs)).toBeLessThanOrEqual(slackMs);
+      await world.sleep(Number(retryAfterMs) + slackMs);
+      expect(await factory.statistics()).toMatchObject({ waiting: 0 });
+      await split(taken);
+    }));
+
   it("retryAfterMs is what one waits beyond the target: who obeys it waits for the target only", async () => {
     const waited = { atOnce: Number.NaN, obeying: Number.NaN };
     let retryAfterMs = Number.NaN;
