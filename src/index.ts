@@ -57,6 +57,15 @@ export {
   type TakesOver,
 } from "./core/gen_server.ts";
 export type { CodeChange, Former } from "./core/hand_over.ts";
+export {
+  type AllIndustryWays,
+  Industry,
+  type IndustryKeyExplanation,
+  type IndustryResizeExplanation,
+  type IndustryStatistics,
+} from "./core/industry.ts";
+export type { IndustryOptions } from "./core/industry_options.ts";
+export { type IndustryAddress, type IndustryRef, industryRef } from "./core/industry_route.ts";
 export { formatPid, type Pid, samePid, type Target } from "./core/pid.ts";
 export { type Postponed, postpone } from "./core/postponed.ts";
 export type { ProcessStatistics, ProcessStatus } from "./core/process_statistics.ts";

@@ -19,6 +19,30 @@ export interface JobWays<D extends Definition> {
   readonly cast: CastsOf<D>;
 }
 
+/** `send`: how a job reaches its dispatcher. */
+export function jobWays<D extends Definition>(
+  { callbacks }: D,
+  key: string,
+  send: (request: JobRequest, options: CallOptions | undefined) => Promise<unknown>,
+): JobWays<D> {
+  const call: Record<string, unknown> = {};
+  for (const method of Object.keys(callbacks.call ?? {})) {
+    call[method] = (message: unknown, options?: CallOptions) =>
+      send({ key, kind: "call", method, message }, options);
+  }
+  const cast: Record<string, unknown> = {};
+  for (const method of Object.keys(callbacks.cast ?? {})) {
+    cast[method] = (message: unknown) => {
+      // What became of it is heard by onDiscard and the dispatcher's counters.
+      send({ key, kind: "cast", method, message }, unbounded).catch(() => undefined);
+    };
+  }
+  return { call: call as CallsOf<D>, cast: cast as CastsOf<D> };
+}
+
+/** Nobody waits for a cast, nor does it end with the request for which a process sent it. */
+const unbounded: CallOptions = { timeoutMs: Number.POSITIVE_INFINITY, inherit: false };
+
 export class Factory<D extends Definition> {
   readonly #host: Host;
   readonly #definition: D;
@@ -35,20 +59,7 @@ export class Factory<D extends Definition> {
 
   /** The way to `key`'s next job. Errors of a call: as the worker's, `discarded` with `details.reason`, `crashed`. */
   at(key: string): JobWays<D> {
-    const call: Record<string, unknown> = {};
-    for (const method of Object.keys(this.#definition.callbacks.call ?? {})) {
-      call[method] = (message: unknown, options?: CallOptions) =>
-        this.#job({ key, kind: "call", method, message }, options);
-    }
-    const cast: Record<string, unknown> = {};
-    for (const method of Object.keys(this.#definition.callbacks.cast ?? {})) {
-      cast[method] = (message: unknown) => {
-        const noDeadline = { timeoutMs: Number.POSITIVE_INFINITY };
-        // What became of it is heard by onDiscard and the dispatcher's counters.
-        this.#job({ key, kind: "cast", method, message }, noDeadline).catch(() => undefined);
-      };
-    }
-    return { call: call as CallsOf<D>, cast: cast as CastsOf<D> };
+    return jobWays(this.#definition, key, (request, options) => this.#job(request, options));
   }
 
   /**

@@ -4,6 +4,7 @@ import { assert } from "../base/assert.ts";
 import { type ErrorData, toErrorData } from "../base/errors.ts";
 import type { Taken } from "./backlog.ts";
 import type { From } from "./envelope.ts";
+import { tellDiscarded } from "./factory_discards.ts";
 import type { DiscardReason } from "./factory_limits.ts";
 import { leaveLine, nextVictim, retryAfterMs, workOffMs } from "./factory_lines.ts";
 import type { Job, Ran, State, Untaken, Worker } from "./factory_state.ts";
@@ -148,9 +149,5 @@ export function discard(state: State, job: Job, reason: DiscardReason): void {
   };
   if (reason === "canceled") state.canceled.delete(nameOf(job.from));
   else state.self.replyError(job.from, error);
-  try {
-    state.options.jobs?.onDiscard?.({ key: job.key, method: job.method, message: job.message }, reason);
-  } catch (error_) {
-    state.self.log.error({ error: toErrorData(error_) }, "onDiscard threw");
-  }
+  tellDiscarded(state, { key: job.key, method: job.method, message: job.message }, reason);
 }

@@ -28,9 +28,14 @@ export interface FactoryOptions<D extends Definition> {
 }
 
 export interface DispatcherOptions extends FactoryOptions<Definition> {
-  readonly definition: Definition;
+  /** By its name if the dispatcher is started from another thread. */
+  readonly definition: DefinitionName;
   /** What an upgrade made of the workers. Default: `definition`, where `thread` says. */
   readonly version?: WorkerVersion;
+  /** The `discard_observer` that hears of discarded jobs, if `jobs.onDiscard` lives on another thread. */
+  readonly discardsTo?: string;
+  /** Takes no jobs from the start on, as after `drain`. */
+  readonly draining?: boolean;
 }
 
 /** What a factory's handle sends. */

@@ -16,6 +16,7 @@ import { type ErrorData, NanoError, toErrorData } from "../base/errors.ts";
 import { Backlog } from "./backlog.ts";
 import { askAll, type BroadcastRequest, type Heard } from "./broadcast.ts";
 import type { ExitReason, From } from "./envelope.ts";
+import { discardsHeard } from "./factory_discards.ts";
 import { explainKey, explainResize, type KeyExplanation, type ResizeExplanation } from "./factory_explain.ts";
 import { answerDrained, deadReason, discard, dispatch, give, nameOf, sweepLater } from "./factory_jobs.ts";
 import { checkJobs, checkWorkers } from "./factory_limits.ts";
@@ -69,7 +70,7 @@ export const factory_dispatcher = genServer(import.meta.url, "factory_dispatcher
       starting: 0,
       endedEarly: new Set(),
       postponed: new PostponedLanes(),
-      draining: undefined,
+      draining: options.draining === true ? [] : undefined,
       sweeping: false,
       service: new ServiceTime(),
       timed: limits.ageMaxMs !== Number.POSITIVE_INFINITY || shedding !== undefined,
@@ -317,6 +318,7 @@ export const factory_dispatcher = genServer(import.meta.url, "factory_dispatcher
       .filter((pid) => pid !== undefined);
     const stop = { reason: "shutdown", timeoutMs: state.options.shutdownMs ?? workerStopMs } as const;
     await Promise.all(pids.map((pid) => state.self.stop(pid, stop)));
+    await discardsHeard(state);
   },
 });
 

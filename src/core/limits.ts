@@ -1,4 +1,7 @@
 /** Bounds of the actor core, each with its reason. */
+
+import { MiB } from "../base/limits.ts";
+
 export const coreLimits = {
   /** OTP's default for gen_server:call. */
   callTimeoutMs: 5_000,
@@ -37,6 +40,8 @@ export const coreLimits = {
   delayIntervalMs: 100,
   /** Keys that a dry run of a resize names: what a person reads, and a message of 100 KB. */
   explainedKeysMax: 1_000,
+  /** Discarded jobs on their way to `onDiscard` of another thread: as much as may wait in a factory. */
+  discardsBytesMax: 64 * MiB,
   /** Between two tries of a restart that failed. */
   restartRetryMs: 50,
   /** Deferred calls remembered for their callers before those whose deadline passed are swept. */

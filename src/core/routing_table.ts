@@ -1,20 +1,34 @@
 /**
- * Key -> partition -> worker, by a table of 1,024 partitions. The table follows the preferences of a ketama ring
+ * Key -> partition -> worker, or dispatcher, by a table of 1,024 partitions. The table follows the preferences of a ketama ring
  * (package hashring) with a cap for each worker, so that load is even and few partitions move on a resize. Pure.
  */
 
 import HashRing from "hashring";
 import { assert } from "../base/assert.ts";
 
-export const partitions = 1_024;
+const partitionBits = 10;
+export const partitions = 1 << partitionBits;
+
+/** For workers. */
+export function partitionOf(key: string): number {
+  return hashOf(key) & (partitions - 1);
+}
+
+/**
+ * For dispatchers, by other bits of the hash: by the same ones, the keys of a dispatcher would lie in a few partitions
+ * for workers, and most of its workers would have none.
+ */
+export function dispatcherPartitionOf(key: string): number {
+  return hashOf(key) >>> (32 - partitionBits);
+}
 
 /** FNV-1a, then murmur3's finalizer: short, similar keys spread evenly (37 ns a look-up; native hashes cost more). */
-export function partitionOf(key: string): number {
+function hashOf(key: string): number {
   let hash = 0x811c9dc5;
   for (let i = 0; i < key.length; i++) hash = Math.imul(hash ^ key.charCodeAt(i), 0x01000193);
   hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
   hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
-  return (hash ^ (hash >>> 16)) & (partitions - 1);
+  return hash ^ (hash >>> 16);
 }
 
 /** Tables by their number of workers: a pure function's answers, 2 KB each, that take 3 ms to find. */

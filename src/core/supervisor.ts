@@ -85,7 +85,7 @@ export const supervisor = genServer(import.meta.url, "supervisor", {
   },
 
   /** Options of children of this thread may hold anything. */
-  local: ["startChild", "changeChild", "getChildSpec"],
+  local: ["startChild", "changeChild", "getChildSpec", "changeSpec"],
 
   call: {
     /**

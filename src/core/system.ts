@@ -9,6 +9,8 @@ import { type FactoryOptions, factory_dispatcher } from "./gen_factory.ts";
 import type { Definition, OptionsOf, Ref, TakesOver } from "./gen_server.ts";
 import type { Host } from "./host.ts";
 import type { DeadLetterReason } from "./host_options.ts";
+import { Industry } from "./industry.ts";
+import { type IndustryOptions, industrySpec, planIndustry } from "./industry_options.ts";
 import type { Pid, Target } from "./pid.ts";
 import type { Platform } from "./platform.ts";
 import type { ProcessStatistics } from "./process_statistics.ts";
@@ -135,8 +137,32 @@ export class System {
     return new Factory(this.#host, definition, name);
   }
 
+  /**
+   * Starts several dispatchers with workers of their own, supervised, spread over the worker threads that are up; on
+   * this thread if the system has none. Errors: as `startFactory`; `noproc` while no worker thread is up; `undef` if
+   * the definition's module does not export it under its name.
+   */
+  async startIndustry<D extends Definition>(
+    name: string,
+    definition: D,
+    options: IndustryOptions<D>,
+  ): Promise<Industry<D>> {
+    const plan = planIndustry(name, definition, options, this.#host.peers);
+    const spec = industrySpec(plan, { workers: options.workers, draining: false });
+    return new Industry(this.#host, definition, plan, await this.supervise(spec, { name }));
+  }
+
+  /** Ends an industry, as `stopFactory` a factory; its dispatchers one after the other. Errors: `not_found`. */
+  stopIndustry(name: string): Promise<void> {
+    return this.#stopTree(name);
+  }
+
   /** Ends a factory: jobs in hand are finished, those that wait are discarded (`shutdown`). Errors: `not_found`. */
-  async stopFactory(name: string): Promise<void> {
+  stopFactory(name: string): Promise<void> {
+    return this.#stopTree(name);
+  }
+
+  async #stopTree(name: string): Promise<void> {
     const untilDone = { timeoutMs: Number.POSITIVE_INFINITY };
     await this.#root.call.terminateChild(name, untilDone);
     await this.#root.call.deleteChild(name, untilDone);

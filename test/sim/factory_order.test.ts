@@ -12,7 +12,7 @@ import {
   stickyQueue,
 } from "../../src/index.ts";
 import { type SimulatedNode, simulateSeed, type World } from "../../src/simulation/index.ts";
-import { type OrderNotes, ordered_worker, orderNotes } from "../fixtures/ordered_worker.ts";
+import { disorder, ordered_worker, orderNotes } from "../fixtures/ordered_worker.ts";
 
 type Step =
   | { readonly type: "job"; readonly key: number; readonly ms: number; readonly fate: Fate }
@@ -127,20 +127,6 @@ async function play(
   const counted = Object.values(discarded).reduce((sum, count) => sum + count, done + crashed);
   expect(counted).toBe(sent.length);
   return orderViolations;
-}
-
-/** Jobs that began out of turn, or beside one of their key that had not ended and whose worker lived. */
-function disorder({ noted }: OrderNotes): string[] {
-  const faults: string[] = [];
-  const begun = new Map<string, number>();
-  for (const { key, n, what } of noted) {
-    const last = begun.get(key) ?? -1;
-    if (what === "begins") {
-      if (n <= last) faults.push(`${key}: ${n} begins after ${last}`);
-      begun.set(key, n);
-    } else if (n !== last) faults.push(`${key}: ${n} ends, though ${last} has begun`);
-  }
-  return faults;
 }
 
 it("whatever happens to a factory, no job of a key begins before an earlier one of it ended", async () => {

@@ -13,10 +13,13 @@ export function accessOver(dispatcher: Definition): OpenAccess {
 
 /** The system as far as a data access asks for it. */
 function withDispatcher(system: System, dispatcher: Definition): System {
-  const startFactory = async (name: string, definition: Definition, options: object) => {
+  const startFactory = async (
+    name: string,
+    definition: Definition,
+    options: Omit<DispatcherOptions, "definition">,
+  ) => {
     const rest = { name, type: "supervisor", shutdownMs: Number.POSITIVE_INFINITY } as const;
-    const whole = { ...options, definition } as DispatcherOptions;
-    const spec = child(name, dispatcher as typeof factory_dispatcher, whole, rest);
+    const spec = child(name, dispatcher as typeof factory_dispatcher, { ...options, definition }, rest);
     await system.supervise({ children: [spec] }, { name: `${name} supervisor` });
     const { call } = system.ref(factory_dispatcher, name);
     return {
