@@ -10,6 +10,7 @@
  */
 
 import { assert } from "../base/assert.ts";
+import { type ErrorData, hasCode, toErrorData } from "../base/errors.ts";
 import type { AllWays, Heard } from "./broadcast.ts";
 import { Factory, type JobWays } from "./factory.ts";
 import type { DiscardReason, FactoryStatistics, KeyExplanation, ResizeExplanation } from "./gen_factory.ts";
@@ -17,7 +18,7 @@ import type { CallOptions, CastsOf, Definition, Ref } from "./gen_server.ts";
 import type { Host } from "./host.ts";
 import { checkIndustryWorkers, type IndustryPlan, industrySpec, shareOf } from "./industry_options.ts";
 import { dispatcherName, dispatcherOf, type IndustryAddress } from "./industry_route.ts";
-import { samePid } from "./pid.ts";
+import type { Pid } from "./pid.ts";
 import { dispatcherPartitionOf, partitions } from "./routing_table.ts";
 import type { supervisor } from "./supervisor.ts";
 
@@ -96,7 +97,7 @@ export class Industry<D extends Definition> {
     return this.#of(key).call(key, method, message, options);
   }
 
-  /** The ways to every worker at once; those of a dispatcher that is being started again are `noproc`. */
+  /** The ways to every worker at once. Those of a dispatcher that is away are `noproc`, of one that ends, `crashed`. */
   get all(): AllIndustryWays<D> {
     const { callbacks } = this.#definition;
     const call: Record<string, unknown> = {};
@@ -116,9 +117,10 @@ export class Industry<D extends Definition> {
     const heard = await this.#ask(
       async ({ all }) => (await (all.call as Ways)[method]?.(message, options)) as readonly Heard[],
     );
-    return heard.flatMap((ofOne, dispatcher) =>
-      (ofOne ?? nobody(method, this.#shareOf(workers, dispatcher))).map((each) => ({ dispatcher, ...each })),
-    );
+    return heard.flatMap((answer, dispatcher) => {
+      const each = answer.ok ? answer.value : fromNone(answer.error, this.#shareOf(workers, dispatcher));
+      return each.map((one) => ({ dispatcher, ...one }));
+    });
   }
 
   /**
@@ -155,7 +157,7 @@ export class Industry<D extends Definition> {
   }
 
   async statistics(): Promise<IndustryStatistics> {
-    const dispatchers = await this.#ask((each) => each.statistics());
+    const dispatchers = valuesOf(await this.#ask((each) => each.statistics()));
     const sum = (of: (each: FactoryStatistics) => number): number =>
       dispatchers.reduce((total, each) => total + (each === undefined ? 0 : of(each)), 0);
     const discarded = (reason: DiscardReason): number => sum((each) => each.discarded[reason]);
@@ -192,8 +194,8 @@ export class Industry<D extends Definition> {
   async explainResize(workers: number): Promise<IndustryResizeExplanation> {
     checkIndustryWorkers(workers, this.#dispatchers.length);
     const from = this.#workers;
-    const dispatchers = await this.#ask((each, dispatcher) =>
-      each.explainResize(this.#shareOf(workers, dispatcher)),
+    const dispatchers = valuesOf(
+      await this.#ask((each, dispatcher) => each.explainResize(this.#shareOf(workers, dispatcher))),
     );
     const sum = (of: (each: ResizeExplanation) => number): number =>
       dispatchers.reduce((total, each) => total + (each === undefined ? 0 : of(each)), 0);
@@ -212,19 +214,18 @@ export class Industry<D extends Definition> {
   }
 
   /**
-   * What each dispatcher answers; undefined for one that is away or ended before it answered. Errors: those of any
+   * What each dispatcher answers, or the error of one that is away or ended before it answered. Errors: those of any
    * that lives, when all have answered.
    */
-  async #ask<T>(ask: (each: Factory<D>, dispatcher: number) => Promise<T>): Promise<(T | undefined)[]> {
+  async #ask<T>(ask: (each: Factory<D>, dispatcher: number) => Promise<T>): Promise<Answer<T>[]> {
     const answers = await Promise.allSettled(
-      this.#dispatchers.map(async (each, dispatcher) => {
+      this.#dispatchers.map(async (each, dispatcher): Promise<Answer<T>> => {
         const asked = this.#host.registry.whereis(each.name);
         try {
-          return await ask(each, dispatcher);
+          return { ok: true, value: await ask(each, dispatcher) };
         } catch (error) {
-          const now = this.#host.registry.whereis(each.name);
-          if (asked !== undefined && now !== undefined && samePid(asked, now)) throw error;
-          return undefined;
+          if (asked !== undefined && (await this.#lives(asked))) throw error;
+          return { ok: false, error: toErrorData(error) };
         }
       }),
     );
@@ -232,6 +233,16 @@ export class Industry<D extends Definition> {
       if (answer.status === "rejected") throw answer.reason;
       return answer.value;
     });
+  }
+
+  /** What it answered at its end, if it has ended, came before the news of that. */
+  async #lives(dispatcher: Pid): Promise<boolean> {
+    try {
+      await this.#host.requests.sys(dispatcher, "statistics");
+      return true;
+    } catch (error) {
+      return !hasCode(error, "noproc") && !hasCode(error, "crashed");
+    }
   }
 
   #change(change: () => Promise<void>): Promise<void> {
@@ -251,7 +262,12 @@ export class Industry<D extends Definition> {
 
 type Ways = Readonly<Record<string, (message: unknown, options?: CallOptions) => unknown>>;
 
-function nobody(method: string, workers: number): Heard[] {
-  const error = { code: "noproc", message: `${method}: its dispatcher is being started` };
+type Answer<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: ErrorData };
+
+function valuesOf<T>(answers: readonly Answer<T>[]): (T | undefined)[] {
+  return answers.map((answer) => (answer.ok ? answer.value : undefined));
+}
+
+function fromNone(error: ErrorData, workers: number): Heard[] {
   return Array.from({ length: workers }, (_, worker) => ({ worker, ok: false, error }));
 }

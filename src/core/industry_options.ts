@@ -1,7 +1,7 @@
 /**
- * What an industry is started with: its options, their checks, and what each dispatcher gets of them. Workers and bounds
- * are given for the whole industry and split evenly. What goes to a dispatcher is plain data: it may live on another
- * thread. Pure.
+ * What an industry is started with: its options, their checks, and what each dispatcher gets of them. Workers and
+ * bounds are given for the whole industry and split evenly. What goes to a dispatcher is plain data: it may live on
+ * another thread. Pure.
  */
 
 import { NanoError } from "../base/errors.ts";
@@ -95,10 +95,8 @@ export function checkIndustryWorkers(workers: number, dispatchers: number): void
 }
 
 /** All but `onDiscard`, which stays here. Errors: `bad_argument`. */
-function checkCrossing({
-  jobs: { onDiscard: _, ...jobs } = {},
-  ...options
-}: IndustryOptions<Definition>): void {
+function checkCrossing(options: IndustryOptions<Definition>): void {
+  const jobs = { ...options.jobs, onDiscard: undefined };
   for (const [field, value] of Object.entries({ ...options, jobs })) {
     const crossed = cross(value);
     if (!("fault" in crossed)) continue;

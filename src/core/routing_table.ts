@@ -1,6 +1,7 @@
 /**
- * Key -> partition -> worker, or dispatcher, by a table of 1,024 partitions. The table follows the preferences of a ketama ring
+ * Key -> partition -> worker, by a table of 1,024 partitions. The table follows the preferences of a ketama ring
  * (package hashring) with a cap for each worker, so that load is even and few partitions move on a resize. Pure.
+ * An industry finds a key's dispatcher by a second table of the same kind.
  */
 
 import HashRing from "hashring";

@@ -1,10 +1,11 @@
-/** The order of each key's jobs in an industry whose threads die and whose size changes, in simulations. */
+/** An industry in simulations: the order of each key's jobs while threads and dispatchers die, and its stop. */
 
 import { expect, it } from "vitest";
 import { consistentHash, type Industry, stickyQueue, toErrorData } from "../../src/index.ts";
 import { simulateSeed, type World } from "../../src/simulation/index.ts";
 import { disorder, type OrderNotes, ordered_worker, orderNotes } from "../fixtures/ordered_worker.ts";
 
+const crash = { code: "crashed", message: "told to crash" };
 const keys = 12;
 const seeds = 24;
 
@@ -40,7 +41,8 @@ async function play(world: World, notes: OrderNotes): Promise<string[]> {
     );
     const chance = world.chance("event");
     if (chance < 0.01) node.crashThread(1 + (i % 3));
-    else if (chance < 0.03) {
+    else if (chance < 0.015) node.process(`pool/${i % 4}`)?.requestExit({ crash });
+    else if (chance < 0.035) {
       size = 4 + (i % 9);
       await industry.resize(size);
     } else if (chance < 0.3) await world.sleep(1 + (i % 7));
@@ -69,3 +71,37 @@ it("no job of a key begins before an earlier one of it ended, and each job ends 
   }
   expect(ends).toEqual(new Set(["done", "crashed", "noproc", "discarded"]));
 }, 120_000);
+
+it("an industry that is stopped ends when its handler has heard of every job that was discarded", async () => {
+  for (let seed = 1; seed <= seeds; seed++) {
+    await simulateSeed({ seed, order: "random" }, async (world) => {
+      const resources = () => ({ ordered: orderNotes() });
+      const { system } = await world.node("n", { threads: 2, resources });
+      await world.sleep(5);
+      let heard = 0;
+      const industry = await system.startIndustry("pool", ordered_worker, {
+        args: null,
+        dispatchers: 2,
+        workers: 2,
+        routing: stickyQueue(),
+        jobs: { onDiscard: () => heard++ },
+      });
+      const ends = Array.from({ length: 1_000 }, (_, n) => {
+        const job = { key: `key ${n}`, n, ms: 1, dies: false, postponed: 0 };
+        return industry
+          .at(job.key)
+          .call.work(job)
+          .then(
+            () => "done",
+            (error) => toErrorData(error).code,
+          );
+      });
+      await industry.statistics();
+      await system.stopIndustry("pool");
+      const heardAtEnd = heard;
+      const discarded = (await Promise.all(ends)).filter((end) => end === "discarded").length;
+      expect(discarded).toBeGreaterThan(900);
+      expect(heardAtEnd).toBe(discarded);
+    });
+  }
+}, 60_000);

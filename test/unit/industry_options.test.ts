@@ -115,7 +115,7 @@ it.each([
   [4, 4],
   [4, 16],
   [8, 8],
-])("keys spread evenly over all workers: %i dispatchers of %i workers with %o", (dispatchers, workers) => {
+])("keys spread evenly over all workers: %i dispatchers of %i workers", (dispatchers, workers) => {
   const { most, least } = spread(dispatchers, workers, (key) => dispatcherOf(key, dispatchers));
   expect(most).toBeLessThan(1.1);
   expect(least).toBeGreaterThan(0.9);
