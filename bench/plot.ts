@@ -1,5 +1,7 @@
 /** Points on two logarithmic axes as an SVG text, one series for each colour. */
 
+import { escaped } from "./svg.ts";
+
 export interface Series {
   readonly name: string;
   readonly points: readonly { readonly x: number; readonly y: number }[];
@@ -78,8 +80,7 @@ function dot(x: number, y: number, colour: string): string {
 }
 
 function text(x: number, y: number, content: string, anchor: string, size = 12): string {
-  const escaped = content.replaceAll("&", "&amp;").replaceAll("<", "&lt;");
-  return `<text x="${at(x)}" y="${at(y)}" text-anchor="${anchor}" font-size="${size}">${escaped}</text>`;
+  return `<text x="${at(x)}" y="${at(y)}" text-anchor="${anchor}" font-size="${size}">${escaped(content)}</text>`;
 }
 
 function at(value: number): string {
