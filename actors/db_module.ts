@@ -111,7 +111,7 @@ export const db_module = genServer(import.meta.url, "db_module", {
         case "scan":
           return read(state, plan, from);
         case "lookup":
-          return lookup(state, plan);
+          return lookup(state, plan, from);
         case "write":
         case "amend":
           return written(state, plan, from.deadlineMs);
@@ -217,15 +217,20 @@ function mayWait({ code, details }: NanoError): boolean {
 // --- reads -------------------------------------------------------------------------------------------------------
 
 function read(state: State, plan: ReadPlan, from: From<unknown>) {
-  const { backend, options, cohortOf } = state;
+  count(state);
+  askFor(state, { plan, from, cohort: state.cohortOf(state.backend.name, plan.key) });
+  return noReply;
+}
+
+/** One read more is under way. Errors: `overloaded`. */
+function count(state: State): void {
+  const { backend, options } = state;
   const { readsMax = dataLimits.readsMax } = options;
   if (state.reads >= readsMax) {
     const text = `${backend.name}: ${readsMax} reads are under way; ask later, or raise readsMax`;
     throw new NanoError("overloaded", text, { field: "readsMax" });
   }
   state.reads++;
-  askFor(state, { plan, from, cohort: cohortOf(backend.name, plan.key) });
-  return noReply;
 }
 
 /** Answers when the site has; what else an answer means is heard in a turn of its own. */
@@ -290,9 +295,27 @@ async function written(state: State, plan: WritePlan, deadlineMs: number): Promi
 
 // --- lookups -----------------------------------------------------------------------------------------------------
 
+/** Asks all shards of both sites; other reads go on meanwhile. */
+function lookup(state: State, plan: LookupPlan, from: From<unknown>) {
+  count(state);
+  lookedUp(state, plan, from).then(
+    (keys) => {
+      state.reads--;
+      state.self.reply(from, keys);
+    },
+    (error) => {
+      state.reads--;
+      state.self.replyError(from, toErrorData(error));
+    },
+  );
+  return noReply;
+}
+
 /** Each site has all edges, if late: one that does not answer is left out. Errors: a site's, when none answers. */
-async function lookup(state: State, plan: LookupPlan): Promise<string[]> {
-  const answers = await Promise.allSettled(state.options.sites.map((site) => lookupAt(state, site, plan)));
+async function lookedUp(state: State, plan: LookupPlan, from: From): Promise<string[]> {
+  const answers = await Promise.allSettled(
+    state.options.sites.map((site) => lookupAt(state, site, plan, from)),
+  );
   const answered = answers.filter((answer) => answer.status === "fulfilled");
   const [failed] = answers.filter((answer) => answer.status === "rejected");
   if (answered.length === 0 && failed !== undefined) throw failed.reason;
@@ -300,10 +323,15 @@ async function lookup(state: State, plan: LookupPlan): Promise<string[]> {
   return [...found].sort().slice(0, plan.limit);
 }
 
-async function lookupAt({ self, options, backend }: State, site: Site, plan: LookupPlan): Promise<string[]> {
+async function lookupAt(
+  { self, options, backend }: State,
+  site: Site,
+  plan: LookupPlan,
+  from: From,
+): Promise<string[]> {
   const request = { backend: backend.name, sub: plan.sub, limit: plan.limit };
   // A read that nobody waits for any more is not begun.
-  const limits = { timeoutMs: dataLimits.lookupTimeoutMs, inherit: true };
+  const limits = { timeoutMs: dataLimits.lookupTimeoutMs, inherit: from };
   const shards = Array.from({ length: options.shards }, (_, shard) => {
     const store: Ref<typeof db_store> = self.ref(db_store, shardProcess(site, shard, "db_store"));
     return store.call.lookup(request, limits);

@@ -118,7 +118,7 @@ interface RangeRequest {
 }
 
 /** What has expired is judged by the later of the own clock and this, ms since 1970: the side that left may lead. */
-interface Judged {
+export interface Judged {
   readonly decidedAtMs: number;
 }
 

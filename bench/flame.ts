@@ -26,9 +26,10 @@ export function flameGraph(title: string, root: CallTree, colourOf: (tree: CallT
     }
   };
   draw(root, 0, 0);
+  const font = 'font-family="sans-serif" font-size="11"';
   const height = top + (depthMax + 1) * rowHeight + 8;
   return [
-    `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" font-family="sans-serif" font-size="11">`,
+    `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" ${font}>`,
     `<rect width="${width}" height="${height}" fill="#fff"/>`,
     `<text x="8" y="24" font-size="15">${escaped(title)}</text>`,
     ...boxes,

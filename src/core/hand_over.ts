@@ -37,8 +37,8 @@ export function handOver(process: Process): Former {
 }
 
 /**
- * What makes the first state of a process: `codeChange` of what another version handed over, or `init`. Errors: `undef`:
- * there is no `codeChange`; what they throw.
+ * What makes the first state of a process: `codeChange` of what another version handed over, or `init`. Errors:
+ * `undef`: there is no `codeChange`; what they throw.
  */
 export function firstState<D extends Definition>(
   { name, callbacks }: D,

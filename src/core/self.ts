@@ -35,7 +35,7 @@ export interface SpawnOptions {
   readonly initTimeoutMs?: number;
   /** Keeps its last messages for a crash capsule, if the system has a folder for them. Default: the definition's. */
   readonly capsule?: CapsuleWish;
-  /** It takes over from a process of another version, which gave this to `Self.handOver`: `codeChange` runs, not `init`. */
+  /** It takes over from a process of another version, by what `Self.handOver` gave: `codeChange` runs, not `init`. */
   readonly former?: Former;
 }
 

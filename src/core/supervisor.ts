@@ -153,7 +153,7 @@ export const supervisor = genServer(import.meta.url, "supervisor", {
      */
     changeSpec: (state, spec: SupervisorSpec): void => changeSpec(state, spec),
 
-    /** From its next start on the child of this id has this spec. Errors: `not_found`, `bad_argument` naming the field. */
+    /** From its next start on the child of this id has this spec. Errors: `not_found`, `bad_argument`: its field. */
     changeChild: (state, spec: ChildSpec): void => {
       find(state, spec.id).spec = checkChildOf(state.spec, spec);
     },

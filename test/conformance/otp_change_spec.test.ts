@@ -34,7 +34,7 @@ describe("code_change", () => {
       });
     }));
 
-  it("changeChild: one child keeps its process and has its new spec from its next start on; a wrong one changes nothing", () =>
+  it("changeChild: a child keeps its process and has its new spec from its next start on; a wrong one is refused", () =>
     play(async (system, world) => {
       const { sup } = await start(system, { children: [spec("a"), spec("b")] });
       const before = await pids(sup);

@@ -53,7 +53,7 @@ export const areas: Readonly<Record<string, readonly string[]>> = {
     "test/sim/log_storm.test.js",
   ],
   "actors/db_store.ts": [
-    ...unit("write_way", "one_time_keys", "kinds"),
+    ...unit("db_store", "write_way", "one_time_keys", "kinds"),
     ...hazards("hazard_11", "hazard_12", "hazard_44", "found_clocks", "hazard_47"),
     ...hazards("hazard_03", "hazard_04", "hazard_08", "hazard_10", "hazard_52", "found_blocks"),
     "test/sim/admission.test.js",

@@ -2,6 +2,7 @@
 
 import { expect, it } from "vitest";
 import { devicePlatform } from "../../actors/backends/device_platform.ts";
+import { groups } from "../../actors/backends/groups.ts";
 import { db_module } from "../../actors/db_module.ts";
 import { dataLimits } from "../../actors/limits.ts";
 import { WaitingReads } from "../../actors/waiting_reads.ts";
@@ -64,6 +65,33 @@ it("reads of a shard whose store hangs keep no read of another shard waiting", a
   expect(slow).toBe(100);
   expect(quick).toBe(true);
   expect(ended.every((each) => each instanceof NanoError && each.code === "timeout")).toBe(true);
+});
+
+it("a lookup, which asks every shard, keeps no other read waiting, and counts as one of readsMax", async () => {
+  const { result } = await simulateSeed({ seed: 1 }, async (world) => {
+    const sites = await TwoSites.start(world, { shards: 2 });
+    const { call } = await sites.access(groups, { writers: 2, readsMax: 3 });
+    const value = new TextEncoder().encode("member");
+    for (const key of keys) await sites.alive(call.add({ key, member: "+4940", value }));
+    const slowShard = 0;
+    const quickKey = keys.find((key) => sites.shardOf(`groups\u0000${key}\u0000+4940`) !== slowShard) ?? "";
+    sites.mood("A", slowShard).slowMs = 300;
+    let pending = 2;
+    const lookUp = () => ending(sites.alive(call.of({ member: "+4940" }))).finally(() => pending--);
+    const lookups = Array.from({ length: pending }, lookUp);
+    await world.sleep(1);
+    const get = (): Promise<unknown> =>
+      ending(sites.alive(call.has({ key: quickKey, member: "+4940" }, { timeoutMs: 100 })));
+    const got = await get();
+    const underWay = pending;
+    const refused = await Promise.all([get(), get()]);
+    return { got, underWay, refused, found: await Promise.all(lookups), after: await get() };
+  });
+  expect(result.got).toEqual(new TextEncoder().encode("member"));
+  expect(result.underWay).toBe(2);
+  expect(result.refused.filter((each) => each instanceof NanoError)).toMatchObject([{ code: "overloaded" }]);
+  for (const each of result.found) expect([...(each as string[])].sort()).toEqual([...keys].sort());
+  expect(result.after).toEqual(result.got);
 });
 
 it("a read beyond readsMax is refused as overloaded, naming it; when others ended, reads are taken again", async () => {
