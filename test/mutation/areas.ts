@@ -45,7 +45,7 @@ export const areas: Readonly<Record<string, readonly string[]>> = {
   ],
   "actors/db_dirty_log.ts": [
     ...unit("db_dirty_log", "log_compaction", "log_reading", "db_log_mirror", "log_image", "log_segments"),
-    ...unit("log_end", "log_and_mirror"),
+    ...unit("log_end", "log_and_mirror", "log_bounds"),
     "test/sim/log_faults.test.js",
     "test/sim/log_limits.test.js",
     ...hazards("hazard_14", "hazard_15", "hazard_56"),

@@ -1,14 +1,14 @@
 /** db_store on a memory store, in virtual time: what clients see of its rows, and how writes share a commit. */
 
 import { describe, expect, it } from "vitest";
-import { db_store, type Judged } from "../../actors/db_store.ts";
-import type { RowKey } from "../../actors/records.ts";
-import type { LiveRow } from "../../actors/shard_messages.ts";
-import { defaultTuning, type ShardOptions } from "../../actors/shard_options.ts";
-import type { ApplyGroup, ApplyResult } from "../../actors/store_messages.ts";
-import type { Store } from "../../actors/stores/contract.ts";
-import { MemoryFiles, openMemoryStore } from "../../actors/stores/memory.ts";
-import { encodeRow } from "../../actors/stores/row_codec.ts";
+import { db_store, type Judged } from "../../../actors/db_store.ts";
+import type { RowKey } from "../../../actors/records.ts";
+import type { LiveRow } from "../../../actors/shard_messages.ts";
+import { defaultTuning, type ShardOptions } from "../../../actors/shard_options.ts";
+import type { ApplyGroup, ApplyResult } from "../../../actors/store_messages.ts";
+import type { Store } from "../../../actors/stores/contract.ts";
+import { MemoryFiles, openMemoryStore } from "../../../actors/stores/memory.ts";
+import { encodeRow } from "../../../actors/stores/row_codec.ts";
 import {
   type From,
   genServer,
@@ -17,9 +17,9 @@ import {
   type Ref,
   type Self,
   type System,
-} from "../../src/index.ts";
-import { simulateSeed, type World } from "../../src/simulation/index.ts";
-import { keyOf, row } from "../contract/store_rows.ts";
+} from "../../../src/index.ts";
+import { simulateSeed, type World } from "../../../src/simulation/index.ts";
+import { keyOf, row } from "../../contract/store_rows.ts";
 
 const options: ShardOptions = {
   site: "A",
