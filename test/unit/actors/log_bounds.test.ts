@@ -63,6 +63,21 @@ describe("a compaction that fails", () => {
     }));
 });
 
+describe("accounts that a required mirror does not take", () => {
+  it("are tried again and again, and leave one file open", () =>
+    above({ ...required, compactionBytes: 3_000 }, async (of, world) => {
+      await of.log().call.append(Array.from({ length: 20 }, (_, i) => mark(`${i}${"k".repeat(200)}`, 1)));
+      of.disk.faults.broken.add("mirror/");
+      await expect(of.log().call.append([mark("refused", 1)])).rejects.toMatchObject({ code: "unavailable" });
+      await world.sleep(5_000);
+      of.disk.faults.broken.clear();
+      await world.sleep(5_000);
+      await of.log().call.append([mark("after", 1)]);
+      const open = [...of.use.open].filter((path) => path.startsWith("logs/1/"));
+      expect(open).toHaveLength(1);
+    }));
+});
+
 describe("a log that starts while its required mirror is down", () => {
   it("lives, says so with the cure, refuses what it is asked, and goes on by itself when the mirror is back", () =>
     simulateSeed({ seed: 1 }, async (world) => {
