@@ -104,9 +104,13 @@ export const db_dirty_log = genServer(import.meta.url, "db_dirty_log", {
   },
 
   call: {
-    /** Errors: `unavailable` (nothing of it may be relied on); `details.cure` says what ends it. */
+    /**
+     * Answered when these records are durable and all that came before them: who appends nothing may rely on a record
+     * of somebody else's, e.g. a range that absorbs its write. Errors: `unavailable` (nothing of it may be relied on);
+     * `details.cure` says what ends it.
+     */
     append: (state, records: readonly LogRecord[], from: From<void>) => {
-      if (records.length === 0) {
+      if (records.length === 0 && isSettled(state)) {
         state.self.reply(from, undefined);
         return noReply;
       }
@@ -188,6 +192,11 @@ export const db_dirty_log = genServer(import.meta.url, "db_dirty_log", {
   },
 });
 
+/** Nothing waits to become durable. */
+function isSettled({ underWay, waiting, trouble }: State): boolean {
+  return underWay === undefined && waiting.length === 0 && trouble === undefined;
+}
+
 /** Notes alone cause a write once this many wait, to bound what a quiet shard keeps in memory. */
 const noteBatchMax = 1_000;
 
@@ -243,6 +252,8 @@ async function commit(
   writer: SegmentWriter,
   records: readonly LogRecord[],
 ): Promise<undefined> {
+  // All before is durable: it is the end of that which was waited for.
+  if (records.length === 0) return;
   const mirrored = state.mirror?.append(records) ?? Promise.resolve();
   const [logged, copied] = await Promise.allSettled([writer.commit(records), mirrored]);
   if (logged.status === "rejected") {

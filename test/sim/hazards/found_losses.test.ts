@@ -4,7 +4,7 @@ import type { TwoSites } from "../../../app/simulate/two_sites.ts";
 import { NanoError } from "../../../src/index.ts";
 import type { World } from "../../../src/simulation/index.ts";
 import { ending, isUp, within } from "./at_rest.ts";
-import { counting_crawler, unheeding_ledger, unrecalling_ledger } from "./found_twins.ts";
+import { counting_crawler, hasty_log, unheeding_ledger, unrecalling_ledger } from "./found_twins.ts";
 import { hazard, judge, rowOf } from "./hazard.ts";
 import { replaceDisk } from "./rogue.ts";
 
@@ -124,4 +124,28 @@ hazard({
     return judge(sites, unaccounted, wrong);
   },
   twin: { name: "a crawl that counts the peer's own rows", replaced: { db_crawler: counting_crawler } },
+});
+
+hazard({
+  number: "N20",
+  title: "a write that a full ledger's range absorbs is acknowledged only when that range is durable",
+  options: { tuning: { ledgerBytesMax: 1 } },
+  play: async (sites, world) => {
+    await sites.copied();
+    await sites.settled();
+    // What makes it durable that the copy's range is done.
+    await sites.write("+3320001", "elsewhere");
+    const unaccounted = sites.watchUnaccounted();
+    sites.points.arm("A log append");
+    void sites.write("+4920001", "opens a range");
+    await sites.reached("A log append");
+    // By several writers, of which the first one's waits.
+    for (const key of keys.slice(0, 6)) void sites.write(key, "is absorbed by it");
+    await world.sleep(200);
+    sites.crash({ powerLoss: true });
+    await sites.restart();
+    const wrong = await within("both sites are equal", () => sites.settled(10_000));
+    return judge(sites, unaccounted, wrong);
+  },
+  twin: { name: "a log that answers nothing at once", replaced: { db_dirty_log: hasty_log } },
 });

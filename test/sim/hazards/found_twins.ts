@@ -14,16 +14,25 @@ import { db_queuer } from "../../../actors/db_queuer.ts";
 import { db_replay } from "../../../actors/db_replay.ts";
 import { db_store } from "../../../actors/db_store.ts";
 import type { Ledger } from "../../../actors/ledger.ts";
-import { ShardRecords } from "../../../actors/log_records.ts";
+import { type LogRecord, ShardRecords } from "../../../actors/log_records.ts";
 import type { RangeReader } from "../../../actors/range_reader.ts";
 import type { DirtyRange, MarkOwner, Row, RowKey } from "../../../actors/records.ts";
 import type { ShardOptions } from "../../../actors/shard_options.ts";
 import type { SiteOptions } from "../../../actors/site_shards.ts";
-import { type Definition, type From, genServer, hasCode, type Ref, type Self } from "../../../src/index.ts";
+import {
+  type Definition,
+  type From,
+  genServer,
+  hasCode,
+  noReply,
+  type Ref,
+  type Self,
+} from "../../../src/index.ts";
 import type { Callbacks } from "./late_messages.ts";
 
 const crawler: Callbacks<typeof db_crawler> = db_crawler.callbacks;
 const failover: Callbacks<typeof db_failover> = db_failover.callbacks;
+const log: Callbacks<typeof db_dirty_log> = db_dirty_log.callbacks;
 const ledger: Callbacks<typeof db_dirty_keys> = db_dirty_keys.callbacks;
 const module: Callbacks<typeof db_module> = db_module.callbacks;
 const perror: Callbacks<typeof db_perror> = db_perror.callbacks;
@@ -263,3 +272,16 @@ export const judging_crawler: Definition<ShardOptions> = genServer(import.meta.u
     return { ...state, reader: { read } };
   },
 });
+
+/** Who appends nothing waits for nobody. */
+export const hasty_log = genServer(import.meta.url, "hasty_log", {
+  ...log,
+  call: {
+    ...log.call,
+    append: (state: { readonly self: Self }, records: readonly LogRecord[], from: From<void>) => {
+      if (records.length > 0) return log.call?.append?.(state, records, from);
+      state.self.reply(from, undefined);
+      return noReply;
+    },
+  },
+}) as unknown as typeof db_dirty_log;
