@@ -112,7 +112,11 @@ export function changed(state: State, { context: worker, ...result }: Piped<Work
     // Nobody waits for it: it only has to take messages again.
     if (endedEarly && former !== undefined) state.self.resume(former).catch(() => undefined);
     letGo(state, upgrade, worker);
-    if (upgrade.failure !== undefined) upgrade.kept.add(worker);
+    if (former === undefined) {
+      // It ended meanwhile: there is nothing left to hand over.
+      worker.version = upgrade.former;
+      restart(state, worker);
+    } else if (upgrade.failure !== undefined) upgrade.kept.add(worker);
     const early = { code: "crashed", message: "it ended as soon as it had started" };
     goBack(state, upgrade, result.ok ? early : result.error);
   }
@@ -151,8 +155,7 @@ function goBack(state: State, upgrade: Upgrade, error: ErrorData): void {
 
 function letGo(state: State, upgrade: Upgrade, worker: Worker): void {
   upgrade.held = undefined;
-  if (worker.pid === undefined) restart(state, worker);
-  else free(state, worker);
+  free(state, worker);
 }
 
 function end(state: State, { next, failure, kept, from }: Upgrade): void {
