@@ -72,7 +72,9 @@ async function main(flags: Flags): Promise<void> {
     if (!enough) say("too few kills: the migration ended before they were drawn");
     process.exitCode = code === 0 && report.proven && enough ? 0 : 1;
   } finally {
-    if (flags.data === undefined) rmSync(directory, { recursive: true, force: true });
+    // What went wrong is to be looked at.
+    if (process.exitCode !== 0) say(`the data directory is kept: ${directory}`);
+    else if (flags.data === undefined) rmSync(directory, { recursive: true, force: true });
   }
 }
 
