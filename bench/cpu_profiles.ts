@@ -6,10 +6,16 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
+interface CallFrame {
+  readonly functionName: string;
+  readonly url: string;
+  readonly lineNumber: number;
+}
+
 interface ProfileNode {
   readonly id: number;
-  readonly callFrame: { readonly functionName: string; readonly url: string; readonly lineNumber: number };
-  readonly children?: readonly number[];
+  readonly callFrame: CallFrame;
+  readonly children?: readonly number[] | undefined;
 }
 
 export interface CpuProfile {
@@ -21,7 +27,7 @@ export interface CpuProfile {
 /** A function as it was called from above. */
 export interface CallTree {
   readonly name: string;
-  /** The file's last two folders and its name, with the line; "" for what is no file's. */
+  /** See `namesOf`. */
   readonly place: string;
   readonly url: string;
   /** Microseconds in it and in what it calls; `selfUs` without those. */
@@ -70,13 +76,20 @@ function addProfile(root: CallTree, { nodes, samples = [], timeDeltas = [] }: Cp
   }
 }
 
-function childOf(tree: CallTree, { functionName, url, lineNumber }: ProfileNode["callFrame"]): CallTree {
-  const name = functionName === "" ? "(anonymous)" : functionName;
-  const place = url === "" ? "" : `${url.split("/").slice(-3).join("/")}:${lineNumber + 1}`;
+/** A function for people; its place is folder, file and line, "" for what is no file's. */
+export function namesOf({ functionName, url, lineNumber }: CallFrame): Record<"name" | "place", string> {
+  return {
+    name: functionName === "" ? "(anonymous)" : functionName,
+    place: url === "" ? "" : `${url.split("/").slice(-2).join("/")}:${lineNumber + 1}`,
+  };
+}
+
+function childOf(tree: CallTree, frame: CallFrame): CallTree {
+  const { name, place } = namesOf(frame);
   const key = `${name} ${place}`;
   let child = tree.children.get(key);
   if (child === undefined) {
-    child = newTree(name, place, url);
+    child = newTree(name, place, frame.url);
     tree.children.set(key, child);
   }
   return child;

@@ -7,26 +7,12 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { Session } from "node:inspector/promises";
 import { join } from "node:path";
 import { genServer, type System } from "../src/index.ts";
+import { type CpuProfile, namesOf } from "./cpu_profiles.ts";
 
 export interface SelfTime {
   readonly name: string;
   readonly place: string;
   readonly share: number;
-}
-
-interface ProfileNode {
-  readonly id: number;
-  readonly callFrame: {
-    readonly functionName: string;
-    readonly url: string;
-    readonly lineNumber: number;
-  };
-}
-
-interface Profile {
-  readonly nodes: readonly ProfileNode[];
-  readonly samples?: readonly number[] | undefined;
-  readonly timeDeltas?: readonly number[] | undefined;
 }
 
 const samplingIntervalUs = 500;
@@ -87,7 +73,7 @@ export async function profiled<T>(
 }
 
 /** Shares of the wall time: `(idle)` is a row like any other. */
-export function selfTimes({ nodes, samples = [], timeDeltas = [] }: Profile): SelfTime[] {
+export function selfTimes({ nodes, samples = [], timeDeltas = [] }: CpuProfile): SelfTime[] {
   const places = new Map(nodes.map(({ id, callFrame }) => [id, callFrame]));
   const times = new Map<string, { name: string; place: string; us: number }>();
   let total = 0;
@@ -96,9 +82,7 @@ export function selfTimes({ nodes, samples = [], timeDeltas = [] }: Profile): Se
     if (frame === undefined) return;
     const us = timeDeltas[i] ?? 0;
     total += us;
-    const name = frame.functionName === "" ? "(anonymous)" : frame.functionName;
-    const place =
-      frame.url === "" ? "" : `${frame.url.split("/").slice(-2).join("/")}:${frame.lineNumber + 1}`;
+    const { name, place } = namesOf(frame);
     const entry = times.get(`${name} ${place}`);
     if (entry === undefined) times.set(`${name} ${place}`, { name, place, us });
     else entry.us += us;

@@ -35,21 +35,21 @@ export interface AllWays<D extends Definition> {
 }
 
 /** A worker's place: who has it may change. */
-interface Asked {
+interface Place {
   readonly index: number;
   readonly pid: Pid | undefined;
 }
 
 export function askAll(
   self: Pick<Self, "ask" | "clock">,
-  workers: readonly Asked[],
+  workers: readonly Place[],
   { kind, method, message, timeoutMs }: BroadcastRequest,
 ): Promise<Heard[]> {
   const refused = refusedOptions(method, timeoutMs, {});
   if (refused !== undefined) return Promise.reject(refused);
   const deadlineMs = deadlineIn(self.clock, timeoutMs);
-  const ask = async (asked: Asked): Promise<Heard> => {
-    const { index: worker, pid } = asked;
+  const ask = async (place: Place): Promise<Heard> => {
+    const { index: worker, pid } = place;
     if (pid === undefined) {
       const error = { code: "noproc", message: `${method}: worker ${worker} is being started` };
       return { worker, ok: false, error };
@@ -59,8 +59,8 @@ export function askAll(
     } catch (error) {
       const data = toErrorData(error);
       // It did not take it, and another one has its place by now.
-      if (asked.pid !== undefined && asked.pid !== pid && data.details?.untakenBy === formatPid(pid))
-        return ask(asked);
+      if (place.pid !== undefined && place.pid !== pid && data.details?.untakenBy === formatPid(pid))
+        return ask(place);
       return { worker, ok: false, error: data };
     }
   };

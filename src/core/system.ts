@@ -18,13 +18,7 @@ import { makeRef } from "./ref.ts";
 import type { SpawnOptions } from "./self.ts";
 import { supervisor } from "./supervisor.ts";
 import { inWords, type SystemStatus } from "./thread_status.ts";
-import {
-  addThread,
-  retireThread,
-  type UpgradedSystem,
-  type UpgradeOptions,
-  upgradeFactory,
-} from "./upgrade.ts";
+import { addThread, retireThread, type SystemParts, type UpgradeOptions, upgradeFactory } from "./upgrade.ts";
 
 export interface SupervisePlacement {
   readonly name?: string;
@@ -196,7 +190,7 @@ export class System {
     return retireThread(this.#parts, thread);
   }
 
-  get #parts(): UpgradedSystem {
+  get #parts(): SystemParts {
     return { host: this.#host, platform: this.#platform, root: this.#root };
   }
 

@@ -24,7 +24,7 @@ export interface UpgradeOptions {
 
 const watchMsDefault = 1_000;
 
-export interface UpgradedSystem {
+export interface SystemParts {
   readonly host: Host;
   readonly platform: Platform;
   readonly root: Ref<typeof supervisor>;
@@ -33,13 +33,13 @@ export interface UpgradedSystem {
 const untilDone = { timeoutMs: Number.POSITIVE_INFINITY };
 
 export async function upgradeFactory(
-  system: UpgradedSystem,
+  system: SystemParts,
   name: string,
   { module, name: exported }: Definition,
   { threads, watchMs = watchMsDefault }: UpgradeOptions,
 ): Promise<void> {
-  checkNumber("threads", threads, 0);
-  checkNumber("watchMs", watchMs, 0);
+  checkNumber("threads", threads);
+  checkNumber("watchMs", watchMs);
   const dispatcher = makeRef(system.host, system.host.client, factory_dispatcher, name);
   const before = (await dispatcher.call.threads()).filter((thread) => thread !== 0);
   const fresh: number[] = [];
@@ -67,7 +67,7 @@ export function addThread({ addThread }: Platform): Promise<number> {
 
 /** Errors: `running` if a process lives there; `not_found`, `timeout`. */
 export async function retireThread(
-  { host, platform }: Pick<UpgradedSystem, "host" | "platform">,
+  { host, platform }: Pick<SystemParts, "host" | "platform">,
   thread: number,
 ): Promise<void> {
   const processes =
@@ -80,7 +80,7 @@ export async function retireThread(
 }
 
 /** Others may live there, too: then it stays. */
-async function retireUnused(system: UpgradedSystem, threads: readonly number[]): Promise<void> {
+async function retireUnused(system: SystemParts, threads: readonly number[]): Promise<void> {
   for (const thread of threads) {
     try {
       await retireThread(system, thread);
@@ -90,8 +90,8 @@ async function retireUnused(system: UpgradedSystem, threads: readonly number[]):
   }
 }
 
-function checkNumber(field: keyof UpgradeOptions, value: number | undefined, least: number): void {
-  if (value === undefined || (Number.isSafeInteger(value) && value >= least)) return;
-  const text = `${field} must be a whole number of ${least} or more, not ${String(value)}`;
+function checkNumber(field: keyof UpgradeOptions, value: number | undefined): void {
+  if (value === undefined || (Number.isSafeInteger(value) && value >= 0)) return;
+  const text = `${field} must be a whole number of 0 or more, not ${String(value)}`;
   throw new NanoError("bad_argument", text, { field });
 }

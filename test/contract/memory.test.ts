@@ -5,6 +5,7 @@ import { compareKeys, compareVersions, versionZero } from "../../actors/records.
 import type { ApplyResult } from "../../actors/store_messages.ts";
 import type { Store } from "../../actors/stores/contract.ts";
 import { MemoryFiles, openMemoryStore } from "../../actors/stores/memory.ts";
+import { delegating } from "./delegating.ts";
 import { storeChecks } from "./store_checks.ts";
 import { storeContract } from "./store_contract.ts";
 import { answersAsTheModel } from "./store_model.ts";
@@ -23,15 +24,6 @@ function memoryPlace(twin: Twin = () => ({})): StorePlace {
       return delegating(store, twin(store, files));
     },
   };
-}
-
-function delegating(store: Store, overrides: Partial<Store>): Store {
-  return new Proxy(store, {
-    get: (target, name: keyof Store) => {
-      const value = overrides[name] ?? target[name];
-      return typeof value === "function" ? value.bind(target) : value;
-    },
-  });
 }
 
 storeContract("memory", { newPlace: () => memoryPlace(), clear: async () => undefined }, 300);

@@ -19,6 +19,7 @@ import {
   type System,
 } from "../../../src/index.ts";
 import { simulateSeed, type World } from "../../../src/simulation/index.ts";
+import { delegating } from "../../contract/delegating.ts";
 import { keyOf, row } from "../../contract/store_rows.ts";
 
 const options: ShardOptions = {
@@ -82,16 +83,6 @@ async function play(
   });
 }
 
-/** A store whose methods are these, and else those of another one. */
-function withMethods(store: Store, methods: Partial<Store>): Store {
-  return new Proxy(store, {
-    get: (target, name: keyof Store) => {
-      const value = name in methods ? methods[name] : target[name];
-      return typeof value === "function" ? value.bind(target) : value;
-    },
-  });
-}
-
 const names = ["a", "b", "c", "d", "e", "f", "g", "h"];
 
 /** Shown are b, d, f and h; a and e are tombstones, c and g have expired by `expiredAtMs`. */
@@ -132,7 +123,7 @@ describe("what a client sees", () => {
   it("a scan asks the store for no more than it needs", async () => {
     const limits: number[] = [];
     const counted = (store: Store): Store =>
-      withMethods(store, {
+      delegating(store, {
         scan: (range, limit) => {
           limits.push(limit);
           return store.scan(range, limit);
@@ -175,10 +166,7 @@ describe("what a client sees", () => {
 
   it.each([
     ["has a way of its own", (store: Store) => store],
-    [
-      "has none",
-      (store: Store) => withMethods(store, { peekEncoded: undefined } as unknown as Partial<Store>),
-    ],
+    ["has none", (store: Store) => delegating(store, { peekEncoded: undefined })],
   ])("rows leave as their bytes from a store that %s", (_, changed) =>
     play(async ({ files, gate, store }) => {
       putMixedRows(files, await gate.call.now());
@@ -199,7 +187,7 @@ describe("commits", () => {
   /** Notes the batches; each takes 10 ms. */
   function slowly(batches: number[][], world: () => World) {
     return (store: Store): Store =>
-      withMethods(store, {
+      delegating(store, {
         apply: async (groups) => {
           batches.push(groups.map(({ rows }) => rows.length));
           await world().sleep(10);
@@ -238,14 +226,14 @@ describe("commits", () => {
         await expect(store.call.apply([group("a")])).rejects.toMatchObject({ code: "crashed" });
         await expect(system.statistics(pid)).rejects.toMatchObject({ code: "noproc" });
       },
-      (store) => withMethods(store, { apply: () => Promise.reject(new Error("the disk is away")) }),
+      (store) => delegating(store, { apply: () => Promise.reject(new Error("the disk is away")) }),
     ));
 
   it("what waits when it is stopped is committed before the store closes", async () => {
     const seen: string[] = [];
     let world: World | undefined;
     const noted = (store: Store): Store =>
-      withMethods(store, {
+      delegating(store, {
         apply: async (groups) => {
           await (world as World).sleep(10);
           seen.push(`applied ${groups.length}`);
@@ -273,7 +261,7 @@ describe("commits", () => {
   it("one that is stopped with nothing waiting only closes its store", async () => {
     const seen: string[] = [];
     const noted = (store: Store): Store =>
-      withMethods(store, {
+      delegating(store, {
         apply: async () => {
           seen.push("applied");
           return [];
