@@ -1,6 +1,8 @@
 /** `nanoactor audit`: reads, checks and thins out the decision logs of a data directory. */
 
-import { existsSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { Command } from "commander";
 import { auditDecisions, type PrefixAudit } from "../actors/decision_audit.ts";
 import { type DecisionEntry, eraseKey, readEntries } from "../actors/decision_log.ts";
@@ -8,6 +10,8 @@ import type { ControlStore } from "../actors/index.ts";
 import { layout } from "../actors/stores/data_directory.ts";
 import { lockDirectory } from "../actors/stores/directory_lock.ts";
 import { openLmdbControl } from "../actors/stores/lmdb_control.ts";
+import { copyEnvironment } from "../actors/stores/lmdb_copy.ts";
+import { hasEnvironment } from "../actors/stores/lmdb_file.ts";
 import { nodeDigest } from "../actors/stores/sha256.ts";
 import { NanoError } from "../src/index.ts";
 
@@ -62,21 +66,40 @@ async function withControl<T>(
   work: (control: ControlStore) => Promise<T>,
 ): Promise<T> {
   const path = layout.control(data);
-  if (!existsSync(path)) {
+  if (!hasEnvironment(path)) {
     const cure = "give the directory that migrate was given, or printed";
     throw new NanoError("config", `--data: no control store in ${data}; ${cure}`, { field: "--data", cure });
   }
-  // Who writes is alone in the directory; readers may look beside a running system.
-  const lock = readOnly ? undefined : lockDirectory(data);
+  if (!readOnly) return withLock(data, () => withOpened(path, {}, work));
+  // A system may be at work in the directory: what it writes must not be opened by another process.
+  const copy = mkdtempSync(join(tmpdir(), "nanoactor-audit-"));
   try {
-    const control = openLmdbControl(path, { readOnly });
-    try {
-      return await work(control);
-    } finally {
-      await control.close();
-    }
+    copyEnvironment(path, copy);
+    return await withOpened(copy, { readOnly }, work);
   } finally {
-    lock?.release();
+    rmSync(copy, { recursive: true, force: true });
+  }
+}
+
+async function withLock<T>(data: string, work: () => Promise<T>): Promise<T> {
+  const lock = lockDirectory(data);
+  try {
+    return await work();
+  } finally {
+    lock.release();
+  }
+}
+
+async function withOpened<T>(
+  path: string,
+  options: { readonly readOnly?: boolean },
+  work: (control: ControlStore) => Promise<T>,
+): Promise<T> {
+  const control = openLmdbControl(path, options);
+  try {
+    return await work(control);
+  } finally {
+    await control.close();
   }
 }
 

@@ -91,14 +91,20 @@ function synced(path: string, flags: string, work: (file: number) => void): void
 
 // --- LMDB's own file ---------------------------------------------------------------------------------------------
 
-/** mdb.c of the `lmdb` package: a meta page's header is 24 bytes, then magic, version, and the page size at 48. */
-const lmdb = {
+/**
+ * mdb.c of the `lmdb` package: the first two pages are meta pages. Each has a header of 24 bytes, then magic, version,
+ * and the page size at 48; at 152 the number of the transaction that it is of.
+ */
+export const lmdbFile = {
+  name: "data.mdb",
   magic: 0xbeefc0de,
   version: 2,
   magicAt: 24,
   versionAt: 28,
   pageSizeAt: 48,
   headerBytes: 52,
+  transactionAt: 152,
+  metaPages: 2,
 } as const;
 
 /**
@@ -106,7 +112,7 @@ const lmdb = {
  * lmdb 3.5). Damage behind the two meta pages is not seen here.
  */
 export function checkLmdbFile(folder: string): void {
-  const path = join(folder, "data.mdb");
+  const path = join(folder, lmdbFile.name);
   const first = readAt(path, 0);
   if (first === undefined || first.byteLength === 0) return; // a new one
   const pageBytes = checkMetaPage(path, first);
@@ -115,11 +121,11 @@ export function checkLmdbFile(folder: string): void {
 
 /** Returns the page size. */
 function checkMetaPage(path: string, page: Buffer): number {
-  if (page.byteLength < lmdb.headerBytes || page.readUInt32LE(lmdb.magicAt) !== lmdb.magic) {
+  if (page.byteLength < lmdbFile.headerBytes || page.readUInt32LE(lmdbFile.magicAt) !== lmdbFile.magic) {
     throw unreadable(path, "it is no LMDB file, or damaged at its beginning");
   }
-  checkFormat("the LMDB file", path, page.readUInt16LE(lmdb.versionAt), lmdb.version);
-  return page.readUInt32LE(lmdb.pageSizeAt);
+  checkFormat("the LMDB file", path, page.readUInt16LE(lmdbFile.versionAt), lmdbFile.version);
+  return page.readUInt32LE(lmdbFile.pageSizeAt);
 }
 
 /** undefined: no such file. */
@@ -131,7 +137,7 @@ function readAt(path: string, position: number): Buffer | undefined {
     return undefined; // LMDB says what is wrong with it
   }
   try {
-    const bytes = Buffer.alloc(lmdb.headerBytes);
+    const bytes = Buffer.alloc(lmdbFile.headerBytes);
     return bytes.subarray(0, readSync(file, bytes, 0, bytes.byteLength, position));
   } finally {
     closeSync(file);

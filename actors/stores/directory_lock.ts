@@ -28,6 +28,8 @@ export interface LockOptions {
   readonly waitMs?: number;
   /** The command that takes the lock; "" stands for a platform without one. */
   readonly flock?: string;
+  /** What the error tells to do about another process that has it. */
+  readonly cure?: string;
 }
 
 /** Between two tries: a process that was killed is gone within a few. */
@@ -39,13 +41,13 @@ const recordRetryMs = 5;
 
 /** Created, if need be. Errors: `locked` naming the holder; `unavailable`. */
 export function lockDirectory(directory: string, options: LockOptions = {}): DirectoryLock {
-  const { waitMs = 0, flock = "flock" } = options;
+  const { waitMs = 0, flock = "flock", cure = "stop it, or give another directory" } = options;
   mkdirSync(directory, { recursive: true });
   const until = performance.now() + waitMs;
   for (;;) {
     const taken = take(directory, flock);
     if ("release" in taken) return taken;
-    if (performance.now() >= until) throw locked(directory, taken);
+    if (performance.now() >= until) throw locked(directory, taken, cure);
     pause(retryMs);
   }
 }
@@ -130,12 +132,14 @@ function recordOf(path: string): Holder | undefined {
   }
 }
 
-function locked(directory: string, { holder, byClaim }: Refused): NanoError {
-  return new NanoError("locked", `${directory} is ${lockedText(holder, byClaim)}`, { directory, holder });
+function locked(directory: string, { holder, byClaim }: Refused, cure: string): NanoError {
+  return new NanoError("locked", `${directory} is ${lockedText(holder, byClaim, cure)}`, {
+    directory,
+    holder,
+  });
 }
 
-function lockedText(holder: Holder | undefined, byClaim: boolean): string {
-  const cure = "stop it, or give another directory";
+function lockedText(holder: Holder | undefined, byClaim: boolean, cure: string): string {
   if (holder === undefined) return `in use by another process; ${cure}`;
   const { pid, since } = holder;
   if (isThisProcess(holder)) return `open in this process (${pid}) since ${since}; closeDataDirectory first`;

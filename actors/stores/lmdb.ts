@@ -15,6 +15,7 @@ import type { ApplyGroup, ApplyResult, EncodedRow, Identity, ScanRange } from ".
 import { decideRow, fencedBy, isTooLong } from "./apply_row.ts";
 import type { Capabilities, Store, StoreOptions } from "./contract.ts";
 import { checkFormat, checkLmdbFile, formats } from "./data_format.ts";
+import { type Held, holdToWrite, openToRead } from "./environment_lock.ts";
 import { hasEnvironment, makeEnvironment } from "./lmdb_file.ts";
 import { decodeRow, encodeRow } from "./row_codec.ts";
 
@@ -33,16 +34,35 @@ const firstKey = separator;
 const keyBytesMax = 1_978;
 
 /**
- * Opens the environment for writing and raises its incarnation. Errors: `unavailable` when it can't be opened;
- * `newer_format`, `unreadable`, with nothing written.
+ * Opens the environment for writing and raises its incarnation. Errors: `unavailable` when it can't be opened; `locked`
+ * while another process has it; `newer_format`, `unreadable`, with nothing written.
  */
 export async function openLmdbStore(options: StoreOptions): Promise<Store> {
-  const environment = openEnvironment(options.path, options.durability === "os");
+  const { path, durability } = options;
+  checkLmdbFile(path);
+  const held = guarded(path, () => holdToWrite(path));
   try {
-    return new LmdbStore(environment, options);
+    const environment = guarded(path, () => openEnvironment(path, durability === "os"));
+    try {
+      return new LmdbStore(environment, options, held);
+    } catch (error) {
+      await environment.root.close();
+      throw error;
+    }
   } catch (error) {
-    await environment.root.close();
+    held.release();
     throw error;
+  }
+}
+
+/** What the system or LMDB throws is an operating error. */
+function guarded<T>(path: string, open: () => T): T {
+  try {
+    return open();
+  } catch (error) {
+    if (error instanceof NanoError) throw error;
+    const why = error instanceof Error ? error.message : String(error);
+    throw new NanoError("unavailable", `${path}: ${why}`, { path });
   }
 }
 
@@ -74,36 +94,28 @@ interface Environment {
 }
 
 function openEnvironment(path: string, noSync: boolean): Environment {
-  checkLmdbFile(path);
-  try {
-    makeEnvironment(path, { mapSize: mapBytes, maxDbs: databases });
-    const root = open<Buffer, string>({
-      path,
-      mapSize: mapBytes,
-      maxDbs: databases,
-      noSync,
-      // A commit is visible before it is synced, and what is synced survives the machine: `flushed` tells when. The
-      // next transaction runs meanwhile: 9,800 acknowledged writes/s instead of 5,900 on two cores.
-      overlappingSync: !noSync,
-      ...utf8Binary,
-      cache: false,
-    });
-    // Before the others: opening one that a newer format has no more would make it.
-    const meta = openMeta(root);
-    checkStoreFormat(root, meta, path);
-    return {
-      root,
-      rows: openRows(root),
-      index: root.openDB<Buffer, string>({ name: "index", ...utf8Binary }),
-      fences: root.openDB<number, string>({ name: "fences", ...packed }),
-      meta,
-    };
-  } catch (error) {
-    if (error instanceof NanoError) throw error;
-    throw new NanoError("unavailable", `${path}: ${error instanceof Error ? error.message : String(error)}`, {
-      path,
-    });
-  }
+  makeEnvironment(path, { mapSize: mapBytes, maxDbs: databases });
+  const root = open<Buffer, string>({
+    path,
+    mapSize: mapBytes,
+    maxDbs: databases,
+    noSync,
+    // A commit is visible before it is synced, and what is synced survives the machine: `flushed` tells when. The
+    // next transaction runs meanwhile: 9,800 acknowledged writes/s instead of 5,900 on two cores.
+    overlappingSync: !noSync,
+    ...utf8Binary,
+    cache: false,
+  });
+  // Before the others: opening one that a newer format has no more would make it.
+  const meta = openMeta(root);
+  checkStoreFormat(root, meta, path);
+  return {
+    root,
+    rows: openRows(root),
+    index: root.openDB<Buffer, string>({ name: "index", ...utf8Binary }),
+    fences: root.openDB<number, string>({ name: "fences", ...packed }),
+    meta,
+  };
 }
 
 /** For a database that is not there: it is not made, and undefined. */
@@ -133,16 +145,26 @@ function openRows(
 class LmdbStore implements Store {
   readonly capabilities: Capabilities;
   readonly #environment: Environment;
+  readonly #held: Held;
   readonly #indexed: ReadonlySet<string>;
   readonly #fences = new Map<Scope, number>();
   readonly #identity: Identity;
   #closed = false;
   #ended: Promise<void> | undefined;
+  /** The number of the last commit's transaction. */
+  #transaction: number | undefined;
+  /** Set once a transaction is known to be gone. */
+  #lost: NanoError | undefined;
   /** The last call in line, settled or not. */
   #last: Promise<unknown> = Promise.resolve();
 
-  constructor(environment: Environment, { durability, indexedBackends, newStoreId }: StoreOptions) {
+  constructor(
+    environment: Environment,
+    { durability, indexedBackends, newStoreId }: StoreOptions,
+    held: Held,
+  ) {
     this.#environment = environment;
+    this.#held = held;
     this.#indexed = new Set(indexedBackends);
     this.capabilities = {
       conditionalWrite: true,
@@ -162,6 +184,7 @@ class LmdbStore implements Store {
       return { storeId, incarnation };
     });
     for (const { key, value } of fences.getRange()) this.#fences.set(key, value);
+    root.on("aftercommit", ({ txnId }: { readonly txnId?: number }) => this.#noteCommit(txnId));
   }
 
   identity(): Promise<Identity> {
@@ -261,9 +284,10 @@ class LmdbStore implements Store {
   }
 
   close(): Promise<void> {
-    this.#ended ??= this.#serially(async () => {
+    this.#ended ??= this.#last.then(async () => {
       this.#closed = true;
       await this.#environment.root.close();
+      this.#held.release();
     });
     return this.#ended;
   }
@@ -273,7 +297,9 @@ class LmdbStore implements Store {
     const result = this.#last.then(async () => {
       this.#check();
       try {
-        return await work();
+        const done = await work();
+        if (this.#lost !== undefined) this.#disown(this.#lost);
+        return done;
       } catch (error) {
         if (error instanceof NanoError) throw error;
         throw new NanoError("unavailable", `LMDB: ${error instanceof Error ? error.message : String(error)}`);
@@ -283,7 +309,29 @@ class LmdbStore implements Store {
     return result;
   }
 
+  /** Numbers of 32 bits rise by one with each transaction, and begin anew after the last. */
+  #noteCommit(transaction: number | undefined): void {
+    if (transaction === undefined) return;
+    const isNewer = this.#transaction === undefined || ((transaction - this.#transaction) | 0) > 0;
+    if (!isNewer) {
+      const text = `the store has lost acknowledged rows: its transaction ${this.#transaction} was written over`;
+      const cure = "let nothing but its owner open an LMDB environment while it is written";
+      this.#lost = new NanoError("unavailable", `${text}, for another process opened its files; ${cure}`, {
+        cure,
+      });
+    }
+    this.#transaction = transaction;
+  }
+
+  /** Under its name everybody would trust it. Under another one control refuses it, and its peer may fill it. */
+  #disown(lost: NanoError): never {
+    const { root, meta } = this.#environment;
+    root.transactionSync(() => meta.removeSync("storeId"));
+    throw lost;
+  }
+
   #check(): void {
+    if (this.#lost !== undefined) throw this.#lost;
     if (this.#closed) throw new NanoError("closed", "the store is closed");
   }
 }
@@ -341,23 +389,18 @@ export interface StoreReader {
 }
 
 /**
- * Opened as an owner would: after a loss of power whoever opens an environment first must go back to its last synced
- * transaction, and LMDB does not do that for a reader, nor for an owner who finds a reader there. Nothing is written
- * but that. Errors: `unavailable` when there is no store, or its folder can't be written; `newer_format`, `unreadable`.
+ * To be opened before the store is: a reader that opens it later could take a commit from its owner, and is refused (see
+ * environment_lock.ts). Opened as an owner would: after a loss of power whoever opens an environment first must go back
+ * to its last synced transaction, and LMDB does not do that for a reader, nor for an owner who finds a reader there.
+ * Nothing is written but that. Errors: `locked` while another process has the store open; `unavailable` when there is
+ * none, or its folder can't be written; `newer_format`, `unreadable`.
  */
 export function openLmdbReader(path: string): StoreReader {
   checkLmdbFile(path);
-  try {
+  return guarded(path, () => {
     if (!hasEnvironment(path)) throw new Error("there is no store");
-    // Its syncs overlap by default, as the owner's. By name that is refused where this process reads it already.
-    const root = open<Buffer, string>({ path, mapSize: mapBytes, maxDbs: databases, ...utf8Binary });
-    checkStoreFormat(root, openMeta(root, notMade), path);
-    // Whoever made the environment may have died before it was a store.
-    const rows: Database<Buffer, string> | undefined = openRows(root, notMade);
-    if (rows === undefined) {
-      void root.close();
-      throw new Error("there is no store yet");
-    }
+    const { value, release } = openToRead(path, () => openToScan(path));
+    const { root, rows } = value;
     return {
       getSync: (keys) => {
         root.resetReadTxn();
@@ -367,14 +410,23 @@ export function openLmdbReader(path: string): StoreReader {
         root.resetReadTxn();
         return scanRows(rows, range, limit);
       },
-      close: () => root.close(),
+      close: async () => {
+        await root.close();
+        release();
+      },
     };
-  } catch (error) {
-    if (error instanceof NanoError) throw error;
-    throw new NanoError("unavailable", `${path}: ${error instanceof Error ? error.message : String(error)}`, {
-      path,
-    });
-  }
+  });
+}
+
+function openToScan(path: string): Pick<Environment, "root" | "rows"> {
+  // Its syncs overlap by default, as the owner's. By name that is refused where this process reads it already.
+  const root = open<Buffer, string>({ path, mapSize: mapBytes, maxDbs: databases, ...utf8Binary });
+  checkStoreFormat(root, openMeta(root, notMade), path);
+  // Whoever made the environment may have died before it was a store.
+  const rows: Database<Buffer, string> | undefined = openRows(root, notMade);
+  if (rows !== undefined) return { root, rows };
+  void root.close();
+  throw new Error("there is no store yet");
 }
 
 function readRow(rows: Database<Buffer, string>, key: RowKey): Row | undefined {

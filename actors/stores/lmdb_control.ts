@@ -1,13 +1,14 @@
 /**
- * The control store in LMDB: for one machine. Opened by every thread of the system, and read by other processes.
- * Every change is one synced transaction, so a term is never drawn twice, whatever dies.
+ * The control store in LMDB: for one machine. Opened by every thread of the system, and read by processes that opened
+ * it before. Every change is one synced transaction, so a term is never drawn twice, whatever dies.
  */
 
 import { type Database, open, type RootDatabase } from "lmdb";
 import { NanoError } from "../../src/index.ts";
 import type { ControlRecord, ControlStore } from "../control_store.ts";
 import { checkFormat, checkLmdbFile, formats } from "./data_format.ts";
-import { makeEnvironment } from "./lmdb_file.ts";
+import { type Held, holdToWrite, openToRead } from "./environment_lock.ts";
+import { hasEnvironment, makeEnvironment } from "./lmdb_file.ts";
 
 interface Stored {
   readonly value: unknown;
@@ -19,20 +20,42 @@ const mapBytes = 256 * 1024 ** 2;
 
 const databases = 4;
 
-/** Errors: `unavailable`; `newer_format`, `unreadable`, with nothing written. */
+/**
+ * Errors: `locked` while another process has it open to write (one that only reads has to open it before that); with
+ * nothing written `newer_format`, `unreadable`; `unavailable`.
+ */
 export function openLmdbControl(path: string, options: { readonly readOnly?: boolean } = {}): ControlStore {
-  const readOnly = options.readOnly === true;
   checkLmdbFile(path);
   try {
-    if (!readOnly) makeEnvironment(path, { mapSize: mapBytes, maxDbs: databases });
-    // Without overlapping syncs a transaction is on the disk when it returns.
-    const root = open({ path, mapSize: mapBytes, maxDbs: databases, readOnly, overlappingSync: false });
-    checkControlFormat(root, path, readOnly);
-    return new LmdbControl(root, readOnly);
+    return options.readOnly === true ? openRecordsToRead(path) : openRecordsToWrite(path);
   } catch (error) {
     if (error instanceof NanoError) throw error;
     throw unavailable(path, error, { path });
   }
+}
+
+function openRecordsToWrite(path: string): ControlStore {
+  const held = holdToWrite(path);
+  try {
+    makeEnvironment(path, { mapSize: mapBytes, maxDbs: databases });
+    return new LmdbControl(openRoot(path, false), held, false);
+  } catch (error) {
+    held.release();
+    throw error;
+  }
+}
+
+function openRecordsToRead(path: string): ControlStore {
+  if (!hasEnvironment(path)) throw new Error("there is no control store");
+  const { value: root, ...held } = openToRead(path, () => openRoot(path, true));
+  return new LmdbControl(root, held, true);
+}
+
+function openRoot(path: string, readOnly: boolean): RootDatabase {
+  // Without overlapping syncs a transaction is on the disk when it returns.
+  const root = open({ path, mapSize: mapBytes, maxDbs: databases, readOnly, overlappingSync: false });
+  checkControlFormat(root, path, readOnly);
+  return root;
 }
 
 /** Records without a number are new, or older than the number: both are format 1. */
@@ -57,10 +80,12 @@ class LmdbControl implements ControlStore {
   readonly #records: Database<Stored, string>;
   readonly #counters: Database<number, string>;
 
+  readonly #held: Held;
   readonly #readOnly: boolean;
 
-  constructor(root: RootDatabase, readOnly: boolean) {
+  constructor(root: RootDatabase, held: Held, readOnly: boolean) {
     this.#root = root;
+    this.#held = held;
     this.#readOnly = readOnly;
     this.#records = root.openDB<Stored, string>({ name: "records", encoding: "msgpack" });
     this.#counters = root.openDB<number, string>({ name: "counters", encoding: "msgpack" });
@@ -105,6 +130,7 @@ class LmdbControl implements ControlStore {
 
   async close(): Promise<void> {
     await this.#root.close();
+    this.#held.release();
   }
 
   #changed<T>(change: () => T): Promise<T> {

@@ -15,12 +15,10 @@ import {
 } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { open } from "lmdb";
-
-/** LMDB's own name in the folder of an environment. */
-const fileName = "data.mdb";
+import { lmdbFile } from "./data_format.ts";
 
 export function hasEnvironment(path: string): boolean {
-  return existsSync(join(path, fileName));
+  return existsSync(join(path, lmdbFile.name));
 }
 
 /**
@@ -37,8 +35,8 @@ export function makeEnvironment(
     const made = mkdtempSync(join(path, "new-"));
     // Nothing is written, so it is closed at once.
     void open({ path: made, ...options }).close();
-    sync(join(made, fileName));
-    link(join(made, fileName), join(path, fileName));
+    sync(join(made, lmdbFile.name));
+    link(join(made, lmdbFile.name), join(path, lmdbFile.name));
     rmSync(made, { recursive: true });
   }
   syncEntries(path);

@@ -8,8 +8,9 @@
 import { existsSync, mkdirSync, renameSync } from "node:fs";
 import { dirname } from "node:path";
 import type { ControlStore } from "../../actors/control_store.ts";
+import type { Site } from "../../actors/records.ts";
 import { unreachable } from "../../src/index.ts";
-import { jobFiles } from "../layout.ts";
+import { jobFiles, sites } from "../layout.ts";
 import type { DriverResult, FromDriver, JobSettings, MigrationPhase, ToDriver } from "../messages.ts";
 import { Audit } from "./audit.ts";
 import { Authorities } from "./authorities.ts";
@@ -30,30 +31,37 @@ import { Traffic } from "./traffic.ts";
 
 /** What the driver reaches outside itself. */
 export interface DriverWorld {
-  /** Opens a store of the local site for writing, before the system does. */
-  readonly openStore: (shard: number) => Promise<LoadStore>;
+  /** Opens a store for writing, before the system does; makes it, if need be. */
+  readonly openStore: (site: Site, shard: number) => Promise<LoadStore>;
   /** Does what writes the stores while no other process can. */
-  readonly whileLocked: (work: () => Promise<void>) => Promise<void>;
+  readonly whileLocked: <T>(work: () => Promise<T>) => Promise<T>;
   readonly openReader: OpenReader;
-  readonly openControl: () => Promise<Pick<ControlStore, "list" | "close">>;
+  /** Made, if need be. */
+  readonly openControl: () => Promise<Records>;
   readonly send: (message: FromDriver) => void;
+}
+
+type Records = Pick<ControlStore, "list" | "close">;
+
+/** What it reads of the system under test: opened before that system, which alone makes it safe. */
+interface Evidence {
+  readonly sides: Sides;
+  readonly control: Records;
 }
 
 /** What stands once a process serves. */
 interface Watch {
-  readonly control: Pick<ControlStore, "list" | "close">;
-  readonly authorities: Authorities;
   readonly examiner: Examiner;
   readonly audit: Audit;
 }
 
 export class Driver {
-  readonly #settings: JobSettings;
   readonly #world: DriverWorld;
   readonly #model: Model;
   readonly #judge: Judge;
   readonly #journal: Journal;
   readonly #size: PopulationSize;
+  readonly #evidence: Evidence;
   readonly #client: Client;
   readonly #traffic: Traffic;
   readonly #findings: Findings;
@@ -69,11 +77,12 @@ export class Driver {
     pace: TrafficSettings,
     model: Model,
     journal: Journal,
+    evidence: Evidence,
   ) {
-    this.#settings = settings;
     this.#world = world;
     this.#model = model;
     this.#journal = journal;
+    this.#evidence = evidence;
     this.#judge = new Judge(model);
     this.#size = measurePopulation(model.population);
     this.#findings = new Findings(model.population.fixedRows);
@@ -100,19 +109,27 @@ export class Driver {
     });
   }
 
-  /** Loads the population, or recovers the model from the journal of an earlier run, and says `loaded`. */
+  /**
+   * Loads the population, or recovers the model from the journal of an earlier run, opens both sides' stores, and says
+   * `loaded`: the system may start.
+   */
   static async prepare(settings: JobSettings, world: DriverWorld, pace: TrafficSettings): Promise<Driver> {
     const { seed, users, shards, backends, dataDirectory } = settings;
     const model = new Model(new Population(seed, users, backends));
     const path = jobFiles.journal(dataDirectory);
     const header = Buffer.from(JSON.stringify({ format: 1, seed, users, shards, backends }));
-    if (!existsSync(path)) {
-      mkdirSync(dirname(path), { recursive: true });
-      await world.whileLocked(() => loadPopulation(model.population, shards, world.openStore));
-      // The journal's name says that the population stands: it appears last.
-      Journal.create(`${path}.new`, header).close();
-      renameSync(`${path}.new`, path);
-    }
+    const evidence = await world.whileLocked(async () => {
+      if (!existsSync(path)) {
+        mkdirSync(dirname(path), { recursive: true });
+        const [local, remote] = sites;
+        await loadPopulation(model.population, shards, (shard) => world.openStore(local, shard));
+        for (let shard = 0; shard < shards; shard++) await (await world.openStore(remote, shard)).close();
+        // The journal's name says that the population stands: it appears last.
+        Journal.create(`${path}.new`, header).close();
+        renameSync(`${path}.new`, path);
+      }
+      return { sides: new Sides(shards, world.openReader), control: await world.openControl() };
+    });
     const journal = Journal.recover(path, header, (event) => model.apply(event));
     if (journal.recovered > 0) {
       const restart = { type: "restart", settledAtMs: Date.now() + driverLimits.unknownSettleMs } as const;
@@ -120,7 +137,7 @@ export class Driver {
       journal.flush();
       model.apply(restart);
     }
-    return new Driver(settings, world, pace, model, journal);
+    return new Driver(settings, world, pace, model, journal, evidence);
   }
 
   /** Takes a message of the parent; messages are worked on one after the other. */
@@ -137,18 +154,15 @@ export class Driver {
   async close(): Promise<void> {
     clearInterval(this.#progress);
     this.#client.close();
-    const watch = this.#watch;
-    if (watch !== undefined) {
-      await watch.examiner.sides.close();
-      await watch.control.close();
-    }
+    await this.#evidence.sides.close();
+    await this.#evidence.control.close();
     this.#journal.close();
   }
 
   async #handle(message: Exclude<ToDriver, { type: "phase" }>): Promise<void> {
     switch (message.type) {
       case "connect":
-        await this.#watchStores();
+        this.#watchStores();
         this.#client.connect(message.port);
         return;
       case "finish":
@@ -166,15 +180,9 @@ export class Driver {
     }
   }
 
-  /** Opens the stores of a system that is ready; those of an earlier process may have been replaced. */
-  async #watchStores(): Promise<void> {
-    const sides = new Sides(this.#settings.shards, this.#world.openReader);
-    if (this.#watch !== undefined) {
-      await this.#watch.examiner.use(sides).close();
-      return;
-    }
-    const control = await this.#world.openControl();
-    const authorities = new Authorities(control);
+  #watchStores(): void {
+    if (this.#watch !== undefined) return;
+    const authorities = new Authorities(this.#evidence.control);
     const parts = {
       model: this.#model,
       judge: this.#judge,
@@ -182,14 +190,14 @@ export class Driver {
       findings: this.#findings,
       authorities,
     };
-    const examiner = new Examiner(parts, sides);
+    const examiner = new Examiner(parts, this.#evidence.sides);
     const audit = new Audit({
       ...parts,
       examiner,
       audited: (phase, keys) => this.#world.send({ type: "audited", phase, keys }),
       failed: (error) => this.#fail(error),
     });
-    this.#watch = { control, authorities, examiner, audit };
+    this.#watch = { examiner, audit };
     for (const phase of this.#phasesBefore.splice(0)) audit.phase(phase);
   }
 
@@ -238,8 +246,7 @@ export class Driver {
   }
 
   async #compare(perrorKeys: readonly string[]): Promise<void> {
-    const sides = new Sides(this.#settings.shards, this.#world.openReader);
-    const control = await this.#world.openControl();
+    const { sides, control } = this.#evidence;
     const parts = {
       model: this.#model,
       judge: this.#judge,
@@ -247,8 +254,6 @@ export class Driver {
       authorities: new Authorities(control),
     };
     await compareEverything(parts, sides, new Set(perrorKeys));
-    await sides.close();
-    await control.close();
     this.#world.send({ type: "result", result: this.#result() });
   }
 

@@ -46,28 +46,17 @@ interface WrongRow {
 }
 
 export class Examiner {
+  readonly sides: Sides;
   readonly #parts: ExaminerParts;
-  #sides: Sides;
 
   constructor(parts: ExaminerParts, sides: Sides) {
     this.#parts = parts;
-    this.#sides = sides;
-  }
-
-  get sides(): Sides {
-    return this.#sides;
-  }
-
-  /** Reads from other stores from now on; returns the former ones, for closing. */
-  use(sides: Sides): Sides {
-    const former = this.#sides;
-    this.#sides = sides;
-    return former;
+    this.sides = sides;
   }
 
   /** Looks at rows, now. */
   lookAtRows(rows: readonly RowNumber[]): Look {
-    return this.look(this.#sides.get(rows.map((row) => this.#parts.model.population.rowKeyOf(row))));
+    return this.look(this.sides.get(rows.map((row) => this.#parts.model.population.rowKeyOf(row))));
   }
 
   /** Judges what was read in this very turn. */
@@ -116,7 +105,7 @@ export class Examiner {
   #checkAnswers(pairs: readonly Pair[], answers: readonly Account[], unaccounted: Map<RowKey, string>): void {
     const unknown = pairs.filter((_, index) => answers[index] === "none");
     if (unknown.length === 0) return;
-    const again = this.#sides.get(unknown.map((pair) => pair.key));
+    const again = this.sides.get(unknown.map((pair) => pair.key));
     for (const [index, after] of again.entries()) {
       const before = unknown[index];
       if (before === undefined || !stoodStill(before, after)) continue;
@@ -139,7 +128,7 @@ export class Examiner {
 
   /** Of the suspects, those that are wrong still: moved since, or as they were. In one turn. */
   #lookAgain(before: readonly Pair[]): { readonly moved: Pair[]; readonly wrong: WrongRow[] } {
-    const after = this.#sides.get(before.map((pair) => pair.key));
+    const after = this.sides.get(before.map((pair) => pair.key));
     const nowMs = Date.now();
     const moved: Pair[] = [];
     const wrong: WrongRow[] = [];

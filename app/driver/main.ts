@@ -10,7 +10,7 @@ import { layout } from "../../actors/stores/data_directory.ts";
 import { lockDirectory } from "../../actors/stores/directory_lock.ts";
 import { openLmdbReader, openLmdbStore } from "../../actors/stores/lmdb.ts";
 import { openLmdbControl } from "../../actors/stores/lmdb_control.ts";
-import { jobFiles, lockWaitMs, sites } from "../layout.ts";
+import { jobFiles, lockWaitMs } from "../layout.ts";
 import type { FromDriver, JobSettings, ToDriver } from "../messages.ts";
 import { Driver, type DriverWorld } from "./driver.ts";
 import { defaultTraffic } from "./limits.ts";
@@ -34,11 +34,10 @@ function fail(error: unknown): void {
 
 function worldOf(settings: JobSettings): DriverWorld {
   const { dataDirectory, durability } = settings;
-  const [local] = sites;
   return {
-    openStore: (shard) =>
+    openStore: (site, shard) =>
       openLmdbStore({
-        path: layout.store(dataDirectory, local, shard),
+        path: layout.store(dataDirectory, site, shard),
         indexedBackends,
         durability,
         newStoreId: randomUUID(),
@@ -46,13 +45,17 @@ function worldOf(settings: JobSettings): DriverWorld {
     whileLocked: async (work) => {
       const lock = lockDirectory(dataDirectory, { waitMs: lockWaitMs });
       try {
-        await work();
+        return await work();
       } finally {
         lock.release();
       }
     },
     openReader: (site, shard) => openLmdbReader(layout.store(dataDirectory, site, shard)),
-    openControl: () => Promise.resolve(openLmdbControl(layout.control(dataDirectory), { readOnly: true })),
+    openControl: async () => {
+      const path = layout.control(dataDirectory);
+      await openLmdbControl(path).close();
+      return openLmdbControl(path, { readOnly: true });
+    },
     send,
   };
 }

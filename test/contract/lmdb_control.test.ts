@@ -1,6 +1,6 @@
-/** The LMDB control store keeps its contract, also between threads and processes, and over a reopening. */
+/** The LMDB control store keeps its contract, also between threads, and over a reopening; it is one process's. */
 
-import { type ChildProcess, fork } from "node:child_process";
+import { fork } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync } from "node:fs";
 import { rm } from "node:fs/promises";
@@ -49,6 +49,7 @@ afterEach(() => house.clear());
 controlContract("LMDB", house);
 
 const drawer = new URL("../fixtures/control_drawer.js", import.meta.url);
+const opener = new URL("../fixtures/control_opener.js", import.meta.url);
 
 /** Draws terms and increments a record once it is told to; ends by itself. */
 interface Drawer {
@@ -62,14 +63,8 @@ async function startThread(folder: string): Promise<Drawer> {
   return { go: () => worker.postMessage("go"), drawn: resultOf(worker) };
 }
 
-async function startProcess(folder: string): Promise<Drawer> {
-  const child: ChildProcess = fork(fileURLToPath(drawer), [folder]);
-  await once(child, "message");
-  return { go: () => void child.send("go"), drawn: resultOf(child) };
-}
-
 /** Listens for both from the start: one that dies before it reports is told by its exit code, not by a time-out. */
-async function resultOf(drawer: Worker | ChildProcess): Promise<Drawn> {
+async function resultOf(drawer: Worker): Promise<Drawn> {
   const ended = once(drawer, "exit").then(([code]) => {
     if (code !== 0) throw new Error(`a drawer ended with exit code ${code}`);
   });
@@ -77,10 +72,11 @@ async function resultOf(drawer: Worker | ChildProcess): Promise<Drawn> {
   return result as Drawn;
 }
 
-it("no term is drawn twice and no increment is lost between two threads and two processes", async () => {
+it("no term is drawn twice and no increment is lost between four threads", async () => {
   const folder = house.newFolder();
-  const starts = [startThread(folder), startThread(folder), startProcess(folder), startProcess(folder)];
-  const drawers = await Promise.all(starts);
+  // As in a data directory: whoever opened it before its threads closes it last.
+  const control = house.open(folder);
+  const drawers = await Promise.all(Array.from({ length: 4 }, () => startThread(folder)));
   for (const each of drawers) each.go();
   const results = await Promise.all(drawers.map(({ drawn }) => drawn));
   const terms = results.flatMap((result) => result.terms);
@@ -89,10 +85,29 @@ it("no term is drawn twice and no increment is lost between two threads and two 
   for (const result of results) expect(result.terms).toEqual([...result.terms].sort((x, y) => x - y));
   // Unless some of them came between others, nothing was tried.
   expect(results.some(({ terms: own }) => (own.at(-1) ?? 0) - (own[0] ?? 0) >= drawsEach)).toBe(true);
-  const control = house.open(folder);
   expect((await control.get("count"))?.value).toBe(4 * drawsEach);
   expect(await control.nextTerm()).toBeGreaterThan(Math.max(...terms));
 });
+
+it("another process is refused while one has it open, to write or to read, and gets it afterwards", async () => {
+  const folder = house.newFolder();
+  const control = openLmdbControl(folder);
+  const term = await control.nextTerm();
+  const inUse = `process ${process.pid} since`;
+  expect(await openedElsewhere(folder, "write")).toContain(inUse);
+  expect(await openedElsewhere(folder, "read")).toContain(inUse);
+  await control.close();
+  expect(await openedElsewhere(folder, "read")).toBe("opened");
+  expect(await openedElsewhere(folder, "write")).toBe("opened");
+  expect(await house.open(folder).nextTerm()).toBe(term + 1);
+});
+
+/** What comes of it in a process of its own. */
+async function openedElsewhere(folder: string, how: "read" | "write"): Promise<string> {
+  const child = fork(fileURLToPath(opener), [folder, how]);
+  const [[outcome]] = await Promise.all([once(child, "message"), once(child, "exit")]);
+  return String(outcome);
+}
 
 it("records, revisions and the counter go on when it is opened again", async () => {
   const folder = house.newFolder();

@@ -33,9 +33,12 @@ it("a killed driver knows every write that it acknowledged, and judges all of th
   await driver.heard("traffic_started");
   const before = await traffic(driver, 1_000);
   await driver.kill();
+  // It opens the stores before who serves them, as at first.
+  await served.close();
 
   driver.start();
   await driver.heard("loaded");
+  served = await serveSites(driver.folder);
   driver.send({ type: "connect", port: served.port });
   await traffic(driver, before + 1_000);
   driver.send({ type: "finish" });
@@ -65,6 +68,16 @@ it("a driver outlives the system: what it acknowledged is there when another pro
   const { result } = await driver.heard("result");
   expect(result.acknowledged.lostKeys).toEqual([]);
   expect(result.operations.unknown).toBeGreaterThan(0);
+}, 60_000);
+
+it("a driver that finds a system at work is refused: opening its stores could take writes from it", async () => {
+  driver = new DriverProcess(300);
+  driver.start();
+  await driver.heard("loaded");
+  served = await serveSites(driver.folder);
+  await driver.kill();
+  driver.start();
+  await expect(driver.heard("loaded")).rejects.toThrow(new RegExp(`in use by process ${process.pid} since`));
 }, 60_000);
 
 it("a second driver on the same data is refused and leaves the first one's journal alone", async () => {

@@ -122,7 +122,7 @@ export class DriverRun {
       return side;
     };
     return {
-      openStore: (shard) => Promise.resolve(loadInto(reader("A", shard))),
+      openStore: (site, shard) => Promise.resolve(loadInto(reader(site, shard))),
       whileLocked: (work) => work(),
       openReader: reader,
       openControl: () =>
