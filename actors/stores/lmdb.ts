@@ -389,9 +389,9 @@ export interface StoreReader {
 }
 
 /**
- * To be opened before the store is: a reader that opens it later could take a commit from its owner, and is refused (see
- * environment_lock.ts). Opened as an owner would: after a loss of power whoever opens an environment first must go back
- * to its last synced transaction, and LMDB does not do that for a reader, nor for an owner who finds a reader there.
+ * To be opened before the store is: a reader that opens it later could take a commit from its owner, and is refused
+ * (environment_lock.ts). Opened as an owner would: after a loss of power whoever opens an environment first must go
+ * back to its last synced transaction, and LMDB does not do that for a reader, nor for an owner who finds a reader.
  * Nothing is written but that. Errors: `locked` while another process has the store open; `unavailable` when there is
  * none, or its folder can't be written; `newer_format`, `unreadable`.
  */

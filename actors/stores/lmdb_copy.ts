@@ -13,8 +13,8 @@ const attemptsMax = 100;
 
 /**
  * Writes the environment as it stood after its last transaction into a folder. A transaction's pages stay as they are
- * until the third one after it begins, so a copy that at most one more was committed beside is whole with the meta pages
- * from before it. For environments whose every transaction is synced, such as the control store's.
+ * until the third one after it begins, so a copy that at most one more was committed beside is whole with the meta
+ * pages from before it. For environments whose every transaction is synced, such as the control store's.
  * Errors: `unavailable` when it is written faster than it can be read; those of the system.
  */
 export function copyEnvironment(from: string, to: string): void {

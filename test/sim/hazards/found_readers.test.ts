@@ -76,7 +76,7 @@ it("hazard N21: a reader opens a store before its writer, or is refused; no comm
   await openLmdbReader(folder).close();
 });
 
-it("twin of hazard N21: a reader that asks nobody takes acknowledged commits, and the store disowns itself", async () => {
+it("twin of hazard N21: a reader that asks nobody takes commits, and the store disowns itself", async () => {
   let written = { commits: 0, lost: 0, refused: "", disowned: false };
   const until = performance.now() + untilLostMsMax;
   while (written.lost === 0 && performance.now() < until) {
