@@ -11,7 +11,7 @@ import type { ControlStore } from "../../actors/control_store.ts";
 import type { Site } from "../../actors/records.ts";
 import { unreachable } from "../../src/index.ts";
 import { jobFiles, sites } from "../layout.ts";
-import type { DriverResult, FromDriver, JobSettings, MigrationPhase, ToDriver } from "../messages.ts";
+import type { DriverResult, FromDriver, JobSettings, ToDriver } from "../messages.ts";
 import { Audit } from "./audit.ts";
 import { Authorities } from "./authorities.ts";
 import { Client } from "./client.ts";
@@ -49,12 +49,6 @@ interface Evidence {
   readonly control: Records;
 }
 
-/** What stands once a process serves. */
-interface Watch {
-  readonly examiner: Examiner;
-  readonly audit: Audit;
-}
-
 export class Driver {
   readonly #world: DriverWorld;
   readonly #model: Model;
@@ -66,8 +60,7 @@ export class Driver {
   readonly #traffic: Traffic;
   readonly #findings: Findings;
   readonly #statistics = new Statistics();
-  #watch: Watch | undefined;
-  #phasesBefore: MigrationPhase[] = [];
+  readonly #audit: Audit;
   #progress: NodeJS.Timeout | undefined;
   #work: Promise<void> = Promise.resolve();
 
@@ -101,6 +94,7 @@ export class Driver {
       statistics: this.#statistics,
       settings: pace,
     });
+    this.#audit = this.#newAudit();
     world.send({
       type: "loaded",
       users: model.population.users.length,
@@ -143,7 +137,7 @@ export class Driver {
   /** Takes a message of the parent; messages are worked on one after the other. */
   handle(message: ToDriver): Promise<void> {
     if (message.type === "phase") {
-      this.#phase(message.phase);
+      this.#audit.phase(message.phase);
       return this.#work;
     }
     this.#work = this.#work.then(() => this.#handle(message));
@@ -162,12 +156,11 @@ export class Driver {
   async #handle(message: Exclude<ToDriver, { type: "phase" }>): Promise<void> {
     switch (message.type) {
       case "connect":
-        this.#watchStores();
         this.#client.connect(message.port);
         return;
       case "finish":
         await this.#traffic.finish();
-        await this.#watch?.audit.finish();
+        await this.#audit.finish();
         clearInterval(this.#progress);
         this.#sendProgress(0, 0);
         this.#world.send({ type: "idle" });
@@ -180,38 +173,29 @@ export class Driver {
     }
   }
 
-  #watchStores(): void {
-    if (this.#watch !== undefined) return;
-    const authorities = new Authorities(this.#evidence.control);
+  #newAudit(): Audit {
+    const { sides, control } = this.#evidence;
     const parts = {
       model: this.#model,
       judge: this.#judge,
       client: this.#client,
       findings: this.#findings,
-      authorities,
+      authorities: new Authorities(control),
     };
-    const examiner = new Examiner(parts, this.#evidence.sides);
-    const audit = new Audit({
+    return new Audit({
       ...parts,
-      examiner,
+      examiner: new Examiner(parts, sides),
       audited: (phase, keys) => this.#world.send({ type: "audited", phase, keys }),
       failed: (error) => this.#fail(error),
     });
-    this.#watch = { examiner, audit };
-    for (const phase of this.#phasesBefore.splice(0)) audit.phase(phase);
   }
 
   #connected(anew: boolean): void {
     if (anew) this.#traffic.incarnation();
     this.#traffic.start();
-    this.#watch?.audit.start();
+    this.#audit.start();
     this.#startProgress();
     this.#world.send({ type: "traffic_started" });
-  }
-
-  #phase(phase: MigrationPhase): void {
-    if (this.#watch === undefined) this.#phasesBefore.push(phase);
-    else this.#watch.audit.phase(phase);
   }
 
   #startProgress(): void {
