@@ -6,7 +6,7 @@
 import { closeSync, copyFileSync, openSync, readSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { NanoError } from "../../src/index.ts";
-import { lmdbFile } from "./data_format.ts";
+import { checkLmdbFile, lmdbFile } from "./data_format.ts";
 
 /** A transaction takes milliseconds, a copy of a small file less. */
 const attemptsMax = 100;
@@ -15,9 +15,11 @@ const attemptsMax = 100;
  * Writes the environment as it stood after its last transaction into a folder. A transaction's pages stay as they are
  * until the third one after it begins, so a copy that at most one more was committed beside is whole with the meta
  * pages from before it. For environments whose every transaction is synced, such as the control store's.
- * Errors: `unavailable` when it is written faster than it can be read; those of the system.
+ * Errors: `newer_format`, `unreadable`; `unavailable` when it is written faster than it can be read; those of the
+ * system.
  */
 export function copyEnvironment(from: string, to: string): void {
+  checkLmdbFile(from);
   const [source, copy] = [join(from, lmdbFile.name), join(to, lmdbFile.name)];
   for (let attempt = 1; attempt <= attemptsMax; attempt++) {
     const before = metaPages(source);

@@ -1,7 +1,7 @@
 /** A copy of an LMDB environment that another thread writes: whole, as it stood after one of its transactions. */
 
 import { once } from "node:events";
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Worker } from "node:worker_threads";
@@ -61,6 +61,17 @@ it("beside a writer shows a state that was committed, never an older one than th
   expect(counts.at(-1)).toBeLessThanOrEqual(drawsEach);
   expect((await control.get("count"))?.value).toBe(drawsEach);
   await control.close();
+});
+
+it("of a file that is none is refused, by the name of the original", () => {
+  mkdirSync(source);
+  writeFileSync(join(source, "data.mdb"), "no environment");
+  mkdirSync(copy);
+  const refused = {
+    code: "unreadable",
+    details: expect.objectContaining({ path: join(source, "data.mdb") }),
+  };
+  expect(() => copyEnvironment(source, copy)).toThrow(expect.objectContaining(refused));
 });
 
 it("of a folder without one is refused", () => {
