@@ -8,7 +8,7 @@ import { auditDecisions, type PrefixAudit } from "../actors/decision_audit.ts";
 import { type DecisionEntry, eraseKey, readEntries } from "../actors/decision_log.ts";
 import type { ControlStore } from "../actors/index.ts";
 import { layout } from "../actors/stores/data_directory.ts";
-import { lockDirectory } from "../actors/stores/directory_lock.ts";
+import { whileLocked } from "../actors/stores/directory_lock.ts";
 import { openLmdbControl } from "../actors/stores/lmdb_control.ts";
 import { copyEnvironment } from "../actors/stores/lmdb_copy.ts";
 import { hasEnvironment } from "../actors/stores/lmdb_file.ts";
@@ -70,7 +70,7 @@ async function withControl<T>(
     const cure = "give the directory that migrate was given, or printed";
     throw new NanoError("config", `--data: no control store in ${data}; ${cure}`, { field: "--data", cure });
   }
-  if (!readOnly) return withLock(data, () => withOpened(path, {}, work));
+  if (!readOnly) return whileLocked(data, () => withOpened(path, {}, work));
   // A system may be at work in the directory: what it writes must not be opened by another process.
   const copy = mkdtempSync(join(tmpdir(), "nanoactor-audit-"));
   try {
@@ -78,15 +78,6 @@ async function withControl<T>(
     return await withOpened(copy, { readOnly }, work);
   } finally {
     rmSync(copy, { recursive: true, force: true });
-  }
-}
-
-async function withLock<T>(data: string, work: () => Promise<T>): Promise<T> {
-  const lock = lockDirectory(data);
-  try {
-    return await work();
-  } finally {
-    lock.release();
   }
 }
 

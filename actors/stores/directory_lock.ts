@@ -52,6 +52,20 @@ export function lockDirectory(directory: string, options: LockOptions = {}): Dir
   }
 }
 
+/** Does what needs the directory to itself. Errors: as `lockDirectory`, and those of `work`. */
+export async function whileLocked<T>(
+  directory: string,
+  work: () => Promise<T>,
+  options: LockOptions = {},
+): Promise<T> {
+  const lock = lockDirectory(directory, options);
+  try {
+    return await work();
+  } finally {
+    lock.release();
+  }
+}
+
 interface Refused {
   /** undefined: it has not written its record. */
   readonly holder: Holder | undefined;

@@ -34,8 +34,7 @@ const waitMs = 1_000;
 export function holdToWrite(path: string): Held {
   const entry = entryOf(path);
   const cure = "stop it: a store has one process that writes it";
-  entry.lock ??= locked(path, entry, cure);
-  entry.writers++;
+  entry.lock ??= lockDirectory(path, { waitMs, cure });
   return held(path, entry, "writers");
 }
 
@@ -49,34 +48,22 @@ export function openToRead<T>(path: string, open: () => T): Held & { readonly va
   const isOpen = entry.writers + entry.readers > 0;
   const cure =
     "a reader that opens it now could take an acknowledged write from it: open it before that process does, or stop it";
-  const lock = isOpen ? undefined : locked(path, entry, cure);
+  const lock = isOpen ? undefined : lockDirectory(path, { waitMs, cure });
   try {
-    const value = open();
-    entry.readers++;
-    return { value, ...held(path, entry, "readers") };
+    return { value: open(), ...held(path, entry, "readers") };
   } finally {
     lock?.release();
-    forget(path, entry);
   }
 }
 
 function entryOf(path: string): Opened {
-  const key = resolve(path);
-  const entry = opened.get(key) ?? { writers: 0, readers: 0, lock: undefined };
-  opened.set(key, entry);
-  return entry;
-}
-
-function locked(path: string, entry: Opened, cure: string): DirectoryLock {
-  try {
-    return lockDirectory(path, { waitMs, cure });
-  } catch (error) {
-    forget(path, entry);
-    throw error;
-  }
+  return opened.get(resolve(path)) ?? { writers: 0, readers: 0, lock: undefined };
 }
 
 function held(path: string, entry: Opened, as: "writers" | "readers"): Held {
+  const key = resolve(path);
+  entry[as]++;
+  opened.set(key, entry);
   let isHeld = true;
   return {
     release: () => {
@@ -87,11 +74,7 @@ function held(path: string, entry: Opened, as: "writers" | "readers"): Held {
         entry.lock?.release();
         entry.lock = undefined;
       }
-      forget(path, entry);
+      if (entry.writers + entry.readers === 0) opened.delete(key);
     },
   };
-}
-
-function forget(path: string, { writers, readers }: Opened): void {
-  if (writers + readers === 0) opened.delete(resolve(path));
 }

@@ -40,8 +40,8 @@ export function copyEnvironment(from: string, to: string): void {
 function metaPages(path: string): Buffer {
   const file = openSync(path, "r");
   try {
+    const pageBytes = readBytes(file, lmdbFile.headerBytes).readUInt32LE(lmdbFile.pageSizeAt);
     for (let last: Buffer = Buffer.alloc(0); ; ) {
-      const pageBytes = readBytes(file, lmdbFile.headerBytes).readUInt32LE(lmdbFile.pageSizeAt);
       const pages = readBytes(file, lmdbFile.metaPages * pageBytes);
       if (pages.equals(last)) return pages;
       last = pages;
@@ -58,7 +58,7 @@ function readBytes(file: number, length: number): Buffer {
 }
 
 function latestTransaction(pages: Buffer): bigint {
-  const second = pages.byteLength / lmdbFile.metaPages;
-  const [a, b] = [0, second].map((at) => pages.readBigUInt64LE(at + lmdbFile.transactionAt));
-  return (a ?? 0n) > (b ?? 0n) ? (a ?? 0n) : (b ?? 0n);
+  const first = pages.readBigUInt64LE(lmdbFile.transactionAt);
+  const second = pages.readBigUInt64LE(pages.byteLength / lmdbFile.metaPages + lmdbFile.transactionAt);
+  return first > second ? first : second;
 }

@@ -15,7 +15,7 @@ import type { DriverResult, FromDriver, JobSettings, ToDriver } from "../message
 import { Audit } from "./audit.ts";
 import { Authorities } from "./authorities.ts";
 import { Client } from "./client.ts";
-import { Examiner } from "./examiner.ts";
+import { Examiner, type ExaminerParts } from "./examiner.ts";
 import { compareEverything } from "./final_comparison.ts";
 import { Findings } from "./findings.ts";
 import { Journal } from "./journal.ts";
@@ -52,7 +52,6 @@ interface Evidence {
 export class Driver {
   readonly #world: DriverWorld;
   readonly #model: Model;
-  readonly #judge: Judge;
   readonly #journal: Journal;
   readonly #size: PopulationSize;
   readonly #evidence: Evidence;
@@ -60,6 +59,8 @@ export class Driver {
   readonly #traffic: Traffic;
   readonly #findings: Findings;
   readonly #statistics = new Statistics();
+  /** What audits and the comparison at the end judge by, and where they tell it. */
+  readonly #examinerParts: ExaminerParts;
   readonly #audit: Audit;
   #progress: NodeJS.Timeout | undefined;
   #work: Promise<void> = Promise.resolve();
@@ -76,24 +77,25 @@ export class Driver {
     this.#model = model;
     this.#journal = journal;
     this.#evidence = evidence;
-    this.#judge = new Judge(model);
     this.#size = measurePopulation(model.population);
     this.#findings = new Findings(model.population.fixedRows);
     this.#client = new Client({
       connected: (anew) => this.#connected(anew),
       settled: () => this.#traffic.settle(),
     });
+    const [judge, client, findings] = [new Judge(model), this.#client, this.#findings];
     const poison = drawPoison(model.population, settings.poisonKeys, settings.reversedPrefix);
     this.#traffic = new Traffic({
       model,
       journal,
       poison,
-      judge: this.#judge,
-      client: this.#client,
-      findings: this.#findings,
+      judge,
+      client,
+      findings,
       statistics: this.#statistics,
       settings: pace,
     });
+    this.#examinerParts = { model, judge, client, findings, authorities: new Authorities(evidence.control) };
     this.#audit = this.#newAudit();
     world.send({
       type: "loaded",
@@ -174,17 +176,9 @@ export class Driver {
   }
 
   #newAudit(): Audit {
-    const { sides, control } = this.#evidence;
-    const parts = {
-      model: this.#model,
-      judge: this.#judge,
-      client: this.#client,
-      findings: this.#findings,
-      authorities: new Authorities(control),
-    };
     return new Audit({
-      ...parts,
-      examiner: new Examiner(parts, sides),
+      ...this.#examinerParts,
+      examiner: new Examiner(this.#examinerParts, this.#evidence.sides),
       audited: (phase, keys) => this.#world.send({ type: "audited", phase, keys }),
       failed: (error) => this.#fail(error),
     });
@@ -230,14 +224,7 @@ export class Driver {
   }
 
   async #compare(perrorKeys: readonly string[]): Promise<void> {
-    const { sides, control } = this.#evidence;
-    const parts = {
-      model: this.#model,
-      judge: this.#judge,
-      findings: this.#findings,
-      authorities: new Authorities(control),
-    };
-    await compareEverything(parts, sides, new Set(perrorKeys));
+    await compareEverything(this.#examinerParts, this.#evidence.sides, new Set(perrorKeys));
     this.#world.send({ type: "result", result: this.#result() });
   }
 

@@ -7,7 +7,7 @@ import { randomUUID } from "node:crypto";
 import { dirname } from "node:path";
 import { backends } from "../../actors/backends/index.ts";
 import { layout } from "../../actors/stores/data_directory.ts";
-import { lockDirectory } from "../../actors/stores/directory_lock.ts";
+import { lockDirectory, whileLocked } from "../../actors/stores/directory_lock.ts";
 import { openLmdbReader, openLmdbStore } from "../../actors/stores/lmdb.ts";
 import { openLmdbControl } from "../../actors/stores/lmdb_control.ts";
 import { jobFiles, lockWaitMs } from "../layout.ts";
@@ -42,14 +42,7 @@ function worldOf(settings: JobSettings): DriverWorld {
         durability,
         newStoreId: randomUUID(),
       }),
-    whileLocked: async (work) => {
-      const lock = lockDirectory(dataDirectory, { waitMs: lockWaitMs });
-      try {
-        return await work();
-      } finally {
-        lock.release();
-      }
-    },
+    whileLocked: (work) => whileLocked(dataDirectory, work, { waitMs: lockWaitMs }),
     openReader: (site, shard) => openLmdbReader(layout.store(dataDirectory, site, shard)),
     openControl: async () => {
       const path = layout.control(dataDirectory);
