@@ -150,8 +150,17 @@ function switched(text: string, start: number, end: number, left: Place[]): stri
   return result + text.slice(written, end);
 }
 
-const choice = `globalThis.mutant ??= Number(process.env.MUTANT ?? -1);
+/** Each mutation that is passed is told: to `globalThis.reached` while there is one, and to the file REACHED. */
+const choice = `import { appendFileSync } from "node:fs";
+globalThis.mutant ??= Number(process.env.MUTANT ?? -1);
+const reachedFile = process.env.REACHED;
+const told = new Set();
 function isMutant(at) {
+  globalThis.reached?.add(at);
+  if (reachedFile !== undefined && !told.has(at)) {
+    told.add(at);
+    appendFileSync(reachedFile, \`\${at}\\n\`);
+  }
   return globalThis.mutant === at;
 }
 function swallowed(value) {

@@ -1,6 +1,6 @@
 /**
- * `npm run long -- mutation`: each mutation (mutations.ts) of the write's way, db_replay and db_failover against the
- * swarm and the tests of its area (areas.ts) until one fails. Results are kept in results.json
+ * `npm run long -- mutation`: each mutation (mutations.ts) of the write's way, db_replay and db_failover against what
+ * reaches it of the swarm and of the tests of its area (areas.ts), until one fails. Results are kept in results.json
  * for as long as the file and the mutation are the same, so a run may be ended and goes on later. Exit codes: 0 every
  * survivor has its reason in harmless.json, 1 one has none, 2 wrong usage.
  */
@@ -14,7 +14,7 @@ import { areas } from "./areas.ts";
 import { compiled, type Mutation, mutationsOf } from "./mutations.ts";
 import { type Reasons, Results, readReasons } from "./results.ts";
 import { Tree } from "./tree.ts";
-import { noMutant, Trial } from "./trial.ts";
+import { type Reach, Trial } from "./trial.ts";
 
 interface Flags {
   readonly only: readonly string[];
@@ -85,7 +85,7 @@ async function runAll(
   const startMs = performance.now();
   const minutesPassed = (): number => (performance.now() - startMs) / 60_000;
   let done = 0;
-  const passes = new Map<string, Promise<void>>();
+  const reaches = new Map<string, Promise<Reach>>();
   const worker = async (place: number): Promise<void> => {
     const tree = new Tree(project, join(project, ".mutation", String(place)));
     const trial = new Trial(tree.root, seeds);
@@ -99,10 +99,9 @@ async function runAll(
         trial.begin(areas[file] ?? []);
         mutated = file;
       }
-      const pass = passes.get(file) ?? whole(trial, file);
-      passes.set(file, pass);
-      await pass;
-      const killer = await trial.killer(ofFile(file).indexOf(mutation));
+      const reach = reaches.get(file) ?? trial.reach();
+      reaches.set(file, reach);
+      const killer = await trial.killer(ofFile(file).indexOf(mutation), await reach);
       results.set(mutation, killer === undefined ? "survived" : "killed", killer ?? "");
       const change = `${from} => ${to}`.replaceAll(/\s+/g, " ");
       const rate = `${++done} in ${minutesPassed().toFixed(1)} min`;
@@ -112,12 +111,6 @@ async function runAll(
     tree.remove();
   };
   await Promise.all(Array.from({ length: availableParallelism() }, (_, place) => worker(place)));
-}
-
-/** Errors: what fails without any mutation would kill them all. */
-async function whole(trial: Trial, file: string): Promise<void> {
-  const killer = await trial.killer(noMutant);
-  if (killer !== undefined) throw new Error(`${file} as it is: ${killer}`);
 }
 
 function report(chosen: readonly Mutation[], results: Results, reasonOf: Reasons): void {

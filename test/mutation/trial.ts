@@ -1,12 +1,13 @@
-/** What one mutation of a tree's file has to pass: seeds of the swarm, then the tests of its area. */
+/**
+ * What one mutation of a tree's file has to pass: the seeds of the swarm and the tests of its area that reach it. Some
+ * seeds come first, since they are the quickest; then the tests; then the other seeds.
+ */
 
 import { type ChildProcess, fork, spawn } from "node:child_process";
 import { once } from "node:events";
+import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Order, Report } from "./play_seeds.ts";
-
-/** For `killer`: the file as it is. */
-export const noMutant = -1;
 
 /** What takes longer hangs: many times what it takes on a machine at rest, so that it may run beside other work. */
 const msMax = { seeds: 180_000, tests: 720_000 };
@@ -14,16 +15,25 @@ const msMax = { seeds: 180_000, tests: 720_000 };
 /** A process that has met so many mutations makes room for a fresh one: what they leave behind never adds up. */
 const ordersPerPlayerMax = 50;
 
+/** So many seeds are played before the tests. */
+const firstSeeds = 8;
+
+/** What passes each mutation of a file, without any of them on. */
+export interface Reach {
+  readonly seeds: ReadonlyMap<number, ReadonlySet<number>>;
+  readonly tests: ReadonlyMap<string, ReadonlySet<number>>;
+}
+
 export class Trial {
   readonly #root: string;
-  readonly #seeds: number;
+  readonly #seeds: readonly number[];
   #tests: readonly string[] = [];
   #player: ChildProcess | undefined;
   #ordersLeft = 0;
 
   constructor(root: string, seeds: number) {
     this.#root = root;
-    this.#seeds = seeds;
+    this.#seeds = Array.from({ length: seeds }, (_, i) => i + 1);
   }
 
   /** The tree's file is another one now. */
@@ -32,9 +42,33 @@ export class Trial {
     this.#tests = tests.map((test) => `dist/${test}`);
   }
 
+  /** Errors: what fails without any mutation would kill them all. */
+  async reach(): Promise<Reach> {
+    const report = await this.#asked({ seeds: this.#seeds, tellsReached: true });
+    if (typeof report === "string") throw new Error(`a file as it is ${report}`);
+    if (report.seed !== undefined) throw new Error(`a file as it is fails seed ${report.seed}`);
+    const seeds = this.#seeds.map((seed) => [seed, new Set(report.reached[seed])] as const);
+    const tests: [string, Set<number>][] = [];
+    for (const test of this.#tests) {
+      const told = join(this.#root, "reached");
+      rmSync(told, { force: true });
+      if ((await this.#byTests([test], { REACHED: told })) !== undefined)
+        throw new Error(`a file as it is fails ${test}`);
+      const lines = existsSync(told) ? readFileSync(told, "utf8").trim().split("\n") : [];
+      tests.push([test, new Set(lines.map(Number))]);
+    }
+    return { seeds: new Map(seeds), tests: new Map(tests) };
+  }
+
   /** What fails with this mutation on; undefined: nothing does. */
-  async killer(mutant: number): Promise<string | undefined> {
-    return (await this.#bySeeds(mutant)) ?? (await this.#byTests(mutant));
+  async killer(mutant: number, reach: Reach): Promise<string | undefined> {
+    const seeds = thatReach(mutant, reach.seeds);
+    const tests = thatReach(mutant, reach.tests);
+    return (
+      (await this.#bySeeds(mutant, seeds.slice(0, firstSeeds))) ??
+      (await this.#byTests(tests, { MUTANT: String(mutant) })) ??
+      (await this.#bySeeds(mutant, seeds.slice(firstSeeds)))
+    );
   }
 
   end(): void {
@@ -42,15 +76,16 @@ export class Trial {
     this.#player = undefined;
   }
 
-  async #bySeeds(mutant: number): Promise<string | undefined> {
+  async #bySeeds(mutant: number, seeds: readonly number[]): Promise<string | undefined> {
+    if (seeds.length === 0) return undefined;
     const isFresh = this.#player === undefined;
-    const report = await this.#asked({ mutant, seeds: this.#seeds });
+    const report = await this.#asked({ mutant, seeds, tellsReached: false });
     if (report === "hangs" || report === "exits") return `seeds: ${report}`;
     if (report.seed === undefined) return undefined;
     if (report.isSpoilt !== true) return `seed ${report.seed}`;
     this.end();
     if (isFresh) return `seed ${report.seed}, and whatever comes after it`;
-    return this.#bySeeds(mutant);
+    return this.#bySeeds(mutant, seeds);
   }
 
   async #asked(order: Order): Promise<Report | "hangs" | "exits"> {
@@ -80,13 +115,14 @@ export class Trial {
   }
 
   /** Rejects if somebody else ended it: that says nothing about the mutation. */
-  #byTests(mutant: number): Promise<string | undefined> {
+  async #byTests(tests: readonly string[], env: Readonly<NodeJS.ProcessEnv>): Promise<string | undefined> {
+    if (tests.length === 0) return undefined;
     const vitest = join(this.#root, "node_modules/vitest/vitest.mjs");
     const flags = ["run", "--bail", "1", "--no-isolate", "--maxWorkers", "1"];
     const startMs = performance.now();
-    const child = spawn(process.execPath, [vitest, ...flags, ...this.#tests], {
+    const child = spawn(process.execPath, [vitest, ...flags, ...tests], {
       cwd: this.#root,
-      env: { ...process.env, MUTANT: String(mutant) },
+      env: { ...process.env, ...env },
       stdio: "ignore",
       timeout: msMax.tests,
       killSignal: "SIGKILL",
@@ -100,4 +136,8 @@ export class Trial {
       });
     });
   }
+}
+
+function thatReach<From>(mutant: number, reached: ReadonlyMap<From, ReadonlySet<number>>): From[] {
+  return [...reached].filter(([, passed]) => passed.has(mutant)).map(([from]) => from);
 }

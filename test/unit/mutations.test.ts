@@ -55,6 +55,14 @@ describe("the mutations of a file", () => {
     expect(await grown(1, 3)).toBe(1);
   });
 
+  it("are told when what they change is passed", async () => {
+    const { grown, reached } = await grownWith(text);
+    await grown(1, undefined);
+    expect(reached()).not.toContain("b !== 2 => b === 2");
+    await grown(0, 3);
+    expect(reached()).toContain("b !== 2 => b === 2");
+  });
+
   it("that leave out an await go on at once, and nobody hears of a rejection", async () => {
     const { grown, turnOn } = await grownWith(text);
     await expect(grown(1, undefined, Promise.reject(new Error("early")))).rejects.toThrow("early");
@@ -67,6 +75,8 @@ describe("the mutations of a file", () => {
 interface Grown {
   readonly grown: (a: number, b: number | undefined, wait?: Promise<void>) => Promise<number>;
   readonly turnOn: (change: string) => void;
+  /** The changes of what has been passed. */
+  readonly reached: () => (string | undefined)[];
 }
 
 async function grownWith(text: string): Promise<Grown> {
@@ -76,8 +86,9 @@ async function grownWith(text: string): Promise<Grown> {
     expect(changes).toContain(change);
     Object.assign(globalThis, { mutant: changes.indexOf(change) });
   };
-  Object.assign(globalThis, { mutant: -1 });
+  const passed = new Set<number>();
+  Object.assign(globalThis, { mutant: -1, reached: passed });
   const url = `data:text/javascript,${encodeURIComponent(compiled(text, mutations))}`;
   const { grown } = await import(url);
-  return { grown, turnOn };
+  return { grown, turnOn, reached: () => [...passed].map((at) => changes[at]) };
 }
