@@ -254,7 +254,7 @@ async function commit(
 ): Promise<undefined> {
   // All before is durable: it is the end of that which was waited for.
   if (records.length === 0) return;
-  const mirrored = state.mirror?.append(records) ?? Promise.resolve();
+  const mirrored = state.mirror?.append(records);
   const [logged, copied] = await Promise.allSettled([writer.commit(records), mirrored]);
   if (logged.status === "rejected") {
     if (isFull(logged.reason)) await writer.cut().catch(() => undefined);

@@ -108,6 +108,40 @@ describe("db_dirty_log", () => {
     });
   });
 
+  it("what a full disk took of a frame is no damage, whenever the power goes while it starts anew", async () => {
+    for (let seed = 1; seed <= 40; seed++) {
+      await simulateSeed({ seed }, async (world) => {
+        const of = await started(world);
+        await of.log().call.append([mark("before", 1), start(1)]);
+        const [full = ""] = [...of.use.open].filter((path) => path.startsWith("logs/1/"));
+        of.disk.faults.bytesMax = of.disk.used + 100;
+        const tooLong = [mark("k".repeat(300), 1)];
+        await expect(of.log().call.append(tooLong)).rejects.toMatchObject({ code: "unavailable" });
+        of.disk.faults.bytesMax = Number.POSITIVE_INFINITY;
+        of.disk.faults.slowMs = 5;
+        await world.sleep(dataLimits.logProbeMs + world.chance("when") * 60);
+        await powerCycle(of);
+        expect(await namesOf(of.log())).toContain("before");
+        // What the new one took that was never synced may be said as damage.
+        const damage = world.logged.flatMap(({ fields }) => fields.damage ?? []);
+        expect(damage.join()).not.toContain(full);
+      });
+    }
+  });
+
+  it("a file of which a sync failed is left as it is", async () => {
+    await simulateSeed({ seed: 1 }, async (world) => {
+      const of = await started(world);
+      await of.log().call.append([mark("before", 1)]);
+      of.disk.faults.failingSyncs = 1;
+      const [path = ""] = [...of.use.open].filter((each) => each.startsWith("logs/1/"));
+      await untilRestarted(world, of, async () => {
+        await expect(of.log().call.append([mark("a", 1)])).rejects.toMatchObject({ code: "unavailable" });
+        expect(of.use.truncated).not.toContain(path);
+      });
+    });
+  });
+
   it("starts on a full disk, refuses there, and begins once there is space", async () => {
     await simulateSeed({ seed: 1 }, async (world) => {
       const of = await started(world);

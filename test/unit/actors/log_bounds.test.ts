@@ -2,7 +2,7 @@
 
 import { describe, expect, it } from "vitest";
 import { simulateSeed, type World } from "../../../src/simulation/index.ts";
-import { type More, namesOf, required, type Started, started } from "./log_node.ts";
+import { type More, namesOf, powerCycle, required, type Started, started } from "./log_node.ts";
 import { clear, mark, start } from "./log_rows.ts";
 
 async function above(more: More, scenario: (of: Started, world: World) => Promise<void>): Promise<void> {
@@ -36,6 +36,29 @@ describe("notes, which nobody waits for", () => {
       const { commits } = await log().call.statistics();
       await log().call.append([]);
       expect((await log().call.statistics()).commits).toBe(commits);
+    }));
+
+  it("an append of nothing waits for the commit under way, and then writes nothing", () =>
+    above({}, async ({ log, disk }) => {
+      disk.faults.slowMs = 10;
+      const order: string[] = [];
+      const answered = (name: string, append: Promise<void>) => append.then(() => order.push(name));
+      const first = answered("a record", log().call.append([mark("k", 1)]));
+      const nothing = answered("nothing", log().call.append([]));
+      await first;
+      const { used } = disk;
+      await nothing;
+      expect(order).toEqual(["a record", "nothing"]);
+      expect(disk.used).toBe(used);
+    }));
+
+  it("an append of nothing waits for the notes before it", () =>
+    above({}, async (of) => {
+      await of.log().call.append([mark("cleared", 1), mark("stays", 1)]);
+      of.log().cast.note([clear("cleared", 1)]);
+      await of.log().call.append([]);
+      await powerCycle(of);
+      expect(await namesOf(of.log())).toEqual(["stays"]);
     }));
 });
 

@@ -15,6 +15,7 @@ import {
 interface Use {
   /** Paths of files that are open. */
   readonly open: Set<string>;
+  readonly truncated: string[];
   /** Operations that are not answered. */
   underWay: number;
 }
@@ -62,7 +63,7 @@ export async function supervised(
 export async function started(world: World, more: More = {}): Promise<Started> {
   const disk = new SimulatedDisk("d", { next: (site) => world.chance(site) });
   const mounts: Disk[] = [];
-  const use: Use = { open: new Set(), underWay: 0 };
+  const use: Use = { open: new Set(), truncated: [], underWay: 0 };
   const control = new MemoryControl();
   const resources = (thread: SimulatedThread) => {
     mounts.unshift(noting(disk.mounted(thread), use));
@@ -92,7 +93,10 @@ function noting(disk: Disk, use: Use): Disk {
     makeDirectory: (path) => noted(disk.makeDirectory(path)),
     list: (path) => noted(disk.list(path)),
     read: (path) => noted(disk.read(path)),
-    truncate: (path, size) => noted(disk.truncate(path, size)),
+    truncate: (path, size) => {
+      use.truncated.push(path);
+      return noted(disk.truncate(path, size));
+    },
     remove: (path) => noted(disk.remove(path)),
     openAppend: async (path, options) => {
       const file = await noted(disk.openAppend(path, options));
