@@ -65,20 +65,20 @@ export const areas: Readonly<Record<string, readonly string[]>> = {
     ...hazards("hazard_01", "hazard_19", "hazard_04", "hazard_08"),
   ],
   "actors/db_queuer.ts": [
-    ...unit("write_way", "db_dirty_keys"),
+    ...unit("db_queuer", "write_way", "db_dirty_keys"),
     ...hazards("hazard_16", "hazard_20", "queuer_death", "found_restarts", "hazard_03", "hazard_30"),
     "test/sim/properties.test.js",
     "test/sim/two_sites.test.js",
   ],
   "actors/peer_sender.ts": [
-    ...unit("write_way", "authority", "send_pace"),
+    ...unit("peer_sender", "db_queuer", "write_way", "authority", "send_pace"),
     "test/sim/foreign_version.test.js",
     ...hazards("hazard_02", "hazard_09", "hazard_49", "hazard_20", "found_clocks"),
     "test/sim/quarantine.test.js",
     "test/sim/two_sites.test.js",
   ],
   "actors/db_replay.ts": [
-    ...unit("breaker", "token_bucket", "db_dirty_keys", "send_pace"),
+    ...unit("db_replay", "breaker", "token_bucket", "db_dirty_keys", "send_pace"),
     "test/sim/properties.test.js",
     ...hazards("hazard_20", "hazard_27", "hazard_29", "hazard_49", "found_clocks", "found_quarantine"),
     ...hazards("hazard_16", "hazard_28", "hazard_32", "found_restarts", "actor_restarts", "queuer_death"),

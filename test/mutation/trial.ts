@@ -1,6 +1,6 @@
 /**
- * What one mutation of a tree's file has to pass: the seeds of the swarm and the tests of its area that reach it. Some
- * seeds come first, since they are the quickest; then the tests; then the other seeds.
+ * What one mutation of a tree's file has to pass: the seeds of the swarm and the tests of its area that reach it, what
+ * takes longest last: some seeds, the quick tests, the other seeds, the other tests.
  */
 
 import { type ChildProcess, fork, spawn } from "node:child_process";
@@ -18,10 +18,16 @@ const ordersPerPlayerMax = 50;
 /** So many seeds are played before the tests. */
 const firstSeeds = 8;
 
+/** A file of tests that takes longer by itself is no quick one, ms; 3,000 are for its start. */
+const quickMsMax = 5_000;
+
+type Passed<From> = Map<From, ReadonlySet<number>>;
+
 /** What passes each mutation of a file, without any of them on. */
 export interface Reach {
-  readonly seeds: ReadonlyMap<number, ReadonlySet<number>>;
-  readonly tests: ReadonlyMap<string, ReadonlySet<number>>;
+  readonly seeds: Passed<number>;
+  readonly quickTests: Passed<string>;
+  readonly slowTests: Passed<string>;
 }
 
 export class Trial {
@@ -47,27 +53,30 @@ export class Trial {
     const report = await this.#asked({ seeds: this.#seeds, tellsReached: true });
     if (typeof report === "string") throw new Error(`a file as it is ${report}`);
     if (report.seed !== undefined) throw new Error(`a file as it is fails seed ${report.seed}`);
-    const seeds = this.#seeds.map((seed) => [seed, new Set(report.reached[seed])] as const);
-    const tests: [string, Set<number>][] = [];
+    const reach: Reach = { seeds: new Map(), quickTests: new Map(), slowTests: new Map() };
+    for (const seed of this.#seeds) reach.seeds.set(seed, new Set(report.reached[seed]));
     for (const test of this.#tests) {
       const told = join(this.#root, "reached");
       rmSync(told, { force: true });
+      const startMs = performance.now();
       if ((await this.#byTests([test], { REACHED: told })) !== undefined)
         throw new Error(`a file as it is fails ${test}`);
       const lines = existsSync(told) ? readFileSync(told, "utf8").trim().split("\n") : [];
-      tests.push([test, new Set(lines.map(Number))]);
+      const isQuick = performance.now() - startMs <= quickMsMax;
+      (isQuick ? reach.quickTests : reach.slowTests).set(test, new Set(lines.map(Number)));
     }
-    return { seeds: new Map(seeds), tests: new Map(tests) };
+    return reach;
   }
 
   /** What fails with this mutation on; undefined: nothing does. */
   async killer(mutant: number, reach: Reach): Promise<string | undefined> {
     const seeds = thatReach(mutant, reach.seeds);
-    const tests = thatReach(mutant, reach.tests);
+    const env = { MUTANT: String(mutant) };
     return (
       (await this.#bySeeds(mutant, seeds.slice(0, firstSeeds))) ??
-      (await this.#byTests(tests, { MUTANT: String(mutant) })) ??
-      (await this.#bySeeds(mutant, seeds.slice(firstSeeds)))
+      (await this.#byTests(thatReach(mutant, reach.quickTests), env)) ??
+      (await this.#bySeeds(mutant, seeds.slice(firstSeeds))) ??
+      (await this.#byTests(thatReach(mutant, reach.slowTests), env))
     );
   }
 
@@ -138,6 +147,6 @@ export class Trial {
   }
 }
 
-function thatReach<From>(mutant: number, reached: ReadonlyMap<From, ReadonlySet<number>>): From[] {
+function thatReach<From>(mutant: number, reached: Passed<From>): From[] {
   return [...reached].filter(([, passed]) => passed.has(mutant)).map(([from]) => from);
 }
