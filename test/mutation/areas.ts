@@ -103,6 +103,7 @@ export const areas: Readonly<Record<string, readonly string[]>> = {
     "test/sim/taking_over_control.test.js",
   ],
   "actors/decisions.ts": [
+    ...unit("decisions"),
     ...hazards("coordinator_death", "coordinators_race", "coordinator_instructions"),
     "test/sim/decision_lease.test.js",
     "test/sim/decision_log.test.js",

@@ -10,7 +10,7 @@ import { join } from "node:path";
 import type { Order, Report } from "./play_seeds.ts";
 
 /** What takes longer hangs: many times what it takes on a machine at rest, so that it may run beside other work. */
-const msMax = { seeds: 180_000, tests: 720_000 };
+const msMax = { seeds: 60_000, tests: 300_000 };
 
 /** A process that has met so many mutations makes room for a fresh one: what they leave behind never adds up. */
 const ordersPerPlayerMax = 50;
@@ -27,6 +27,7 @@ type Passed<From> = Map<From, ReadonlySet<number>>;
 export interface Reach {
   readonly seeds: Passed<number>;
   readonly quickTests: Passed<string>;
+  /** The quickest first. */
   readonly slowTests: Passed<string>;
 }
 
@@ -55,6 +56,7 @@ export class Trial {
     if (report.seed !== undefined) throw new Error(`a file as it is fails seed ${report.seed}`);
     const reach: Reach = { seeds: new Map(), quickTests: new Map(), slowTests: new Map() };
     for (const seed of this.#seeds) reach.seeds.set(seed, new Set(report.reached[seed]));
+    const timed: { readonly test: string; readonly passed: ReadonlySet<number>; readonly ms: number }[] = [];
     for (const test of this.#tests) {
       const told = join(this.#root, "reached");
       rmSync(told, { force: true });
@@ -62,9 +64,10 @@ export class Trial {
       if ((await this.#byTests([test], { REACHED: told })) !== undefined)
         throw new Error(`a file as it is fails ${test}`);
       const lines = existsSync(told) ? readFileSync(told, "utf8").trim().split("\n") : [];
-      const isQuick = performance.now() - startMs <= quickMsMax;
-      (isQuick ? reach.quickTests : reach.slowTests).set(test, new Set(lines.map(Number)));
+      timed.push({ test, passed: new Set(lines.map(Number)), ms: performance.now() - startMs });
     }
+    for (const { test, passed, ms } of timed.sort((one, other) => one.ms - other.ms))
+      (ms <= quickMsMax ? reach.quickTests : reach.slowTests).set(test, passed);
     return reach;
   }
 
@@ -72,12 +75,16 @@ export class Trial {
   async killer(mutant: number, reach: Reach): Promise<string | undefined> {
     const seeds = thatReach(mutant, reach.seeds);
     const env = { MUTANT: String(mutant) };
-    return (
+    const quick =
       (await this.#bySeeds(mutant, seeds.slice(0, firstSeeds))) ??
       (await this.#byTests(thatReach(mutant, reach.quickTests), env)) ??
-      (await this.#bySeeds(mutant, seeds.slice(firstSeeds))) ??
-      (await this.#byTests(thatReach(mutant, reach.slowTests), env))
-    );
+      (await this.#bySeeds(mutant, seeds.slice(firstSeeds)));
+    if (quick !== undefined) return quick;
+    for (const test of thatReach(mutant, reach.slowTests)) {
+      const killer = await this.#byTests([test], env);
+      if (killer !== undefined) return killer;
+    }
+    return undefined;
   }
 
   end(): void {
