@@ -351,7 +351,9 @@ export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
 
     endPass: (state, begun: PassStart["cohorts"]) => state.changed.endPass(begun),
 
-    adoptPass: (state, cohorts: readonly CohortId[]) => state.changed.adoptPass(cohorts),
+    /** One that is late, of a move that was aborted, makes nobody forget what changed since a cohort is served here. */
+    adoptPass: ({ changed, terms }, cohorts: readonly CohortId[]) =>
+      changed.adoptPass(cohorts.filter((cohort) => terms.cohorts[cohort] === undefined)),
 
     changes: ({ changed, self }, cohorts: readonly CohortId[]) => changed.changes(cohorts, self.clock.now()),
 

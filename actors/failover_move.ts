@@ -356,6 +356,7 @@ export class MoveInWork {
     const mayGoOn = (): void => this.#mayGoOn();
     const { id } = this.#open();
     this.#held = await this.#shards.carryHeld(from, to, cohorts, { decision: id, mayGoOn });
+    mayGoOn();
     this.#epochs = await this.#shards.adopt(to, cohorts);
     if (this.#held.length > 0) this.#noteLater("carried", { held: this.#held.length }, this.#held);
   }

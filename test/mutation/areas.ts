@@ -96,7 +96,7 @@ export const areas: Readonly<Record<string, readonly string[]>> = {
   "actors/failover_move.ts": [
     ...hazards("coordinator_death", "move_restarts", "held_across_cut", "hazard_40", "hazard_42"),
     ...hazards("coordinators_race", "coordinator_instructions", "abort_in_time", "held_keys", "found_moves"),
-    ...unit("leaving_sides", "read_only_prediction"),
+    ...unit("failover_move", "failover_ends", "leaving_sides", "read_only_prediction"),
     "test/sim/gates.test.js",
     "test/sim/coverage.test.js",
     "test/sim/decision_log.test.js",

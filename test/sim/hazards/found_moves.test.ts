@@ -1,9 +1,12 @@
 /** Found by thinking about a move: what it can't see because nothing marks it, or because it comes late. */
 
+import type { ChangedKeys } from "../../../actors/changed_keys.ts";
+import { cohortId } from "../../../actors/records.ts";
 import { decisionBecomes, ending } from "./at_rest.ts";
-import { credulous_failover, forgetful_ledger, untidy_ledger } from "./found_twins.ts";
+import { credulous_failover, forgetful_ledger, gullible_ledger, untidy_ledger } from "./found_twins.ts";
 import { carrying, hazard, judge, rowOf } from "./hazard.ts";
 import { corrupt } from "./rogue.ts";
+import { type Instruction, stepped_failover } from "./stepped_coordinator.ts";
 
 const key = "+4917101";
 
@@ -82,5 +85,42 @@ hazard({
   twin: {
     name: "a ledger that keeps what nobody here will send",
     replaced: { db_dirty_keys: untidy_ledger },
+  },
+});
+
+hazard({
+  number: "N22",
+  title:
+    "what changed since a swap is compared before the next one, also when an earlier move's hand-over comes late",
+  options: { replacedCoordinators: { db_failover: stepped_failover } },
+  play: async (sites, world) => {
+    await sites.copied();
+    const unaccounted = sites.watchUnaccounted();
+    const handsOver = (instruction: unknown): boolean =>
+      (instruction as Instruction).what.startsWith("B/0/db_dirty_keys adoptPass");
+    const point = "A/db_failover instruction";
+    sites.points.arm(point, { matches: handsOver });
+    const first = ending(sites.move("+49"));
+    await sites.reached(point, 1, 30_000);
+    await sites.sites.abortMove("the operator waits no longer");
+    const aborted = await first;
+    const second = await ending(sites.move("+49"));
+    const ends = [aborted, second].map((end) => ("outcome" in end ? end.outcome : String(end)));
+    await sites.write(key, "since the swap");
+    await sites.settled();
+    const changed = (): string => {
+      const state = sites.stateOf("B", "db_dirty_keys") as { readonly changed: ChangedKeys };
+      return String(state.changed.of(cohortId("device_platform", "+49")));
+    };
+    const before = changed();
+    sites.points.release(point);
+    await world.sleep(100);
+    const wrong = ends.join() === "aborted,swapped" ? [] : [`the moves ended as ${ends.join()}`];
+    if (before !== "1" || changed() !== "1") wrong.push(`changed: ${before} before, ${changed()} after`);
+    return judge(sites, unaccounted, wrong);
+  },
+  twin: {
+    name: "a ledger that takes any hand-over for the newest",
+    replaced: { db_dirty_keys: gullible_ledger },
   },
 });

@@ -16,7 +16,7 @@ import { db_store } from "../../../actors/db_store.ts";
 import type { Ledger } from "../../../actors/ledger.ts";
 import { type LogRecord, ShardRecords } from "../../../actors/log_records.ts";
 import type { RangeReader } from "../../../actors/range_reader.ts";
-import type { DirtyRange, MarkOwner, Row, RowKey } from "../../../actors/records.ts";
+import type { CohortId, DirtyRange, MarkOwner, Row, RowKey } from "../../../actors/records.ts";
 import type { ShardOptions } from "../../../actors/shard_options.ts";
 import type { SiteOptions } from "../../../actors/site_shards.ts";
 import {
@@ -84,6 +84,16 @@ export const forgetful_ledger: Definition<ShardOptions> = genServer(import.meta.
       state.changed = changed;
       return answer;
     },
+  },
+});
+
+/** Takes any hand-over of a comparison for the newest. */
+export const gullible_ledger: Definition<ShardOptions> = genServer(import.meta.url, "gullible_ledger", {
+  ...(ledger as Callbacks<Definition>),
+  call: {
+    ...ledger.call,
+    adoptPass: ({ changed }: { readonly changed: ChangedKeys }, cohorts: readonly CohortId[]) =>
+      changed.adoptPass(cohorts),
   },
 });
 
