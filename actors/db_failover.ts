@@ -94,7 +94,7 @@ export const db_failover = genServer(import.meta.url, "db_failover", {
 
     /** The move in work is aborted at once, unless it has begun to swap. */
     abort: (state, why: string) => {
-      state.inWork?.abort(why);
+      state.inWork?.abort(`aborted on demand: ${why}`);
     },
 
     decisions: (state): Promise<DecisionRecord[]> => readDecisions(state.control),

@@ -136,7 +136,7 @@ export class MoveInWork {
 
   /** Before the swap the old side serves again at once; after it, this changes nothing. */
   abort(why: string): void {
-    this.#given.up(new NanoError("conflict", `aborted on demand: ${why}`));
+    this.#given.up(new NanoError("conflict", why));
   }
 
   /** Errors: `conflict` when a gate refuses; nothing has changed then. */

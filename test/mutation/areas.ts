@@ -86,6 +86,7 @@ export const areas: Readonly<Record<string, readonly string[]>> = {
     "test/sim/gates.test.js",
   ],
   "actors/db_failover.ts": [
+    ...unit("db_failover"),
     ...hazards("coordinator_death", "move_restarts", "held_across_cut", "held_keys", "found_moves"),
     ...hazards("coordinators_race", "coordinator_instructions", "abort_in_time", "hazard_40", "hazard_42"),
     "test/sim/coverage.test.js",

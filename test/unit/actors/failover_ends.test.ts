@@ -26,7 +26,7 @@ describe("a wish to abort", () => {
           stage.mover.cast.abort("enough");
         };
       }
-      await aborts(stage, "aborted on demand: enough");
+      await aborts(stage, "enough");
       expect(world.nowMs - askedAtMs).toBeLessThan(100);
       // What was left behind changes nothing any more.
       await world.sleep(120_000);
@@ -48,7 +48,7 @@ describe("a wish to abort", () => {
         await world.sleep(50);
       };
       const report = await stage.run();
-      expect(report).toMatchObject({ outcome: "aborted", reason: "aborted on demand: enough" });
+      expect(report).toMatchObject({ outcome: "aborted", reason: "enough" });
       await world.sleep(1_000);
       expect(stage.decision()?.state).toBe("aborted");
       // Nobody was to pause yet.

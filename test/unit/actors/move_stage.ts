@@ -181,7 +181,9 @@ export class Controlled implements ControlStore {
   onWrite: (key: string, value: unknown) => void | Promise<void> = () => undefined;
   /** Hears of each write that was done; may throw. */
   onWritten: (key: string, value: unknown) => void = () => undefined;
+  /** Hear of each read before it is done; may throw. */
   onRead: (key: string) => void = () => undefined;
+  onList: (prefix: string) => void = () => undefined;
   readonly #memory: MemoryControl;
   readonly #world: World;
 
@@ -195,7 +197,8 @@ export class Controlled implements ControlStore {
     return this.#memory.get(key);
   }
 
-  list(prefix: string) {
+  async list(prefix: string) {
+    this.onList(prefix);
     return this.#memory.list(prefix);
   }
 
