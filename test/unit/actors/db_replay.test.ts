@@ -2,6 +2,7 @@
 
 import { describe, expect, it } from "vitest";
 import type { db_replay } from "../../../actors/db_replay.ts";
+import { defaultTuning } from "../../../actors/shard_options.ts";
 import type { ApplyResult } from "../../../actors/store_messages.ts";
 import { NanoError } from "../../../src/index.ts";
 import type { World } from "../../../src/simulation/index.ts";
@@ -414,6 +415,22 @@ describe("the breaker", () => {
       played.cast.feedback({ answered: 1, unanswered: 0 });
       await world.sleep(50);
       expect(granted).toEqual([1, 2, 3]);
+    }, tuning));
+
+  it("half-open, a stretch leaves ready keys the time to go first", () =>
+    playReplay(async (stage) => {
+      const { world, desk, played } = stage;
+      await opened(stage);
+      await msUntil(world, () => desk.ready !== undefined);
+      await world.sleep(100);
+      let granted = false;
+      void played.call.crawlShare({ rows: 1 }, { timeoutMs: 100_000 }).then(() => {
+        granted = true;
+      });
+      await world.sleep(defaultTuning.backoffMinMs - 10);
+      expect(granted).toBe(false);
+      await world.sleep(20);
+      expect(granted).toBe(true);
     }, tuning));
 
   it("half-open, a stretch waits for the probe that is under way", () =>
