@@ -123,11 +123,11 @@ describe("a mesh of threads", () => {
     expect(mesh.transport.pressure(1)).toBeLessThan(0.2);
     const blocked = mesh.call(1, "block", 300);
     let accepted = 0;
-    // The call that blocks is one of the 200; the thread may take one batch more before it blocks, at any moment.
-    do while (mesh.cast(1, "record", accepted)) accepted++;
-    while (mesh.transport.pressure(1) < 2);
+    while (mesh.cast(1, "record", accepted)) accepted++;
+    // The call that blocks is one of the 200. Before it blocks the thread may take one batch more, at any moment: while
+    // the way is filled, or after it.
     expect([199, 209]).toContain(accepted);
-    expect(mesh.transport.pressure(1)).toBe(2);
+    expect([1.9, 2]).toContain(mesh.transport.pressure(1));
     await blocked;
     while (mesh.transport.pressure(1) > 1) await new Promise((resolve) => setImmediate(resolve));
     expect(await mesh.call(1, "count")).toBe(accepted);
