@@ -372,11 +372,13 @@ export class MoveInWork {
       return this.#abort(toErrorData(error).message);
     }
     if (ended !== "swapped") return this.#abort(`decision ended as ${ended} by another`);
-    // From here on every failure is retried, never undone.
-    await this.#shards.letGo(from);
+    // From here on every failure is retried, by the next recovery at the latest, and never undone.
     const { id } = this.#open();
-    await this.#tried(() => noteLetGo(this.#control, id));
-    await this.#shards.letGo(to);
+    await this.#tried(async () => {
+      await this.#shards.letGo(from);
+      await noteLetGo(this.#control, id);
+    });
+    await this.#tried(() => this.#shards.letGo(to));
     const report = this.#report("swapped", "");
     await this.#finish([
       () => this.#note("swapped", { readOnlyMs: Math.round(report.readOnlyMs) }),

@@ -173,6 +173,25 @@ describe("moves", () => {
       expect(await ended(stage, { from: "B", to: "A" })).toBe("swapped");
     }));
 
+  it("whose old side can't be told of the swap are followed by recoveries until it is", () =>
+    playFailover(async (stage) => {
+      const { world, desk, decisions, control } = stage;
+      await world.sleep(500);
+      const refresh = "A/0/db_switch refresh";
+      control.onWritten = (_, value) => {
+        if ((value as DecisionRecord).state === "swapped") desk.hanging.add(refresh);
+      };
+      const end = ended(stage);
+      await world.eventually("it has swapped", () => desk.hanging.size > 0, 5_000);
+      expect(await end).toBe("swapped");
+      expect(decisions()[0]?.letGo).toBeUndefined();
+      desk.hanging.clear();
+      control.onWritten = () => undefined;
+      await world.sleep(2 * dataLimits.barrierTimeoutMs);
+      expect(decisions()[0]?.letGo).toBe(true);
+      expect(desk.took("resume").slice(-2)).toEqual(crawlers);
+    }));
+
   it("that left something undone are followed by a recovery", () =>
     playFailover(async (stage) => {
       const { world, desk } = stage;

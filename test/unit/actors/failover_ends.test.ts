@@ -230,12 +230,15 @@ describe("control that fails", () => {
 });
 
 describe("what is left to do after the end", () => {
-  it.each(["release held A ", "record adopted B 9 1", "resume crawlers"])(
+  it.each(["let go A", "let go B", "release held A ", "record adopted B 9 1", "resume crawlers"])(
     "%s fails: the rest is done all the same, and a recovery is due",
     (what) =>
       playMove(async (stage) => {
         stage.shards.failing[what] = 1;
         expect((await stage.run()).outcome).toBe("swapped");
+        // Who can't be told to let go may serve until its lease ends: the new side waits for that.
+        expect(stage.decision()?.letGo).toBe(what === "let go A" ? undefined : true);
+        expect(stage.shards.asked).toContain("let go B");
         expect(stage.shards.asked.at(-1)).toBe("resume crawlers");
         expect(await stage.mover.call.leftUndone()).toBe(1);
       }),
