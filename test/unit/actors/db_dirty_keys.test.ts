@@ -13,6 +13,7 @@ import {
   simulateSeed,
   type World,
 } from "../../../src/simulation/index.ts";
+import { loneShard } from "./lone_shard.ts";
 
 const cohort = cohortId("things", "+49");
 const others = cohortId("things", "*");
@@ -64,16 +65,7 @@ async function onShard(
 
 async function supervise({ system }: SimulatedNode, ledgerBytesMax: number): Promise<void> {
   const log: DirtyLogOptions = { folder: "log", folders: ["log"], durability: "group" };
-  const options: ShardOptions = {
-    site: "A",
-    peerSite: "B",
-    shard: 0,
-    shards: 1,
-    peer: "peer",
-    log: "log",
-    prefixes: ["+49"],
-    tuning: { ...defaultTuning, ledgerBytesMax },
-  };
+  const options: ShardOptions = { ...loneShard, tuning: { ...defaultTuning, ledgerBytesMax } };
   const specs = [
     child("log", db_dirty_log, log, { name: "log" }),
     child("ledger", db_dirty_keys, options, { name: "ledger" }),

@@ -4,7 +4,8 @@ import { describe, expect, it } from "vitest";
 import type { DecisionRecord } from "../../../actors/control_store.ts";
 import { dataLimits } from "../../../actors/limits.ts";
 import { rowKey } from "../../../actors/records.ts";
-import { cohort, decided, type FailoverStage, move, name, playFailover } from "./failover_stage.ts";
+import { decided, type FailoverStage, name, playFailover } from "./failover_stage.ts";
+import { cohort, move } from "./move_stage.ts";
 
 const long = { timeoutMs: 10_000_000 };
 const blocking: DecisionRecord = { ...decided, state: "blocking", letGo: false, endedAtMs: 0 };

@@ -4,7 +4,6 @@ import { describe, expect, it } from "vitest";
 import { db_store, type Judged } from "../../../actors/db_store.ts";
 import type { RowKey } from "../../../actors/records.ts";
 import type { LiveRow } from "../../../actors/shard_messages.ts";
-import { defaultTuning, type ShardOptions } from "../../../actors/shard_options.ts";
 import type { ApplyGroup, ApplyResult } from "../../../actors/store_messages.ts";
 import type { Store } from "../../../actors/stores/contract.ts";
 import { MemoryFiles, openMemoryStore } from "../../../actors/stores/memory.ts";
@@ -21,17 +20,7 @@ import {
 import { simulateSeed, type World } from "../../../src/simulation/index.ts";
 import { delegating } from "../../contract/delegating.ts";
 import { keyOf, row } from "../../contract/store_rows.ts";
-
-const options: ShardOptions = {
-  site: "A",
-  peerSite: "B",
-  shard: 0,
-  shards: 1,
-  peer: "nobody",
-  log: "none",
-  prefixes: ["+49"],
-  tuning: defaultTuning,
-};
+import { loneShard } from "./lone_shard.ts";
 
 interface Request extends Judged {
   readonly limit: number;
@@ -76,7 +65,7 @@ async function play(
     const files = new MemoryFiles();
     const open = async () => changed(await openMemoryStore(files, { indexedBackends: [], newStoreId: "s" }));
     const { system } = await world.node("n", { resources: () => ({ stores: { open } }) });
-    const pid = await system.spawn(db_store, options);
+    const pid = await system.spawn(db_store, loneShard);
     const gatePid = await system.spawn(gate, { store: pid });
     const ways = { store: system.ref(db_store, pid), gate: system.ref(gate, gatePid) };
     await scenario({ world, system, files, pid, ...ways });

@@ -4,17 +4,16 @@
  */
 
 import { controlKeys, type DecisionRecord } from "../../../actors/control_store.ts";
-import { type CoveragePart, changeCoverage } from "../../../actors/coverage.ts";
+import type { CoveragePart } from "../../../actors/coverage.ts";
 import { db_failover } from "../../../actors/db_failover.ts";
 import type { DecisionEntry } from "../../../actors/decision_log.ts";
 import { noPace } from "../../../actors/send_pace.ts";
 import { shardProcess, shardProcesses } from "../../../actors/shard_options.ts";
-import type { SiteOptions } from "../../../actors/site_shards.ts";
-import { MemoryControl } from "../../../actors/stores/memory_control.ts";
+import type { MemoryControl } from "../../../actors/stores/memory_control.ts";
 import { nodeDigest } from "../../../actors/stores/sha256.ts";
 import { genServer, noReply, type Pid, type Ref, type System } from "../../../src/index.ts";
 import { simulateSeed, type World } from "../../../src/simulation/index.ts";
-import { Controlled, cohort, move, part } from "./move_stage.ts";
+import { type Controlled, cohort, controlBefore, options, part } from "./move_stage.ts";
 
 /** Its registered name: what it calls itself in decisions. */
 export const name = "A/db_failover";
@@ -106,8 +105,6 @@ export const decided: DecisionRecord = {
   endedAtMs: 5,
 };
 
-export { cohort, move };
-
 /** `before`: what control holds when it starts. */
 export async function playFailover(
   scenario: (stage: FailoverStage) => Promise<void>,
@@ -115,11 +112,7 @@ export async function playFailover(
 ): Promise<void> {
   await simulateSeed({ seed: 1 }, async (world) => {
     desk = new ShardDesk();
-    const memory = new MemoryControl();
-    const control = new Controlled(memory, world);
-    const record = { cohort, phase: "live", site: "A", term: 1 };
-    await memory.compareAndSet(controlKeys.cohort(cohort), 0, record);
-    await changeCoverage(memory, 0, { found: 0, parts: [{ ...part, fullFromMs: world.wallMs }] });
+    const { memory, control } = await controlBefore(world);
     const put = async (decision: DecisionRecord): Promise<void> => {
       const key = controlKeys.decision(decision.id);
       await memory.compareAndSet(key, memory.getNow(key)?.revision ?? 0, decision);
@@ -134,8 +127,6 @@ export async function playFailover(
         await system.spawn(process, own, { name: own });
       }
     }
-    const sending = { sendBatchMax: 100, sendsInFlightMax: 2 };
-    const options: SiteOptions = { sites: ["A", "B"], shards: 1, prefixes: ["+49"], leaseMs: 0, sending };
     const start = (): Promise<Pid> => system.spawn(db_failover, options, { name });
     let pid = await start();
     const restart = async (): Promise<void> => {

@@ -23,7 +23,6 @@ import { type From, genServer, noReply, type Ref, type Self, toErrorData } from 
 import { simulateSeed, type World } from "../../../src/simulation/index.ts";
 
 export const cohort = "things/+49";
-const sending = { sendBatchMax: 100, sendsInFlightMax: 2 };
 
 export const move: Move = { prefix: "+49", cohorts: [cohort], from: "A", to: "B" };
 
@@ -217,15 +216,29 @@ export class Controlled implements ControlStore {
   async close() {}
 }
 
+/** Control as it is before a move: the cohort is live at A, and was compared just now. */
+export async function controlBefore(world: World): Promise<{ memory: MemoryControl; control: Controlled }> {
+  const memory = new MemoryControl();
+  const record = { cohort, phase: "live", site: "A", term: 1 };
+  await memory.compareAndSet(controlKeys.cohort(cohort), 0, record);
+  await changeCoverage(memory, 0, { found: 0, parts: [{ ...part, fullFromMs: world.wallMs }] });
+  return { memory, control: new Controlled(memory, world) };
+}
+
+/** Of a coordinator of one shard. */
+export const options: SiteOptions = {
+  sites: ["A", "B"],
+  shards: 1,
+  prefixes: ["+49"],
+  leaseMs: 0,
+  sending: { sendBatchMax: 100, sendsInFlightMax: 2 },
+};
+
 export async function playMove(scenario: (stage: MoveStage) => Promise<void>): Promise<void> {
   await simulateSeed({ seed: 1 }, async (world) => {
-    const memory = new MemoryControl();
-    const control = new Controlled(memory, world);
+    const { memory, control } = await controlBefore(world);
     const shards = new Shards(world);
-    const record = { cohort, phase: "live", site: "A", term: 1 };
-    await memory.compareAndSet(controlKeys.cohort(cohort), 0, record);
     const { system } = await world.node("n");
-    const options: SiteOptions = { sites: ["A", "B"], shards: 1, prefixes: ["+49"], leaseMs: 0, sending };
     const open = (self: Self): MoveContext => ({
       self,
       options,
@@ -236,7 +249,6 @@ export async function playMove(scenario: (stage: MoveStage) => Promise<void>): P
     });
     const pid = await system.spawn(mover, { open });
     const ref = system.ref(mover, pid);
-    await changeCoverage(memory, 0, { found: 0, parts: [{ ...part, fullFromMs: world.wallMs }] });
     const values = <T>(prefix: string) => memory.listNow(prefix).map(({ value }) => value as T);
     await scenario({
       world,

@@ -29,6 +29,7 @@ import {
   type System,
 } from "../../../src/index.ts";
 import { simulateSeed, type World } from "../../../src/simulation/index.ts";
+import { loneShard } from "./lone_shard.ts";
 
 const cohort = cohortId("things", "+49");
 export const grants: Grants = [
@@ -77,8 +78,7 @@ export class Desk {
   /** What was asked under this name since the last time. */
   took(what: string): unknown[] {
     const found = this.asked.filter((each) => each.what === what).map(({ of }) => of);
-    for (let i = this.asked.length - 1; i >= 0; i--)
-      if (this.asked[i]?.what === what) this.asked.splice(i, 1);
+    this.asked.splice(0, this.asked.length, ...this.asked.filter((each) => each.what !== what));
     return found;
   }
 }
@@ -201,7 +201,8 @@ export async function playQueuer(
   tuning: Partial<Tuning> = {},
   prepared: (desk: Desk) => void = () => undefined,
 ): Promise<void> {
-  await play("db_queuer", tuning, prepared, async (stage, name, options) => {
+  await play("db_queuer", tuning, async (stage, name, options) => {
+    prepared(stage.desk);
     await stage.system.spawn(replay, undefined, { name: shardProcess("A", 0, "db_replay") });
     await stage.system.spawn(db_queuer, options, { name });
     await scenario({ ...stage, played: stage.system.ref(db_queuer, name) });
@@ -212,8 +213,7 @@ export async function playReplay(
   scenario: Scenario<typeof db_replay>,
   tuning: Partial<Tuning> = {},
 ): Promise<void> {
-  const prepared = (): void => undefined;
-  await play("db_replay", tuning, prepared, async (stage, name, options) => {
+  await play("db_replay", tuning, async (stage, name, options) => {
     await stage.system.spawn(listener, "queuer", { name: shardProcess("A", 0, "db_queuer") });
     await stage.system.spawn(db_replay, options, { name });
     await scenario({ ...stage, played: stage.system.ref(db_replay, name) });
@@ -224,8 +224,7 @@ export async function playSender(
   scenario: Scenario<typeof sender>,
   tuning: Partial<Tuning> = {},
 ): Promise<void> {
-  const prepared = (): void => undefined;
-  await play("db_crawler", tuning, prepared, async (stage, name, options) => {
+  await play("db_crawler", tuning, async (stage, name, options) => {
     await stage.system.spawn(sender, options, { name });
     await scenario({ ...stage, played: stage.system.ref(sender, name) });
   });
@@ -234,22 +233,11 @@ export async function playSender(
 async function play(
   process: ShardProcess,
   tuning: Partial<Tuning>,
-  prepared: (desk: Desk) => void,
   scenario: (stage: Omit<SenderStage<never>, "played">, name: string, options: ShardOptions) => Promise<void>,
 ): Promise<void> {
-  const options: ShardOptions = {
-    site: "A",
-    peerSite: "B",
-    shard: 0,
-    shards: 1,
-    peer: "peer",
-    log: "none",
-    prefixes: ["+49"],
-    tuning: { ...defaultTuning, ...tuning },
-  };
+  const options: ShardOptions = { ...loneShard, tuning: { ...defaultTuning, ...tuning } };
   await simulateSeed({ seed: 1 }, async (world) => {
     desk = new Desk();
-    prepared(desk);
     const { system } = await world.node("n");
     const named = (each: ShardProcess) => ({ name: shardProcess("A", 0, each) });
     await system.spawn(ledger, undefined, named("db_dirty_keys"));
