@@ -15,6 +15,7 @@ import { ChangedKeys, type PassStart } from "./changed_keys.ts";
 import { type CohortFinder, cohortFinder, cohortOfRow } from "./cohorts.ts";
 import { db_dirty_log } from "./db_dirty_log.ts";
 import { followChanges } from "./foreign_changes.ts";
+import { type HoldFilter, Holds } from "./holds.ts";
 import type { Account, Ledger, Outcome, Released, Sender, Taken } from "./ledger.ts";
 import {
   type Absorbed,
@@ -40,9 +41,6 @@ import {
 import type { ShardOptions } from "./shard_options.ts";
 
 export * from "./ledger_messages.ts";
-
-/** Of held keys: which decisions carried them over, which cohorts they are of, which they are. */
-export type HoldFilter = Partial<Record<"decisions" | "cohorts" | "keys", readonly string[]>>;
 
 interface State {
   readonly self: Self;
@@ -70,7 +68,7 @@ interface State {
   /** Since the last comparison. */
   readonly changed: ChangedKeys;
   /** Keys that a swap carried over: neither read nor written until reconciled. Only `unhold` ends that, durably. */
-  readonly held: Map<RowKey, string>;
+  readonly held: Holds;
 }
 
 export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
@@ -99,7 +97,7 @@ export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
       serial: 1,
       waiting: undefined,
       changed: new ChangedKeys(),
-      held: new Map(recovered.held.map(({ key, decision }) => [key, decision])),
+      held: new Holds(recovered.held, (key) => cohortOfRow(cohortOf, key)),
     };
   },
 
@@ -357,26 +355,24 @@ export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
 
     changes: ({ changed, self }, cohorts: readonly CohortId[]) => changed.changes(cohorts, self.clock.now()),
 
-    /** Keys that may be neither read nor written here: the other side's quarantine at the swap. */
+    /**
+     * Keys that may be neither read nor written here: the other side's quarantine at the swap. Errors: `conflict` for a
+     * decision that was let go: its move is over, and this was late.
+     */
     hold: async (state, { keys, decision }: { keys: readonly RowKey[]; decision: string }): Promise<void> => {
-      for (const key of keys) state.held.set(key, decision);
+      if (!state.held.hold(keys, decision))
+        throw new NanoError("conflict", `${decision} holds nothing any more`);
       await state.log.call.append(keys.map((key) => state.records.held(key, decision)));
     },
 
     /** Those that all of what is given applies to; durable when answered. Returns how many. */
-    unhold: async (state, { decisions, cohorts, keys }: HoldFilter): Promise<number> => {
-      const released = [...state.held].filter(
-        ([key, holder]) =>
-          decisions?.includes(holder) !== false &&
-          cohorts?.includes(cohortOfRow(state.cohortOf, key)) !== false &&
-          keys?.includes(key) !== false,
-      );
-      for (const [key] of released) state.held.delete(key);
-      await state.log.call.append(released.map(([key]) => state.records.held(key, "")));
+    unhold: async (state, filter: HoldFilter): Promise<number> => {
+      const released = state.held.release(filter);
+      await state.log.call.append(released.map((key) => state.records.held(key, "")));
       return released.length;
     },
 
-    held: (state): RowKey[] => [...state.held.keys()],
+    held: (state): RowKey[] => state.held.keys(),
 
     /** The keys that db_perror owns, for its restart. */
     quarantined: (state): RowKey[] =>

@@ -37,7 +37,7 @@ interface State {
   readonly replay: Ref<typeof db_replay>;
   readonly perror: Ref<typeof db_perror>;
   readonly sender: PeerSender;
-  /** In order of their first push since they were last taken. */
+  /** In order of their first push since they were last taken; none while the breaker is open. */
   readonly waiting: Set<RowKey>;
   inFlight: number;
   breakerOpen: boolean;
@@ -151,7 +151,7 @@ function disown(state: State, keys: readonly RowKey[]): void {
 
 function pump(state: State): void {
   const { sendsInFlightMax, sendBatchMax } = state.options.tuning;
-  while (state.inFlight < sendsInFlightMax && state.waiting.size > 0 && !state.breakerOpen) {
+  while (state.inFlight < sendsInFlightMax && state.waiting.size > 0) {
     const batch: RowKey[] = [];
     for (const key of state.waiting) {
       if (batch.length >= sendBatchMax) break;

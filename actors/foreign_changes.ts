@@ -6,11 +6,12 @@
 import type { Self } from "../src/index.ts";
 import type { ChangedKeys } from "./changed_keys.ts";
 import type { CohortFinder } from "./cohorts.ts";
+import type { Holds } from "./holds.ts";
 import type { Ledger } from "./ledger.ts";
 import type { ForeignChanges, SendTerms } from "./ledger_messages.ts";
 import { openRange, rangeOver, wholeShard } from "./ledger_ranges.ts";
 import type { LogRecord, ShardRecords } from "./log_records.ts";
-import { type RowKey, splitRowKey, type Version } from "./records.ts";
+import { splitRowKey, type Version } from "./records.ts";
 
 interface LedgerState {
   readonly self: Self;
@@ -19,7 +20,7 @@ interface LedgerState {
   readonly terms: SendTerms;
   readonly records: ShardRecords;
   readonly changed: ChangedKeys;
-  readonly held: ReadonlyMap<RowKey, string>;
+  readonly held: Pick<Holds, "has">;
   serial: number;
 }
 

@@ -38,6 +38,11 @@ export const areas: Readonly<Record<string, readonly string[]>> = {
     "test/sim/finish.test.js",
     "test/sim/operator_deeds.test.js",
   ],
+  "actors/holds.ts": [
+    ...unit("db_dirty_keys"),
+    ...hazards("held_keys", "found_moves", "held_across_cut", "coordinator_instructions"),
+    "test/sim/operator_deeds.test.js",
+  ],
   "actors/ledger.ts": [
     ...unit("ledger"),
     "test/unit/ledger_pending.test.js",

@@ -3,7 +3,13 @@
 import type { ChangedKeys } from "../../../actors/changed_keys.ts";
 import { cohortId } from "../../../actors/records.ts";
 import { decisionBecomes, ending } from "./at_rest.ts";
-import { credulous_failover, forgetful_ledger, gullible_ledger, untidy_ledger } from "./found_twins.ts";
+import {
+  credulous_failover,
+  forgetful_ledger,
+  gullible_ledger,
+  holding_ledger,
+  untidy_ledger,
+} from "./found_twins.ts";
 import { carrying, hazard, judge, rowOf } from "./hazard.ts";
 import { corrupt } from "./rogue.ts";
 import { type Instruction, stepped_failover } from "./stepped_coordinator.ts";
@@ -122,5 +128,44 @@ hazard({
   twin: {
     name: "a ledger that takes any hand-over for the newest",
     replaced: { db_dirty_keys: gullible_ledger },
+  },
+});
+
+hazard({
+  number: "N23",
+  title: "a key that an aborted move held is served again, also when its hold comes late",
+  options: { replacedCoordinators: { db_failover: stepped_failover } },
+  play: async (sites, world) => {
+    await sites.write(key, "first");
+    await sites.copied();
+    const unaccounted = sites.watchUnaccounted();
+    const row = rowOf(key);
+    sites.weather("A").rejected.add(row);
+    await sites.write(key, "refused there");
+    await world.eventually("it is quarantined", () => sites.ledger("A")?.owner(row) === "perror", 10_000);
+    const holds = (instruction: unknown): boolean =>
+      (instruction as Instruction).what.startsWith("B/0/db_dirty_keys hold");
+    const point = "A/db_failover instruction";
+    sites.points.arm(point, { matches: holds });
+    const first = ending(sites.move("+49"));
+    await sites.reached(point, 1, 30_000);
+    await sites.sites.abortMove("the operator waits no longer");
+    const aborted = await first;
+    sites.weather("A").rejected.clear();
+    await sites.write(key, "healed");
+    await world.eventually("it is healed", () => sites.shown("B", key) === "healed", 10_000);
+    await sites.settled();
+    sites.points.release(point);
+    await world.sleep(100);
+    const second = await ending(sites.move("+49"));
+    const ends = [aborted, second].map((end) => ("outcome" in end ? end.outcome : String(end)));
+    const wrong = ends.join() === "aborted,swapped" ? [] : [`the moves ended as ${ends.join()}`];
+    const read = await ending(sites.read(key));
+    if (read !== "healed") wrong.push(`where it is served it reads ${read}`);
+    return judge(sites, unaccounted, wrong);
+  },
+  twin: {
+    name: "a ledger that does not remember which decisions were let go",
+    replaced: { db_dirty_keys: holding_ledger },
   },
 });

@@ -13,6 +13,7 @@ import { db_perror } from "../../../actors/db_perror.ts";
 import { db_queuer } from "../../../actors/db_queuer.ts";
 import { db_replay } from "../../../actors/db_replay.ts";
 import { db_store } from "../../../actors/db_store.ts";
+import type { HoldFilter, Holds } from "../../../actors/holds.ts";
 import type { Ledger } from "../../../actors/ledger.ts";
 import { type LogRecord, ShardRecords } from "../../../actors/log_records.ts";
 import type { RangeReader } from "../../../actors/range_reader.ts";
@@ -94,6 +95,16 @@ export const gullible_ledger: Definition<ShardOptions> = genServer(import.meta.u
     ...ledger.call,
     adoptPass: ({ changed }: { readonly changed: ChangedKeys }, cohorts: readonly CohortId[]) =>
       changed.adoptPass(cohorts),
+  },
+});
+
+/** Forgets at once which decisions were let go. */
+export const holding_ledger: Definition<ShardOptions> = genServer(import.meta.url, "holding_ledger", {
+  ...(ledger as Callbacks<Definition>),
+  call: {
+    ...ledger.call,
+    unhold: (state: { readonly held: Holds }, filter: HoldFilter) =>
+      ledger.call.unhold(state as never, { keys: state.held.keys(), ...filter }),
   },
 });
 
@@ -229,8 +240,8 @@ export const unrecalling_ledger: Definition<ShardOptions> = genServer(import.met
   call: {
     ...ledger.call,
     recall: () => undefined,
-    start: (state: { readonly held: Map<RowKey, string> }, request: { readonly logLost: boolean }) => {
-      if (request.logLost) state.held.clear();
+    start: (state: { readonly held: Holds }, request: { readonly logLost: boolean }) => {
+      if (request.logLost) state.held.release({});
       return ledger.call.start(state as never, request as never);
     },
   },

@@ -295,6 +295,20 @@ describe("held keys of db_dirty_keys", () => {
     });
   });
 
+  it("are none for a decision that was let go as a whole; one of it that was kept in part may hold more", async () => {
+    await onShard(1, async (shard) => {
+      const { ledger } = shard;
+      await serving(shard);
+      await ledger.call.unhold({ decisions: ["d1"] });
+      const late = ledger.call.hold({ keys: [a], decision: "d1" });
+      await expect(late).rejects.toMatchObject({ code: "conflict", message: expect.stringContaining("d1") });
+      await ledger.call.unhold({ decisions: ["d2"], cohorts: [others] });
+      await ledger.call.unhold({ decisions: ["d2"], keys: [a] });
+      await ledger.call.hold({ keys: [b], decision: "d2" });
+      expect(await ledger.call.held()).toEqual([b]);
+    });
+  });
+
   it("one ends with no mark of its key: neither with a dropped nor with a healed one", async () => {
     await onShard(1, async (shard) => {
       const { ledger } = shard;

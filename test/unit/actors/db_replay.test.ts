@@ -72,6 +72,23 @@ describe("repairs", () => {
       expect((await played.call.statistics()).inFlight).toBe(0);
     }));
 
+  it("are asked for once at a time, and while nothing may go there is no looking whether it may", () =>
+    playReplay(
+      async (stage) => {
+        const { world, desk, played } = stage;
+        await world.sleep(1);
+        await played.call.setRate({ repairs: 100, crawl: 1 });
+        await world.sleep(10);
+        expect(desk.took("takeReady")).toHaveLength(1);
+        desk.isSilent = true;
+        await given(stage, "a");
+        const { events } = world.timeline;
+        await world.sleep(1_000);
+        expect(world.timeline.events - events).toBe(1);
+      },
+      { sendsInFlightMax: 1, peerTimeoutMs: 60_000 },
+    ));
+
   it("tell db_perror what is healed, and nothing if nothing is", () =>
     playReplay(async (stage) => {
       const { world, desk } = stage;
@@ -366,6 +383,25 @@ describe("the breaker", () => {
       await world.sleep(1);
       expect((await played.call.statistics()).breaker).toBe("closed");
     }, tuning));
+
+  it("counts neither a batch of nothing nor one that the peer refuses as a batch without an answer", () =>
+    playReplay(
+      async (stage) => {
+        const { world, desk, played } = stage;
+        desk.apply = (rows) => rows.map(() => ({ status: "fenced", scope: "shard/0", term: 9 }));
+        await world.sleep(1);
+        await given(stage, "a");
+        expect(desk.took("release")).toEqual([[[a, "parked"]]]);
+        expect(desk.took("renew")).toEqual([]);
+        played.cast.feedback({ answered: 0, unanswered: 0 });
+        await world.sleep(1);
+        expect((await played.call.statistics()).breaker).toBe("closed");
+        played.cast.feedback({ answered: 0, unanswered: 1 });
+        await world.sleep(1);
+        expect((await played.call.statistics()).breaker).toBe("open");
+      },
+      { ...tuning, breakerFailures: 1 },
+    ));
 
   it("gives back what it got when it may not send any more; half-open all but one key", () =>
     playReplay(

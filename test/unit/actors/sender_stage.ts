@@ -96,6 +96,7 @@ const ledger = genServer(import.meta.url, "ledger", {
       return desk.take(keys);
     },
     takeReady: (_, { limit }: { limit: number }, from: From<TakenWithGrants[]>) => {
+      desk.note("takeReady", limit);
       desk.ready = { limit, from };
       return noReply;
     },
