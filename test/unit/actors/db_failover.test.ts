@@ -63,6 +63,8 @@ describe("a coordinator that starts", () => {
         expect(desk.took("refresh")).toHaveLength(2);
         // An open decision's holds are not released.
         expect(desk.took("unhold").join()).not.toContain(decided.id);
+        await world.sleep(5 * dataLimits.decisionBeatMs);
+        expect(desk.took("refresh")).toEqual([]);
       },
       [blocking],
     ));
@@ -94,6 +96,83 @@ describe("a coordinator that starts", () => {
       },
       [decided, { ...decided, id: "+49-00000003", from: "B", to: "A", blockTerm: 3, swapTerm: 4 }],
     ));
+
+  it("releases nothing where an aborted move would have left", () =>
+    playFailover(
+      async ({ world, desk }) => {
+        await world.sleep(500);
+        const released = desk.took("unhold").filter((text) => text.includes("cohorts"));
+        const left = { A: [], B: [cohort] };
+        const ids = [decided.id, "+49-00000003"];
+        expect(released).toEqual(
+          Object.entries(left).map(
+            ([site, cohorts]) =>
+              `${site}/0/db_dirty_keys unhold ${JSON.stringify({ cohorts, decisions: ids })}`,
+          ),
+        );
+      },
+      [
+        { ...decided, from: "B", to: "A" },
+        { ...decided, id: "+49-00000003", blockTerm: 3, state: "aborted" },
+      ],
+    ));
+
+  it("notes the end of a decision though an earlier one of its prefix ended alike", () =>
+    playFailover(
+      async ({ world, put, restart, entries }) => {
+        await world.sleep(500);
+        await put({ ...decided, id: "+49-00000003", blockTerm: 3, swapTerm: 4 });
+        await restart();
+        await world.sleep(500);
+        const noted = entries().map(({ decision, step }) => `${decision} ${step}`);
+        expect(noted).toEqual([`${decided.id} swapped`, "+49-00000003 swapped"]);
+      },
+      [decided],
+    ));
+
+  it.each([
+    ["B/0/db_dirty_keys unhold", "refresh"],
+    ["A/0/db_switch refresh", "B/0/db_switch refresh"],
+    ["B/0/db_switch refresh", "resume"],
+    ["B/0/db_crawler resume", "nothing"],
+  ])("does not go on before %s is answered, and tries it until it is", (asked, after) =>
+    playFailover(
+      async ({ world, desk, decisions, entries }) => {
+        desk.hanging.add(asked);
+        await world.sleep(2 * dataLimits.barrierTimeoutMs);
+        expect(desk.took(after)).toEqual([]);
+        expect(decisions()[0]?.letGo).toBe(asked.startsWith("B/0/db_switch") || asked.includes("resume"));
+        const retried = () => world.logged.filter(({ message }) => message.includes("tried again")).length;
+        expect(retried()).toBeGreaterThan(0);
+        desk.hanging.clear();
+        desk.asked.length = 0;
+        await world.sleep(2 * dataLimits.barrierTimeoutMs);
+        expect(decisions()[0]?.letGo).toBe(true);
+        expect(entries()).toHaveLength(1);
+        expect(desk.took("resume").at(-1)).toBe(crawlers.at(-1));
+        const before = retried();
+        await world.sleep(2 * dataLimits.barrierTimeoutMs);
+        expect(retried()).toBe(before);
+      },
+      [{ ...decided, letGo: false }],
+    ),
+  );
+
+  it.each(["decision/", "audit/"])("tries again what control does not write of %s", (prefix) =>
+    playFailover(
+      async ({ world, control, decisions, entries }) => {
+        let failures = 2;
+        control.onWrite = (key) => {
+          if (key.startsWith(prefix) && failures-- > 0) throw new Error("away");
+        };
+        await world.sleep(dataLimits.retryPauseMs * 20);
+        expect(failures).toBeLessThan(0);
+        expect(decisions()[0]?.letGo).toBe(true);
+        expect(entries()).toHaveLength(1);
+      },
+      [{ ...decided, letGo: false }],
+    ),
+  );
 
   it("notes the end of each prefix's last decision, once", () =>
     playFailover(
@@ -252,6 +331,32 @@ describe("the lease of a decision", () => {
       await stage.put({ ...decision(), state: "aborted", endedAtMs: 9 });
       expect(await end).toBe(`aborted decision ${decision().id} was ended by another`);
       expect(decision().endedAtMs).toBe(9);
+    }));
+
+  it("that ended while it was renewed aborts no later move", () =>
+    playFailover(async (stage) => {
+      const { world, control, failover, desk } = stage;
+      const { end, decision } = await inWork(stage);
+      const first = decision().id;
+      let waits = 0;
+      let goOn: () => void = () => undefined;
+      control.onWrite = (_, value) => {
+        const { id, state } = value as DecisionRecord;
+        if (id !== first || state === "aborted" || waits++ > 0) return undefined;
+        return new Promise((resolve) => {
+          goOn = resolve;
+        });
+      };
+      await world.eventually("a beat is on its way", () => waits > 0, 5_000);
+      await failover.call.abort("enough");
+      expect(await end).toContain("enough");
+      const second = ended(stage);
+      await world.eventually("the next compares", () => desk.took(hangs).length > 0, 5_000);
+      goOn();
+      await world.sleep(100);
+      await failover.call.abort("enough of this, too");
+      expect(await second).toBe("aborted aborted on demand: enough of this, too");
+      expect(decision().id).not.toBe(first);
     }));
 
   it("of a silent coordinator is watched between two moves, and ended when it is over", () =>

@@ -2,6 +2,7 @@
 
 import { describe, expect, it } from "vitest";
 import type { db_replay } from "../../../actors/db_replay.ts";
+import { dataLimits } from "../../../actors/limits.ts";
 import { defaultTuning } from "../../../actors/shard_options.ts";
 import type { ApplyResult } from "../../../actors/store_messages.ts";
 import { NanoError } from "../../../src/index.ts";
@@ -196,6 +197,27 @@ describe("the rate", () => {
       },
       { crawlRowsPerSecond: 100 },
     ));
+});
+
+describe("the crawl's rate", () => {
+  it("of 0 is waited for with one timer, however many wait, and with none if nobody does", () =>
+    playReplay(async ({ world, played }) => {
+      await world.sleep(1);
+      const eventsOf = async (ms: number): Promise<number> => {
+        const { events } = world.timeline;
+        await world.sleep(ms);
+        return world.timeline.events - events;
+      };
+      await played.call.setRate({ repairs: 0, crawl: 0 });
+      await world.sleep(10);
+      const lookMs = dataLimits.tokenWaitMsMax;
+      const looks = 10;
+      expect(await eventsOf(looks * lookMs)).toBeLessThan(looks);
+      for (let n = 0; n < 20; n++) void played.call.crawlShare({ rows: 1 }, { timeoutMs: 100 * lookMs });
+      await world.sleep(10);
+      // A look is a timer and a turn.
+      expect(await eventsOf(looks * lookMs)).toBeLessThanOrEqual(2 * looks + 2);
+    }));
 });
 
 describe("what the peer rejects", () => {
@@ -479,13 +501,14 @@ describe("the breaker", () => {
         await world.sleep(8);
         return rows.map(() => ({ status: "applied" }));
       };
-      stage.give("a");
-      await world.sleep(4);
       let granted = false;
       void played.call.crawlShare({ rows: 1 }, { timeoutMs: 100_000 }).then(() => {
         granted = true;
       });
-      await world.sleep(2);
+      // The ready key is under way when the stretch's time has come.
+      await world.sleep(defaultTuning.backoffMinMs - 3);
+      stage.give("a");
+      await world.sleep(6);
       expect(granted).toBe(false);
       await world.sleep(20);
       expect(granted).toBe(true);
