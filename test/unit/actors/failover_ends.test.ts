@@ -215,6 +215,17 @@ describe("control that fails", () => {
       expect(stage.shards.asked).toContain("refresh A");
     }));
 
+  it("and gave no term has nothing to end, either", () =>
+    playMove(async (stage) => {
+      stage.control.nextTerm = async () => {
+        throw new Error("away");
+      };
+      const report = await stage.run();
+      expect(report).toMatchObject({ outcome: "aborted", reason: "Error: away", decision: "" });
+      expect(stage.steps()).toEqual([]);
+      expect(stage.shards.asked.at(-1)).toBe("refresh A");
+    }));
+
   it("and can't be read either is asked again", () =>
     playMove(async (stage) => {
       let failures = 4;

@@ -120,7 +120,9 @@ describe("a move", () => {
       shards.onAsked = (what) => {
         if (what === "let go B") times.end = world.nowMs + 300;
       };
-      const { readOnlyMs } = await stage.run();
+      const { readOnlyMs, steps } = await stage.run();
+      expect(steps.announce).toBeGreaterThanOrEqual(5_000);
+      expect(steps.announce).toBeLessThan(5_100);
       expect(readOnlyMs).toBeCloseTo((times.end ?? 0) - (times.block ?? 0), 3);
       expect(stage.entries().find(({ step }) => step === "swapped")?.facts.readOnlyMs).toBe(
         Math.round(readOnlyMs),
@@ -136,6 +138,19 @@ describe("a move", () => {
       const carried = stage.entries().find(({ step }) => step === "carried");
       expect(carried).toMatchObject({ facts: { held: 2 } });
       expect(carried?.keys).toHaveLength(2);
+    }));
+
+  it("tells the new side when control knows that the old one has let go, and not before", () =>
+    playMove(async (stage) => {
+      const { shards, control } = stage;
+      control.takesMs = 20;
+      shards.takesMs["let go A"] = 100;
+      let known: boolean | undefined;
+      shards.onAsked = (what) => {
+        if (what === "let go B") known = stage.decision()?.letGo;
+      };
+      expect((await stage.run()).outcome).toBe("swapped");
+      expect(known).toBe(true);
     }));
 
   it("that a gate refuses changes nothing", () =>
@@ -231,6 +246,27 @@ describe("the comparison before the block", () => {
       stage.shards.changed = [0, Number.POSITIVE_INFINITY];
       await aborts(stage, "what changed since the comparison is not known");
       expect(stage.steps()).not.toContain("compared");
+    }));
+});
+
+describe("before the block", () => {
+  it("crawlers that can't be paused end it", () =>
+    playMove(async (stage) => {
+      stage.shards.failing["pause crawlers"] = 1;
+      await aborts(stage, "pause crawlers fails");
+      expect(stage.shards.asked).not.toContain("validate");
+    }));
+
+  it("what can't be noted ends it, and nothing was read-only", () =>
+    playMove(async (stage) => {
+      stage.control.onWrite = (key, value) => {
+        if (key.startsWith("audit/") && (value as { step: string }).step === "compared")
+          throw new Error("control is away");
+      };
+      const report = await stage.run();
+      expect(report).toMatchObject({ outcome: "aborted", readOnlyMs: 0 });
+      expect(report.reason).toContain("control is away");
+      expect(stage.decision()).toMatchObject({ state: "aborted", withdrawn: true });
     }));
 });
 
