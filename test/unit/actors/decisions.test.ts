@@ -176,6 +176,7 @@ describe("what the old side let go", () => {
       expect(of.stands().letGo).toBe(state === "swapped" ? true : undefined);
       expect(of.control.getNow(controlKeys.decision(id))?.revision).toBe(state === "swapped" ? 2 : 1);
       expect(hasLeft(of.stands())).toBe(false);
+      await expect(noteLetGo(of.control, "gone")).rejects.toMatchObject({ code: "conflict" });
     }
   });
 });

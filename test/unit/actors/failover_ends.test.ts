@@ -55,6 +55,17 @@ describe("a wish to abort", () => {
       expect(shards.asked).not.toContain("resume crawlers");
     }));
 
+  it("without a word is no rehearsal", () =>
+    playMove(async (stage) => {
+      stage.shards.takesMs.verify = 1_000;
+      stage.shards.onAsked = (what) => {
+        if (what === "verify") stage.mover.cast.abort("");
+      };
+      const report = await aborts(stage, "");
+      expect(report).toMatchObject({ reason: "", wouldTakeMs: 0 });
+      expect(stage.entries().at(-1)?.facts.rehearsed).toBe(false);
+    }));
+
   it("after the swap changes nothing", () =>
     playMove(async (stage) => {
       stage.shards.onAsked = (what) => {
@@ -195,13 +206,15 @@ describe("control that fails", () => {
   it("is asked until it has ended the decision, with pauses", () =>
     playMove(async (stage) => {
       stage.shards.mismatches = [1];
-      let failures = 3;
+      const triedAtMs: number[] = [];
       stage.control.onWrite = (_, value) => {
-        if ((value as DecisionRecord).state === "aborted" && failures-- > 0) throw new Error("away");
+        if ((value as DecisionRecord).state !== "aborted") return;
+        if (triedAtMs.push(stage.world.nowMs) < 4) throw new Error("away");
       };
       await aborts(stage, "1 keys differ");
-      const pauses = stage.shards.asked.filter((what) => what === `pause ${dataLimits.retryPauseMs}`);
-      expect(pauses).toHaveLength(3);
+      const [first = 0, second = 0, third = 0, fourth = 0] = triedAtMs;
+      for (const pauseMs of [second - first, third - second, fourth - third])
+        expect(pauseMs).toBeGreaterThanOrEqual(dataLimits.retryPauseMs);
     }));
 
   it("and never wrote the announcement has nothing to end", () =>
@@ -224,6 +237,7 @@ describe("control that fails", () => {
       expect(report).toMatchObject({ outcome: "aborted", reason: "Error: away", decision: "" });
       expect(stage.steps()).toEqual([]);
       expect(stage.shards.asked.at(-1)).toBe("refresh A");
+      expect(await stage.mover.call.leftUndone()).toBe(0);
     }));
 
   it("and can't be read either is asked again", () =>
