@@ -292,6 +292,8 @@ describe("held keys of db_dirty_keys", () => {
       expect(await ledger.call.unhold({ decisions: ["d1"], keys: [b] })).toBe(0);
       expect(await ledger.call.unhold({ keys: [a] })).toBe(1);
       expect(await ledger.call.held()).toEqual([b]);
+      expect(await ledger.call.unhold({})).toBe(1);
+      expect(await ledger.call.held()).toEqual([]);
     });
   });
 
