@@ -131,7 +131,8 @@ describe("a coordinator that starts", () => {
     ));
 
   it.each([
-    ["B/0/db_dirty_keys unhold", "refresh"],
+    [`B/0/db_dirty_keys unhold {"decisions":[]}`, "refresh"],
+    [`B/0/db_dirty_keys unhold {"cohorts":[],"decisions":["${decided.id}"]}`, "refresh"],
     ["A/0/db_switch refresh", "B/0/db_switch refresh"],
     ["B/0/db_switch refresh", "resume"],
     ["B/0/db_crawler resume", "nothing"],

@@ -45,7 +45,7 @@ function answers(): Record<string, unknown> {
 
 export class ShardDesk {
   readonly answers = answers();
-  /** E.g. `A/0/db_compare validate`: not answered. */
+  /** E.g. `A/0/db_compare validate`, or with what is asked of `unhold`: not answered. */
   readonly hanging = new Set<string>();
   /** What was asked, with what it was asked of `unhold`. */
   readonly asked: string[] = [];
@@ -61,8 +61,9 @@ let desk = new ShardDesk();
 
 function answer(own: string, what: string, details?: unknown) {
   const text = `${own} ${what}`;
-  desk.asked.push(details === undefined ? text : `${text} ${JSON.stringify(details)}`);
-  return desk.hanging.has(text) ? noReply : desk.answers[what];
+  const whole = details === undefined ? text : `${text} ${JSON.stringify(details)}`;
+  desk.asked.push(whole);
+  return desk.hanging.has(text) || desk.hanging.has(whole) ? noReply : desk.answers[what];
 }
 
 const asked = [...Object.keys(answers()), "refresh", "pause", "resume", "adopt"];
