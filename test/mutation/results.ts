@@ -67,11 +67,17 @@ export class Results {
 /** Why a survivor is harmless; undefined if nobody has looked at it. */
 export type Reasons = (mutation: Mutation) => string | undefined;
 
+export type Harmless = z.infer<typeof harmless>[number];
+
+export function readHarmless(path: string): Harmless[] {
+  return existsSync(path) ? harmless.parse(JSON.parse(readFileSync(path, "utf8"))) : [];
+}
+
+export function isOf({ reason: _, ...entry }: Harmless, mutation: Mutation): boolean {
+  return Object.entries(entry).every(([name, value]) => mutation[name as keyof Mutation] === value);
+}
+
 export function readReasons(path: string): Reasons {
-  const entries = existsSync(path) ? harmless.parse(JSON.parse(readFileSync(path, "utf8"))) : [];
-  return ({ file, within, code, from, to }) =>
-    entries
-      .filter((each) => each.within === undefined || each.within === within)
-      .find((each) => each.file === file && each.code === code && each.from === from && each.to === to)
-      ?.reason;
+  const entries = readHarmless(path);
+  return (mutation) => entries.find((each) => isOf(each, mutation))?.reason;
 }

@@ -1,7 +1,12 @@
 /** What the mechanical mutation makes of a source file. */
 
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
+import { areas } from "../mutation/areas.ts";
 import { compiled, mutationsOf } from "../mutation/mutations.ts";
+import { isOf, readHarmless } from "../mutation/results.ts";
 
 const file = "actors/example.ts";
 const text = `export async function grown(a: number, b: number | undefined, wait: Promise<void>): Promise<number> {
@@ -70,6 +75,16 @@ describe("the mutations of a file", () => {
     await expect(grown(1, undefined, Promise.reject(new Error("late")))).resolves.toBe(1);
     await expect(grown(1, 5, new Promise(() => undefined))).resolves.toBe(5);
   });
+});
+
+it("each reason for a survivor is of a change that there is", () => {
+  const project = fileURLToPath(new URL("../../../", import.meta.url));
+  const all = Object.keys(areas).flatMap((name) =>
+    mutationsOf(name, readFileSync(join(project, name), "utf8")),
+  );
+  const entries = readHarmless(join(project, "test/mutation/harmless.json"));
+  expect(entries.length).toBeGreaterThan(0);
+  expect(entries.filter((entry) => !all.some((mutation) => isOf(entry, mutation)))).toEqual([]);
 });
 
 interface Grown {
