@@ -6,6 +6,20 @@ const hazards = (...names: readonly string[]): string[] =>
   names.map((name) => `test/sim/hazards/${name}.test.js`);
 
 export const areas: Readonly<Record<string, readonly string[]>> = {
+  "actors/data_access.ts": [
+    ...unit("write_way"),
+    ...hazards("found_blocks", "routing"),
+    "test/sim/reads.test.js",
+    "test/sim/two_sites.test.js",
+  ],
+  "actors/db_module.ts": [
+    ...unit("write_way", "one_time_keys"),
+    ...hazards("found_blocks", "found_clocks", "held_keys", "hazard_48", "hazard_55", "found_restarts"),
+    "test/sim/reads.test.js",
+    "test/sim/admission.test.js",
+    "test/sim/two_sites.test.js",
+    "test/sim/taking_over_control.test.js",
+  ],
   "actors/db_switch.ts": [
     ...unit("amend_queue", "write_way"),
     ...hazards(
@@ -63,6 +77,12 @@ export const areas: Readonly<Record<string, readonly string[]>> = {
     ...hazards("hazard_03", "hazard_04", "hazard_08", "hazard_10", "hazard_52", "found_blocks"),
     "test/sim/admission.test.js",
     "test/sim/two_sites.test.js",
+  ],
+  "actors/stores/lmdb.ts": [
+    "test/contract/lmdb.test.js",
+    "test/contract/lmdb_sync.test.js",
+    "test/contract/lmdb_copy.test.js",
+    "test/contract/lmdb_file.test.js",
   ],
   "actors/stores/apply_row.ts": [
     "test/contract/memory.test.js",
