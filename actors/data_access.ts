@@ -83,16 +83,14 @@ export class DataAccess<B extends Backend> {
    * and those of `db_module`'s run.
    */
   run(operation: string, message: unknown, options?: CallOptions): Promise<unknown> {
-    const key = routingKey(message);
-    const request: ModuleRequest = { key, operation, message };
+    const request: ModuleRequest = { operation, message };
     if (this.#reads.has(operation)) return this.#reader.call.run(request, options);
-    return this.writers.call(key, "run", request, options);
+    return this.writers.call(routingKey(message), "run", request, options);
   }
 }
 
-/** What the operation is about; a message without it is refused by the operation's own check. */
+/** What a write is about; a message without it is refused by the operation's own check. */
 function routingKey(message: unknown): string {
-  if (typeof message !== "object" || message === null) return "";
-  if ("key" in message && typeof message.key === "string") return message.key;
-  return "member" in message && typeof message.member === "string" ? message.member : "";
+  const key = (message as { readonly key?: unknown } | null | undefined)?.key;
+  return typeof key === "string" ? key : "";
 }

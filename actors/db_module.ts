@@ -43,7 +43,6 @@ export interface ModuleOptions {
 }
 
 export interface ModuleRequest {
-  readonly key: string;
   readonly operation: string;
   readonly message: unknown;
 }

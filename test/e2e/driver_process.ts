@@ -100,8 +100,7 @@ export async function serveSites(folder: string): Promise<Served> {
       return sites.sites.accounts((message as { readonly keys: readonly RowKey[] }).keys);
     const module = modules.get(backend);
     if (module === undefined) throw new Error(`no backend ${backend}`);
-    const { key } = message as { readonly key?: string };
-    return module.call.run({ key: key ?? "", operation, message });
+    return module.call.run({ operation, message });
   });
   return {
     sites,

@@ -7,13 +7,13 @@ const hazards = (...names: readonly string[]): string[] =>
 
 export const areas: Readonly<Record<string, readonly string[]>> = {
   "actors/data_access.ts": [
-    ...unit("write_way"),
+    ...unit("db_module", "write_way"),
     ...hazards("found_blocks", "routing"),
     "test/sim/reads.test.js",
     "test/sim/two_sites.test.js",
   ],
   "actors/db_module.ts": [
-    ...unit("write_way", "one_time_keys"),
+    ...unit("db_module", "write_way"),
     ...hazards("found_blocks", "found_clocks", "held_keys", "hazard_48", "hazard_55", "found_restarts"),
     "test/sim/reads.test.js",
     "test/sim/admission.test.js",

@@ -157,7 +157,7 @@ it("reads that wait are tried one at a time, make room when given up or late, an
     await system.spawn(db_module, args, { name: "reads" });
     const { call } = system.ref(db_module, "reads");
     const get = (options: CallOptions = {}) =>
-      ending(call.run({ key: "+491", operation: "get", message: { key: "+491" } }, options));
+      ending(call.run({ operation: "get", message: { key: "+491" } }, options));
     const given = new AbortController();
     const reads = [
       ...Array.from({ length: 7 }, () => get()),

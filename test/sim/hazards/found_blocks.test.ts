@@ -53,9 +53,7 @@ async function put(
   timeoutMs: number,
 ): Promise<null> {
   const message = { key, value: new TextEncoder().encode(value) };
-  return (await sites.alive(
-    factory.call(key, "run", { key, operation: "put", message }, { timeoutMs }),
-  )) as null;
+  return (await sites.alive(factory.call(key, "run", { operation: "put", message }, { timeoutMs }))) as null;
 }
 
 it("hazard N16: writers that meet a read-only prefix go on with others, and each key keeps its order", async () => {

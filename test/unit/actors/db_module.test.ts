@@ -1,0 +1,455 @@
+/** db_module by itself: whom it asks, what it asks again and after how long, and what its callers get. */
+
+import { describe, expect, it } from "vitest";
+import { db_module } from "../../../actors/db_module.ts";
+import { dataLimits } from "../../../actors/limits.ts";
+import { consistentHash, NanoError, noReply } from "../../../src/index.ts";
+import type { World } from "../../../src/simulation/index.ts";
+import {
+  type ModuleDesk,
+  type ModuleStage,
+  numberIn,
+  platformRow,
+  playModule,
+  row,
+  where,
+} from "./module_stage.ts";
+
+const key = numberIn(0);
+const other = numberIn(1);
+const value = Uint8Array.of(7);
+const pauseMs = dataLimits.blockedPauseMs;
+const long = { timeoutMs: 1_000_000 };
+
+/** How it ended, in a word: a code, or what was answered. */
+function ending(answer: Promise<unknown>): Promise<unknown> {
+  return answer.catch((error: NanoError) => error.code);
+}
+
+function refusal(code: string, details: Readonly<Record<string, unknown>> = {}): NanoError {
+  return new NanoError(code as never, code, details);
+}
+
+/** Every side refuses so, until it is told otherwise. */
+function refuses(desk: ModuleDesk, error: NanoError): void {
+  desk.answer = () => {
+    throw error;
+  };
+}
+
+function movedTo(site: string, term: number): NanoError {
+  return refusal("moved", { site, term });
+}
+
+async function until<T>(
+  world: World,
+  answer: Promise<T>,
+): Promise<{ readonly ended: T; readonly ms: number }> {
+  const startMs = world.nowMs;
+  const ended = await answer;
+  return { ended, ms: world.nowMs - startMs };
+}
+
+describe("a data access", () => {
+  it("answers from the moment in which it is open", () =>
+    playModule(async ({ platforms, desk, system }) => {
+      expect(system.whereis("device_platform reads")).toBeDefined();
+      expect(await platforms.call.get({ key })).toEqual(value);
+      expect(desk.took()).toEqual(["A/0 get"]);
+      expect(await platforms.call.put({ key: other, value })).toBeNull();
+      expect(desk.took()).toEqual(["A/1 write"]);
+    }));
+
+  it("says what it lacks of an operation that comes from outside", () =>
+    playModule(async ({ platforms, blocks }) => {
+      const unknown = platforms.run("burn", { key });
+      await expect(unknown).rejects.toMatchObject({
+        code: "bad_argument",
+        details: { field: "operation" },
+        message: expect.stringContaining("it has get, put, delete"),
+      });
+      // What an object has by birth is no operation.
+      await expect(platforms.run("toString", { key })).rejects.toMatchObject({ code: "bad_argument" });
+      for (const message of [null, undefined, "text", 5, {}, { key: 5 }])
+        await expect(platforms.run("delete", message)).rejects.toMatchObject({ code: "bad_argument" });
+      await expect(blocks.run("of", {})).rejects.toMatchObject({ details: { field: "member" } });
+    }));
+
+  it("of a backend that the thread does not know can't be opened", () =>
+    playModule(async ({ system }) => {
+      const opened = system.spawn(db_module, { ...where, backend: "paintings" });
+      await expect(opened).rejects.toMatchObject({
+        message: expect.stringContaining("known: device_platform, blocklist, public_keys"),
+      });
+    }));
+
+  it("has writes of two keys under way beside each other, and of one key one after the other", () =>
+    playModule(
+      async ({ world, platforms, desk }) => {
+        desk.answer = async (question) => {
+          await world.sleep(100);
+          return desk.served(question);
+        };
+        const puts = [key, other, key].map((each) => platforms.call.put({ key: each, value }, long));
+        await world.sleep(50);
+        expect(desk.took().sort()).toEqual(["A/0 write", "A/1 write"]);
+        await Promise.all(puts);
+        expect(desk.took()).toEqual(["A/0 write"]);
+      },
+      { writers: 4 },
+    ));
+
+  it("hands an amend to the shard as it is, and answers what it says", () =>
+    playModule(async ({ oneTime, desk }) => {
+      expect(await oneTime.call.take({ key, requestId: "r" })).toEqual({ id: "k1", value: Uint8Array.of(1) });
+      const [asked] = desk.asked;
+      expect(asked?.what).toBe("amend");
+      expect(asked?.request).toMatchObject({
+        backend: "public_keys",
+        cohort: "public_keys/+49",
+        key,
+        operation: "one_time_keys.take",
+      });
+    }));
+
+  it("refuses a write whose row is refused", () =>
+    playModule(async ({ platforms, desk }) => {
+      desk.answer = () => [{ ok: false, code: "held", message: "an operator has to look" }];
+      await expect(platforms.call.put({ key, value })).rejects.toMatchObject({
+        code: "held",
+        message: "an operator has to look",
+      });
+    }));
+});
+
+/** Each writer hears by itself who serves. */
+const oneWriter = { writers: 1 };
+
+type Deed = (stage: ModuleStage, options?: { readonly timeoutMs: number }) => Promise<unknown>;
+
+const get: Deed = ({ platforms }, options = long) => ending(platforms.call.get({ key }, options));
+const put: Deed = ({ platforms }, options = long) => ending(platforms.call.put({ key, value }, options));
+const list: Deed = ({ blocks }, options = long) => ending(blocks.call.list({ key }, options));
+
+describe.each<{ what: string; deed: Deed; answer: unknown }>([
+  { what: "get", deed: get, answer: value },
+  { what: "scan", deed: list, answer: [] },
+  { what: "write", deed: put, answer: null },
+])("a $what", ({ what, deed, answer }) => {
+  it("follows `moved`, and asks the site that serves from then on", () =>
+    playModule(async (stage) => {
+      const { desk } = stage;
+      desk.answer = (question) => {
+        if (question.site === "A") throw movedTo("B", 5);
+        return desk.served(question);
+      };
+      expect(await deed(stage)).toEqual(answer);
+      expect(desk.took().map((each) => each.slice(0, 1))).toEqual(["A", "B"]);
+      expect(await deed(stage)).toEqual(answer);
+      expect(desk.took().map((each) => each.slice(0, 1))).toEqual(["B"]);
+    }, oneWriter));
+
+  it("waits for a swap that the new side has not heard of, with pauses", () =>
+    playModule(async (stage) => {
+      const { desk, world } = stage;
+      const servedFromMs = world.nowMs + 2.5 * pauseMs;
+      desk.answer = (question) => {
+        if (question.site === "A") throw movedTo("B", 5);
+        if (world.nowMs < servedFromMs) throw movedTo("A", 4);
+        return desk.served(question);
+      };
+      const { ended, ms } = await until(world, deed(stage));
+      expect(ended).toEqual(answer);
+      expect(ms).toBeGreaterThanOrEqual(2.5 * pauseMs);
+      expect(desk.asked.length).toBeLessThan(8);
+    }, oneWriter));
+
+  it.each(["blocked", "fenced"])("waits while it is %s, with pauses", (code) =>
+    playModule(async (stage) => {
+      const { desk, world } = stage;
+      refuses(desk, refusal(code));
+      const waiting = until(world, deed(stage));
+      await world.sleep(5 * pauseMs + 10);
+      expect(desk.asked.length).toBeGreaterThan(3);
+      expect(desk.asked.length).toBeLessThan(8);
+      desk.answer = desk.served;
+      const { ended, ms } = await waiting;
+      expect(ended).toEqual(answer);
+      expect(ms).toBeLessThan(8 * pauseMs);
+    }),
+  );
+
+  it("waits for a shard that is away; meanwhile it asks the other site, too", () =>
+    playModule(async (stage) => {
+      const { desk, world, end, start } = stage;
+      for (const site of where.sites) await end(site, 0);
+      if (what === "scan") for (const site of where.sites) await end(site, 1);
+      const waiting = deed(stage);
+      await world.sleep(3 * pauseMs);
+      expect(desk.asked).toEqual([]);
+      await start("B", 0);
+      if (what === "scan") await start("B", 1);
+      expect(await waiting).toEqual(answer);
+      // B is known to serve by now.
+      expect(await deed(stage)).toEqual(answer);
+      expect(desk.took().map((each) => each.slice(0, 1))).toEqual(["B", "B"]);
+    }));
+
+  it.each(["held", "rejected", "conflict", "timeout"])("that is refused as %s is not asked again", (code) =>
+    playModule(async (stage) => {
+      const { desk, world } = stage;
+      refuses(desk, refusal(code));
+      expect(await deed(stage)).toBe(code);
+      await world.sleep(10 * pauseMs);
+      expect(desk.asked).toHaveLength(1);
+    }),
+  );
+
+  it("whose caller is about to give up is refused with why, not timed out", () =>
+    playModule(async (stage) => {
+      const { desk, world } = stage;
+      refuses(desk, refusal("blocked"));
+      const timeoutMs = 10 * pauseMs;
+      const { ended, ms } = await until(world, deed(stage, { timeoutMs }));
+      expect(["blocked", "timeout"]).toContain(ended);
+      expect(ms).toBeGreaterThan(timeoutMs - 2 * pauseMs - dataLimits.retryPauseMs);
+      expect(ms).toBeLessThanOrEqual(timeoutMs);
+    }));
+
+  it("with no time left is asked once, also when it was moved", () =>
+    playModule(async (stage) => {
+      const { desk } = stage;
+      refuses(desk, movedTo("B", 5));
+      expect(await deed(stage, { timeoutMs: dataLimits.retryPauseMs - 1 })).toBe("moved");
+      expect(desk.asked).toHaveLength(1);
+    }));
+});
+
+describe("what ended with nobody knowing how", () => {
+  const crashed = refusal("crashed");
+
+  it("is asked again if it was a read", () =>
+    playModule(async (stage) => {
+      const { desk, world } = stage;
+      refuses(desk, crashed);
+      const waiting = get(stage);
+      await world.sleep(pauseMs / 2);
+      desk.answer = desk.served;
+      expect(await waiting).toEqual(value);
+    }));
+
+  it("is the caller's to know if it was a write; the next one asks the other site", () =>
+    playModule(async (stage) => {
+      const { desk, world } = stage;
+      refuses(desk, crashed);
+      expect(await put(stage)).toBe("crashed");
+      await world.sleep(10 * pauseMs);
+      expect(desk.took()).toEqual(["A/0 write"]);
+      desk.answer = desk.served;
+      expect(await put(stage)).toBeNull();
+    }));
+
+  it("is a call that may have reached a process which has ended since: a write is not sent again", () =>
+    playModule(async (stage) => {
+      const { desk, world } = stage;
+      refuses(desk, refusal("noproc", { sent: true }));
+      expect(await put(stage)).toBe("noproc");
+      await world.sleep(10 * pauseMs);
+      expect(desk.asked).toHaveLength(1);
+    }));
+
+  it("is not what an operation throws by mistake: that ends the worker", () =>
+    playModule(async (stage) => {
+      const { desk } = stage;
+      desk.answer = () => 5;
+      const ended = await put(stage);
+      expect(ended).toBe("crashed");
+      desk.answer = desk.served;
+      expect(await put(stage)).toBeNull();
+    }));
+});
+
+describe("reads that wait", () => {
+  it("for one thing: one of them is tried at a time, and when it is answered all others go", () =>
+    playModule(async (stage) => {
+      const { desk, world, platforms } = stage;
+      refuses(desk, refusal("blocked"));
+      const waiting = Array.from({ length: 10 }, () => get(stage));
+      await world.sleep(pauseMs / 2);
+      expect(desk.took()).toHaveLength(10);
+      await world.sleep(5 * pauseMs);
+      expect(desk.took().length).toBeLessThanOrEqual(5);
+      // Another shard is another thing.
+      desk.answer = (question) => {
+        if (question.shard === 0) throw refusal("blocked");
+        return desk.served(question);
+      };
+      expect(await platforms.call.get({ key: other })).toEqual(value);
+      desk.answer = desk.served;
+      desk.took();
+      const { ms } = await until(world, Promise.all(waiting));
+      expect(ms).toBeLessThan(2 * pauseMs);
+      expect(desk.took()).toHaveLength(10);
+      await world.sleep(10 * pauseMs);
+      expect(desk.took()).toEqual([]);
+    }));
+
+  it("no longer are no longer tried, and make room", () =>
+    playModule(
+      async (stage) => {
+        const { desk, world, platforms } = stage;
+        refuses(desk, refusal("blocked"));
+        const canceled = new AbortController();
+        const given = ending(platforms.call.get({ key }, { ...long, signal: canceled.signal }));
+        const short = get(stage, { timeoutMs: 5 * pauseMs });
+        await world.sleep(pauseMs / 2);
+        expect(await get(stage)).toBe("overloaded");
+        canceled.abort();
+        expect(await given).toBe("canceled");
+        await world.sleep(1);
+        const third = get(stage);
+        await world.sleep(1);
+        expect(await get(stage)).toBe("overloaded");
+        expect(["blocked", "timeout"]).toContain(await short);
+        await world.sleep(2 * pauseMs);
+        const fourth = get(stage);
+        await world.sleep(1);
+        desk.answer = desk.served;
+        expect(await third).toEqual(value);
+        expect(await fourth).toEqual(value);
+        desk.took();
+        await world.sleep(10 * pauseMs);
+        expect(desk.took()).toEqual([]);
+      },
+      { readsMax: 2 },
+    ));
+
+  it.each<[string, (desk: ModuleDesk) => void, Deed]>([
+    ["answered", (desk) => void desk.took(), get],
+    ["refused", (desk) => refuses(desk, refusal("held")), get],
+    ["looked up", (desk) => void desk.took(), ({ blocks }) => ending(blocks.call.of({ member: "m" }))],
+    [
+      "looked up in vain",
+      (desk) => refuses(desk, refusal("unavailable")),
+      ({ blocks }) => ending(blocks.call.of({ member: "m" })),
+    ],
+  ])("are so many at once; one that is %s makes room", (_, prepared, deed) =>
+    playModule(
+      async (stage) => {
+        prepared(stage.desk);
+        for (let n = 0; n < 5; n++) expect(await deed(stage)).not.toBe("overloaded");
+        stage.desk.answer = () => noReply;
+        const pending = deed(stage, long);
+        await stage.world.sleep(1);
+        expect(await deed(stage)).toBe("overloaded");
+        const refused = stage.platforms.call.get({ key });
+        if (deed === get)
+          await expect(refused).rejects.toMatchObject({
+            message: expect.stringContaining("1 reads are under way"),
+            details: { field: "readsMax" },
+          });
+        else expect(await ending(refused)).not.toBe("overloaded");
+        void pending;
+      },
+      { readsMax: 1 },
+    ),
+  );
+});
+
+describe("a lookup", () => {
+  const of: Deed = ({ blocks }) => ending(blocks.call.of({ member: "+4930" }));
+
+  it("asks every shard of both sites, and answers each key once, in order", () =>
+    playModule(async (stage) => {
+      const { desk } = stage;
+      desk.answer = ({ site, shard }) => (site === "A" ? [`k${3 - shard}`] : [`k${2 + shard}`, "k1"]);
+      expect(await of(stage)).toEqual(["k1", "k2", "k3"]);
+      expect(desk.took().sort()).toEqual(["A/0 lookup", "A/1 lookup", "B/0 lookup", "B/1 lookup"]);
+    }));
+
+  it("answers no more than it may", () =>
+    playModule(async (stage) => {
+      const { desk } = stage;
+      const keys = Array.from(
+        { length: dataLimits.rowsPerKeyMax },
+        (_, n) => `k${String(n).padStart(6, "0")}`,
+      );
+      desk.answer = ({ site, shard }) => (site === "A" && shard === 0 ? keys : ["j"]);
+      const found = (await of(stage)) as string[];
+      expect(found).toHaveLength(dataLimits.rowsPerKeyMax);
+      expect(found.slice(0, 2)).toEqual(["j", "k000000"]);
+    }));
+
+  it("leaves out a site that does not answer; with none it says why", () =>
+    playModule(async (stage) => {
+      const { desk } = stage;
+      desk.answer = ({ site, shard }) => {
+        if (site === "A" && shard === 1) throw refusal("unavailable");
+        return [`${site}${shard}`];
+      };
+      expect(await of(stage)).toEqual(["B0", "B1"]);
+      refuses(desk, refusal("unavailable"));
+      expect(await of(stage)).toBe("unavailable");
+    }));
+});
+
+describe("the site that is asked", () => {
+  it("is the other one when the first is silent, until that is heard from", () =>
+    playModule(async (stage) => {
+      const { desk, world } = stage;
+      let silent = "A";
+      desk.answer = (question) => {
+        if (question.site === silent) throw refusal("unavailable");
+        return desk.served(question);
+      };
+      expect(await get(stage)).toBe("unavailable");
+      expect(await get(stage)).toEqual(value);
+      await world.sleep(1);
+      expect(await get(stage)).toEqual(value);
+      expect(desk.took()).toEqual(["A/0 get", "B/0 get", "B/0 get"]);
+      silent = "B";
+      expect(await get(stage)).toBe("unavailable");
+      expect(await get(stage)).toEqual(value);
+      expect(desk.took()).toEqual(["B/0 get", "A/0 get"]);
+    }));
+
+  it("of a cohort is its own: others are asked where they were", () =>
+    playModule(async ({ platforms, desk }) => {
+      desk.answer = (question) => {
+        const { cohort } = question.request as { readonly cohort: string };
+        if (cohort === "device_platform/+49" && question.site === "A") throw movedTo("B", 3);
+        return desk.served(question);
+      };
+      await platforms.call.get({ key });
+      desk.took();
+      await platforms.call.get({ key: "+331" });
+      expect(desk.took()[0]).toMatch(/^A/);
+    }));
+
+  it("of a range is asked for what lies in it", () =>
+    playModule(async ({ blocks, desk }) => {
+      desk.answer = () => [row(`blocklist\u0000${key}\u0000m`)];
+      expect(await blocks.call.list({ key })).toEqual([{ member: "m", value }]);
+      const [asked] = desk.asked;
+      expect(asked?.request).toMatchObject({
+        cohort: "blocklist/+49",
+        range: { from: `blocklist\u0000${key}\u0000`, to: `blocklist\u0000${key}\u0001` },
+        limit: dataLimits.rowsPerKeyMax,
+      });
+    }));
+
+  it("of a row is asked for that row", () =>
+    playModule(
+      async ({ platforms, desk }) => {
+        await platforms.call.get({ key });
+        await platforms.call.put({ key, value, expiresAtMs: 5 });
+        await platforms.call.delete({ key });
+        expect(desk.asked.map(({ request }) => request)).toMatchObject([
+          { cohort: "device_platform/+49", keys: [platformRow(key)] },
+          { cohort: "device_platform/+49", rows: [{ key: platformRow(key), value, expiresAtMs: 5 }] },
+          { cohort: "device_platform/+49", rows: [{ key: platformRow(key), value: null, expiresAtMs: 0 }] },
+        ]);
+      },
+      { routing: consistentHash() },
+    ));
+});
