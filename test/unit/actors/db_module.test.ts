@@ -1,6 +1,8 @@
 /** db_module by itself: whom it asks, what it asks again and after how long, and what its callers get. */
 
 import { describe, expect, it } from "vitest";
+import { profilePicture } from "../../../actors/backends/profile_picture.ts";
+import { DataAccess } from "../../../actors/data_access.ts";
 import { db_module } from "../../../actors/db_module.ts";
 import { dataLimits } from "../../../actors/limits.ts";
 import { consistentHash, NanoError, noReply } from "../../../src/index.ts";
@@ -53,7 +55,10 @@ async function until<T>(
 describe("a data access", () => {
   it("answers from the moment in which it is open", () =>
     playModule(async ({ platforms, desk, system }) => {
-      expect(system.whereis("device_platform reads")).toBeDefined();
+      const opened = await DataAccess.open(system, profilePicture, where);
+      expect(system.whereis("profile_picture reads")).toBeDefined();
+      expect(await opened.call.get({ key })).toEqual(value);
+      desk.took();
       expect(await platforms.call.get({ key })).toEqual(value);
       expect(desk.took()).toEqual(["A/0 get"]);
       expect(await platforms.call.put({ key: other, value })).toBeNull();
@@ -61,25 +66,31 @@ describe("a data access", () => {
     }));
 
   it("says what it lacks of an operation that comes from outside", () =>
-    playModule(async ({ platforms, blocks }) => {
-      const unknown = platforms.run("burn", { key });
-      await expect(unknown).rejects.toMatchObject({
-        code: "bad_argument",
-        details: { field: "operation" },
-        message: expect.stringContaining("it has get, put, delete"),
-      });
-      // What an object has by birth is no operation.
-      await expect(platforms.run("toString", { key })).rejects.toMatchObject({ code: "bad_argument" });
-      for (const message of [null, undefined, "text", 5, {}, { key: 5 }])
-        await expect(platforms.run("delete", message)).rejects.toMatchObject({ code: "bad_argument" });
-      await expect(blocks.run("of", {})).rejects.toMatchObject({ details: { field: "member" } });
-    }));
+    playModule(
+      async ({ platforms, blocks }) => {
+        const unknown = platforms.run("burn", { key });
+        await expect(unknown).rejects.toMatchObject({
+          code: "bad_argument",
+          details: { field: "operation" },
+          message: expect.stringContaining("it has get, put, delete"),
+        });
+        // What an object has by birth is no operation.
+        await expect(platforms.run("toString", { key })).rejects.toMatchObject({ code: "bad_argument" });
+        for (const message of [null, undefined, "text", 5, {}, { key: 5 }])
+          await expect(platforms.run("delete", message)).rejects.toMatchObject({
+            code: "bad_argument",
+            message: expect.stringMatching(/^device_platform/),
+          });
+        await expect(blocks.run("of", {})).rejects.toMatchObject({ details: { field: "member" } });
+      },
+      { routing: consistentHash() },
+    ));
 
   it("of a backend that the thread does not know can't be opened", () =>
     playModule(async ({ system }) => {
       const opened = system.spawn(db_module, { ...where, backend: "paintings" });
       await expect(opened).rejects.toMatchObject({
-        message: expect.stringContaining("known: device_platform, blocklist, public_keys"),
+        message: expect.stringContaining("known: device_platform, blocklist, public_keys, profile_picture"),
       });
     }));
 
@@ -198,7 +209,7 @@ describe.each<{ what: string; deed: Deed; answer: unknown }>([
   it.each(["held", "rejected", "conflict", "timeout"])("that is refused as %s is not asked again", (code) =>
     playModule(async (stage) => {
       const { desk, world } = stage;
-      refuses(desk, refusal(code));
+      refuses(desk, refusal(code, { sent: false }));
       expect(await deed(stage)).toBe(code);
       await world.sleep(10 * pauseMs);
       expect(desk.asked).toHaveLength(1);
@@ -270,9 +281,13 @@ describe("what ended with nobody knowing how", () => {
 });
 
 describe("reads that wait", () => {
+  /** So many that one of them is tried again a good while later. */
+  const many = 40;
+
   it("for one thing: one of them is tried at a time, and when it is answered all others go", () =>
     playModule(async (stage) => {
-      const { desk, world, platforms } = stage;
+      const { desk, world, platforms, system } = stage;
+      const reader = system.whereis("device_platform reads");
       refuses(desk, refusal("blocked"));
       const waiting = Array.from({ length: 10 }, () => get(stage));
       await world.sleep(pauseMs / 2);
@@ -292,6 +307,7 @@ describe("reads that wait", () => {
       expect(desk.took()).toHaveLength(10);
       await world.sleep(10 * pauseMs);
       expect(desk.took()).toEqual([]);
+      expect(system.whereis("device_platform reads")).toEqual(reader);
     }));
 
   it("no longer are no longer tried, and make room", () =>
@@ -322,6 +338,25 @@ describe("reads that wait", () => {
         expect(desk.took()).toEqual([]);
       },
       { readsMax: 2 },
+    ));
+
+  it("longer than their callers make room, and those without an end wait on", () =>
+    playModule(
+      async (stage) => {
+        const { desk, world } = stage;
+        refuses(desk, refusal("blocked"));
+        const without = { timeoutMs: Number.POSITIVE_INFINITY };
+        const endless = Array.from({ length: many }, () => get(stage, without));
+        await world.sleep(1);
+        // Its turn to be tried comes later.
+        expect(await get(stage, { timeoutMs: 2 * dataLimits.retryPauseMs })).toBe("timeout");
+        await world.sleep(2 * pauseMs);
+        const next = get(stage);
+        await world.sleep(1);
+        desk.answer = desk.served;
+        for (const answer of await Promise.all([...endless, next])) expect(answer).toEqual(value);
+      },
+      { readsMax: many + 1 },
     ));
 
   it.each<[string, (desk: ModuleDesk) => void, Deed]>([

@@ -5,6 +5,7 @@
 
 import { blocklist } from "../../../actors/backends/blocklist.ts";
 import { devicePlatform } from "../../../actors/backends/device_platform.ts";
+import { profilePicture } from "../../../actors/backends/profile_picture.ts";
 import { publicKeys } from "../../../actors/backends/public_keys.ts";
 import { DataAccess, type DataAccessOptions } from "../../../actors/data_access.ts";
 import type { ModuleOptions } from "../../../actors/db_module.ts";
@@ -115,7 +116,7 @@ export async function playModule(
 ): Promise<void> {
   await simulateSeed({ seed: 1 }, async (world) => {
     desk = new ModuleDesk();
-    const backends = [devicePlatform, blocklist, publicKeys];
+    const backends = [devicePlatform, blocklist, publicKeys, profilePicture];
     const { system } = await world.node("n", { resources: () => ({ backends }) });
     const pids = new Map<string, Pid>();
     const start = async (site: string, shard: number): Promise<void> => {
