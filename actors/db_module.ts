@@ -70,6 +70,8 @@ interface Read {
 
 interface FailedRead {
   readonly read: Read;
+  /** That was asked. */
+  readonly site: Site;
   readonly error: NanoError;
 }
 
@@ -119,14 +121,10 @@ export const db_module = genServer(import.meta.url, "db_module", {
   },
 
   cast: {
-    /** A site that was in doubt. */
-    heard: ({ sites }, { cohort, site }: { readonly cohort: CohortId; readonly site: Site }) =>
-      sites.answered(cohort, site),
-
-    failed: (state, { read, error }: FailedRead) => {
+    failed: (state, { read, site, error }: FailedRead) => {
       const { self, sites, waiting } = state;
       const { plan, cohort, from } = read;
-      sites.failed(cohort, error);
+      sites.failed(cohort, site, error);
       if (!isLate(self, from.deadlineMs)) {
         if (hasCode(error, "moved") && sites.moved(cohort, error)) {
           askFor(state, read);
@@ -241,10 +239,9 @@ function askFor(state: State, read: Read): void {
     (answer) => {
       state.reads--;
       self.reply(from, answer);
-      if (sites.doubts(cohort)) self.castSelf("heard", { cohort, site });
       if (triedFor !== undefined) self.castSelf("release", triedFor);
     },
-    (error) => self.castSelf("failed", { read: { plan, cohort, from }, error }),
+    (error) => self.castSelf("failed", { read: { plan, cohort, from }, site, error }),
   );
 }
 
@@ -277,12 +274,10 @@ async function written(state: State, plan: WritePlan, deadlineMs: number): Promi
   for (;;) {
     const site = sites.toAsk(cohort);
     try {
-      const answer = await write(state, site, plan, cohort);
-      sites.answered(cohort, site);
-      return answer;
+      return await write(state, site, plan, cohort);
     } catch (error) {
       if (!(error instanceof NanoError)) throw error;
-      sites.failed(cohort, error);
+      sites.failed(cohort, site, error);
       if (isLate(self, deadlineMs)) throw error;
       if (hasCode(error, "moved") && sites.moved(cohort, error)) continue;
       if (!mayWait(error)) throw error;

@@ -25,19 +25,11 @@ export class KnownSites {
     return site === first ? second : first;
   }
 
-  doubts(cohort: CohortId): boolean {
-    return this.#doubted.has(cohort);
-  }
-
-  /** This site answered. */
-  answered(cohort: CohortId, site: Site): void {
-    if (this.#doubted.delete(cohort)) this.#served.set(cohort, { site, term: this.#termOf(cohort) });
-  }
-
-  /** The site that was asked, or the way to it, may be gone. */
-  failed(cohort: CohortId, { code }: NanoError): void {
+  /** The site that was asked, or the way to it, may be gone. Of many that asked it, the first one says so. */
+  failed(cohort: CohortId, asked: Site, { code }: NanoError): void {
     const isSilent = ["crashed", "timeout", "noproc", "unavailable"].includes(code);
-    if (isSilent && !this.#doubted.delete(cohort)) this.#doubted.add(cohort);
+    if (!isSilent || asked !== this.toAsk(cohort)) return;
+    if (!this.#doubted.delete(cohort)) this.#doubted.add(cohort);
   }
 
   /**

@@ -448,6 +448,34 @@ describe("the site that is asked", () => {
       expect(desk.took()).toEqual(["B/0 get", "A/0 get"]);
     }));
 
+  it("is the other one also when many asked the first at once", () =>
+    playModule(async (stage) => {
+      const { desk } = stage;
+      desk.answer = (question) => {
+        if (question.site === "A") throw refusal("unavailable");
+        return desk.served(question);
+      };
+      for (const ended of await Promise.all([get(stage), get(stage)])) expect(ended).toBe("unavailable");
+      desk.took();
+      expect(await get(stage)).toEqual(value);
+      expect(desk.took()).toEqual(["B/0 get"]);
+    }));
+
+  it("is the one that is known to serve, when the other says that it does not", () =>
+    playModule(async (stage) => {
+      const { desk } = stage;
+      desk.answer = () => {
+        throw refusal("unavailable");
+      };
+      await get(stage);
+      desk.answer = (question) => {
+        if (question.site === "B") throw movedTo("A", 0);
+        return desk.served(question);
+      };
+      expect(await get(stage)).toEqual(value);
+      expect(desk.took()).toEqual(["A/0 get", "B/0 get", "A/0 get"]);
+    }));
+
   it("of a cohort is its own: others are asked where they were", () =>
     playModule(async ({ platforms, desk }) => {
       desk.answer = (question) => {
