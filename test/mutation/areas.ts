@@ -83,6 +83,9 @@ export const areas: Readonly<Record<string, readonly string[]>> = {
     "test/contract/lmdb_sync.test.js",
     "test/contract/lmdb_copy.test.js",
     "test/contract/lmdb_file.test.js",
+    "test/contract/lmdb_bounds.test.js",
+    "test/contract/data_format.test.js",
+    ...hazards("found_readers"),
   ],
   "actors/stores/apply_row.ts": [
     "test/contract/memory.test.js",
