@@ -192,19 +192,22 @@ class Opener {
     const asked = this.#running();
     return new Promise((resolve) => {
       const timer = setTimeout(() => asked.kill("SIGKILL"), openMsMax);
-      const answered = (answer: unknown): void => {
+      const end = (answer: ImageAnswer | string | Promise<ImageAnswer | string>): void => {
         clearTimeout(timer);
+        asked.off("message", end);
         asked.off("exit", died);
-        resolve(answer as ImageAnswer);
+        resolve(answer);
       };
-      const died = (code: number | null, signal: string | null): void => {
-        clearTimeout(timer);
-        asked.off("message", answered);
-        resolve(signal === "SIGKILL" ? `no answer in ${openMsMax} ms` : (signal ?? `exit code ${code}`));
-      };
-      asked.once("message", answered);
+      const died = (code: number | null, signal: string | null): void =>
+        end(signal === "SIGKILL" ? `no answer in ${openMsMax} ms` : (signal ?? `exit code ${code}`));
+      asked.once("message", end);
       asked.once("exit", died);
-      asked.send(request);
+      asked.send(request, (error) => {
+        if (error === null) return;
+        // It died of the image before, when it had answered: this one is another process's.
+        if (this.#process === asked) this.#process = undefined;
+        end(this.ask(request));
+      });
     });
   }
 
