@@ -357,7 +357,7 @@ export const db_dirty_keys = genServer(import.meta.url, "db_dirty_keys", {
 
     /**
      * Keys that may be neither read nor written here: the other side's quarantine at the swap. Errors: `conflict` for a
-     * decision that was let go: its move is over, and this was late.
+     * decision whose holds were all released: its move is over, and this was late.
      */
     hold: async (state, { keys, decision }: { keys: readonly RowKey[]; decision: string }): Promise<void> => {
       if (!state.held.hold(keys, decision))

@@ -2,8 +2,8 @@
  * The keys of one shard that moves carried over to this site: the other side could not send their last versions, so
  * they are neither read nor written here until somebody has reconciled them. Pure.
  *
- * Always true: a decision that was let go as a whole holds nothing, also what comes late of it; a new life of this
- * account has forgotten that, and the coordinator's next recovery says it again.
+ * Always true: a decision whose holds were released as a whole holds nothing, also what comes late of it; a new life of
+ * this account has forgotten that, and the coordinator's next recovery says it again.
  */
 
 import type { CohortId, RowKey } from "./records.ts";
@@ -15,7 +15,7 @@ export class Holds {
   /** By key: the decision that carried it over. */
   readonly #holders: Map<RowKey, string>;
   readonly #cohortOf: (key: RowKey) => CohortId;
-  readonly #letGo = new Set<string>();
+  readonly #released = new Set<string>();
 
   constructor(
     recovered: readonly { readonly key: RowKey; readonly decision: string }[],
@@ -42,9 +42,9 @@ export class Holds {
     return this.#holders.has(key);
   }
 
-  /** False if the decision was let go: nothing is held for it. */
+  /** False if all that the decision held was released: its move is over. */
   hold(keys: readonly RowKey[], decision: string): boolean {
-    if (this.#letGo.has(decision)) return false;
+    if (this.#released.has(decision)) return false;
     for (const key of keys) this.#holders.set(key, decision);
     return true;
   }
@@ -53,7 +53,7 @@ export class Holds {
   release(filter: HoldFilter): RowKey[] {
     const { decisions, cohorts, keys } = filter;
     if (cohorts === undefined && keys === undefined)
-      for (const each of decisions ?? []) this.#letGo.add(each);
+      for (const each of decisions ?? []) this.#released.add(each);
     const released = [...this.#holders]
       .filter(
         ([key, holder]) =>

@@ -165,7 +165,7 @@ hazard({
     return judge(sites, unaccounted, wrong);
   },
   twin: {
-    name: "a ledger that does not remember which decisions were let go",
+    name: "a ledger that does not remember of which decisions all was released",
     replaced: { db_dirty_keys: holding_ledger },
   },
 });

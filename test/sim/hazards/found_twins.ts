@@ -98,7 +98,7 @@ export const gullible_ledger: Definition<ShardOptions> = genServer(import.meta.u
   },
 });
 
-/** Forgets at once which decisions were let go. */
+/** Forgets at once of which decisions all was released. */
 export const holding_ledger: Definition<ShardOptions> = genServer(import.meta.url, "holding_ledger", {
   ...(ledger as Callbacks<Definition>),
   call: {

@@ -297,7 +297,7 @@ describe("held keys of db_dirty_keys", () => {
     });
   });
 
-  it("are none for a decision that was let go as a whole; one of it that was kept in part may hold more", async () => {
+  it("are none for a decision that was released as a whole; one that was released in part may hold more", async () => {
     await onShard(1, async (shard) => {
       const { ledger } = shard;
       await serving(shard);
