@@ -1,4 +1,4 @@
-/** What the LMDB store refuses by itself: a place that can't be opened, keys that it can't hold, calls after its end. */
+/** What the LMDB store refuses by itself: places that can't be opened, keys too long for it, calls after its end. */
 
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -87,7 +87,7 @@ it("a fence rises, and what is below it or equal changes nothing; it outlives th
   await store.close();
 });
 
-it("what throws under way is unavailable, for its outcome is unknown, and the next call finds the store as it was", async () => {
+it("what throws under way is unavailable, and the next call finds the store as it was", async () => {
   const store = await opened();
   const key = rowKey("things", "a");
   const row = { key, version: [1, 1, 1] as const, value: undefined as never, expiresAtMs: 0 };

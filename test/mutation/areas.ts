@@ -9,7 +9,7 @@ const hazards = (...names: readonly string[]): string[] =>
 
 export const areas: Readonly<Record<string, readonly string[]>> = {
   "actors/data_access.ts": [
-    ...unit("db_module", "write_way"),
+    ...unit("db_module", "db_module_reads", "write_way"),
     ...hazards("found_blocks", "routing"),
     "test/sim/reads.test.js",
     "test/sim/two_sites.test.js",
@@ -21,7 +21,7 @@ export const areas: Readonly<Record<string, readonly string[]>> = {
     "test/sim/factory_order.test.js",
   ],
   "actors/db_module.ts": [
-    ...unit("db_module", "write_way"),
+    ...unit("db_module", "db_module_reads", "write_way"),
     ...hazards("found_blocks", "found_clocks", "held_keys", "hazard_48", "hazard_55", "found_restarts"),
     "test/sim/reads.test.js",
     "test/sim/admission.test.js",
@@ -114,7 +114,7 @@ export const areas: Readonly<Record<string, readonly string[]>> = {
     "test/sim/two_sites.test.js",
   ],
   "actors/db_replay.ts": [
-    ...unit("db_replay", "breaker", "token_bucket", "db_dirty_keys", "send_pace"),
+    ...unit("db_replay", "db_replay_breaker", "breaker", "token_bucket", "db_dirty_keys", "send_pace"),
     "test/sim/properties.test.js",
     ...hazards("hazard_20", "hazard_27", "hazard_29", "hazard_49", "found_clocks", "found_quarantine"),
     ...hazards("hazard_16", "hazard_28", "hazard_32", "found_restarts", "queuer_death"),

@@ -73,8 +73,10 @@ export function readHarmless(path: string): Harmless[] {
   return existsSync(path) ? harmless.parse(JSON.parse(readFileSync(path, "utf8"))) : [];
 }
 
-export function isOf({ reason: _, ...entry }: Harmless, mutation: Mutation): boolean {
-  return Object.entries(entry).every(([name, value]) => mutation[name as keyof Mutation] === value);
+export function isOf(entry: Harmless, mutation: Mutation): boolean {
+  const { file, within = mutation.within, code, from, to } = entry;
+  const same = mutation.file === file && mutation.within === within && mutation.code === code;
+  return same && mutation.from === from && mutation.to === to;
 }
 
 export function readReasons(path: string): Reasons {

@@ -9,9 +9,10 @@ import { profilePicture } from "../../../actors/backends/profile_picture.ts";
 import { publicKeys } from "../../../actors/backends/public_keys.ts";
 import { DataAccess, type DataAccessOptions } from "../../../actors/data_access.ts";
 import type { ModuleOptions } from "../../../actors/db_module.ts";
+import { dataLimits } from "../../../actors/limits.ts";
 import { rowKey, shardOf } from "../../../actors/records.ts";
 import { shardProcess } from "../../../actors/shard_options.ts";
-import { type From, genServer, type noReply, type Pid, type System } from "../../../src/index.ts";
+import { type From, genServer, NanoError, type noReply, type Pid, type System } from "../../../src/index.ts";
 import { simulateSeed, type World } from "../../../src/simulation/index.ts";
 
 export const where = { shards: 2, prefixes: ["+49", "+33"], sites: ["A", "B"] } as const satisfies Omit<
@@ -76,16 +77,16 @@ function ask(place: Place, what: string, request: unknown): unknown {
 const shardSwitch = genServer(import.meta.url, "shardSwitch", {
   init: (place: Place) => place,
   call: {
-    write: (place, request: unknown, _: From) => ask(place, "write", request) as typeof noReply,
-    amend: (place, request: unknown, _: From) => ask(place, "amend", request) as typeof noReply,
-    get: (place, request: unknown, _: From) => ask(place, "get", request) as typeof noReply,
-    scan: (place, request: unknown, _: From) => ask(place, "scan", request) as typeof noReply,
+    write: (place, request: unknown, __: From) => ask(place, "write", request) as typeof noReply,
+    amend: (place, request: unknown, __: From) => ask(place, "amend", request) as typeof noReply,
+    get: (place, request: unknown, __: From) => ask(place, "get", request) as typeof noReply,
+    scan: (place, request: unknown, __: From) => ask(place, "scan", request) as typeof noReply,
   },
 });
 
 const shardStore = genServer(import.meta.url, "shardStore", {
   init: (place: Place) => place,
-  call: { lookup: (place, request: unknown, _: From) => ask(place, "lookup", request) as typeof noReply },
+  call: { lookup: (place, request: unknown, __: From) => ask(place, "lookup", request) as typeof noReply },
 });
 
 export interface ModuleStage {
@@ -145,3 +146,37 @@ export async function playModule(
     });
   });
 }
+
+export const key = numberIn(0);
+export const value = Uint8Array.of(7);
+export const pauseMs = dataLimits.blockedPauseMs;
+export const long = { timeoutMs: 1_000_000 };
+
+/** How it ended, in a word: a code, or what was answered. */
+export function ending(answer: Promise<unknown>): Promise<unknown> {
+  return answer.catch((error: NanoError) => error.code);
+}
+
+export function refusal(code: string, details: Readonly<Record<string, unknown>> = {}): NanoError {
+  return new NanoError(code as never, code, details);
+}
+
+/** Every side refuses so, until it is told otherwise. */
+export function refuses(desk: ModuleDesk, error: NanoError): void {
+  desk.answer = () => {
+    throw error;
+  };
+}
+
+export async function until<T>(
+  world: World,
+  answer: Promise<T>,
+): Promise<{ readonly ended: T; readonly ms: number }> {
+  const startMs = world.nowMs;
+  const ended = await answer;
+  return { ended, ms: world.nowMs - startMs };
+}
+
+export type Deed = (stage: ModuleStage, options?: { readonly timeoutMs: number }) => Promise<unknown>;
+
+export const get: Deed = ({ platforms }, options = long) => ending(platforms.call.get({ key }, options));

@@ -252,3 +252,18 @@ async function play(
     await scenario({ world, system, desk, name, give }, name, options);
   });
 }
+
+export type ReplayStage = SenderStage<typeof db_replay>;
+
+/** The ledger hands these out. Resolves 20 ms later: what comes of it has happened. */
+export async function given({ world, give }: ReplayStage, ...names: readonly string[]): Promise<void> {
+  give(...names);
+  await world.sleep(20);
+}
+
+/** Virtual ms until it is so. */
+export async function msUntil(world: World, isSo: () => boolean): Promise<number> {
+  const startMs = world.nowMs;
+  while (!isSo()) await world.sleep(1);
+  return world.nowMs - startMs;
+}
