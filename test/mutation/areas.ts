@@ -2,8 +2,6 @@
 
 const unit = (...names: readonly string[]): string[] =>
   names.map((name) => `test/unit/actors/${name}.test.js`);
-const core = (name: string): string => `test/unit/${name}.test.js`;
-const conformance = (name: string): string => `test/conformance/${name}.test.js`;
 const hazards = (...names: readonly string[]): string[] =>
   names.map((name) => `test/sim/hazards/${name}.test.js`);
 
@@ -13,12 +11,6 @@ export const areas: Readonly<Record<string, readonly string[]>> = {
     ...hazards("found_blocks", "routing"),
     "test/sim/reads.test.js",
     "test/sim/two_sites.test.js",
-  ],
-  "src/core/gen_factory.ts": [
-    ...["gen_factory", "factory_errors", "factory_explain", "factory_shedding", "factory_order"].map(core),
-    ...["postponed", "cancel", "deadlines", "hot_upgrade"].map(core),
-    ...["factory", "factory_life", "pool", "issues", "code_change"].map(conformance),
-    "test/sim/factory_order.test.js",
   ],
   "actors/db_module.ts": [
     ...unit("db_module", "db_module_reads", "write_way"),
