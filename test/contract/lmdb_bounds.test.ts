@@ -22,7 +22,7 @@ function opened(path = folder): Promise<Store> {
   return openLmdbStore({ path, indexedBackends: ["relations"], durability: "group", newStoreId: "one" });
 }
 
-/** A key that takes so many bytes, of characters that take `each`. */
+/** A key of this character that takes so many bytes. */
 function keyOf(bytes: number, character: string): string {
   const start = rowKey("things", "");
   const each = Buffer.byteLength(character);
@@ -66,7 +66,7 @@ it("after its end every call is refused, and ending it again is no error", async
     () => store.get([]),
     () => store.apply([]),
     () => store.fence("shard/0", 1),
-    () => store.peek?.(everything, 1),
+    () => store.peek(everything, 1),
     () => store.peekEncoded?.(everything, 1),
     () => store.sync(),
   ];

@@ -2,6 +2,7 @@
 
 import type { ChangedKeys } from "../../../actors/changed_keys.ts";
 import { cohortId } from "../../../actors/records.ts";
+import type { TwoSites } from "../../../app/simulate/two_sites.ts";
 import { decisionBecomes, ending } from "./at_rest.ts";
 import {
   credulous_failover,
@@ -15,6 +16,23 @@ import { corrupt } from "./rogue.ts";
 import { type Instruction, stepped_failover } from "./stepped_coordinator.ts";
 
 const key = "+4917101";
+
+const instruction = "A/db_failover instruction";
+
+/** What became of a move, in a word. */
+async function endOf(move: ReturnType<TwoSites["move"]>): Promise<string> {
+  const end = await ending(move);
+  return "outcome" in end ? end.outcome : String(end);
+}
+
+/** A move is aborted while this instruction of it is on its way, where it stays until it is released. */
+async function abortedAt(sites: TwoSites, what: string): Promise<string> {
+  sites.points.arm(instruction, { matches: (each) => (each as Instruction).what.startsWith(what) });
+  const end = endOf(sites.move("+49"));
+  await sites.reached(instruction, 1, 30_000);
+  await sites.sites.abortMove("the operator waits no longer");
+  return end;
+}
 
 hazard({
   number: "N1",
@@ -102,16 +120,8 @@ hazard({
   play: async (sites, world) => {
     await sites.copied();
     const unaccounted = sites.watchUnaccounted();
-    const handsOver = (instruction: unknown): boolean =>
-      (instruction as Instruction).what.startsWith("B/0/db_dirty_keys adoptPass");
-    const point = "A/db_failover instruction";
-    sites.points.arm(point, { matches: handsOver });
-    const first = ending(sites.move("+49"));
-    await sites.reached(point, 1, 30_000);
-    await sites.sites.abortMove("the operator waits no longer");
-    const aborted = await first;
-    const second = await ending(sites.move("+49"));
-    const ends = [aborted, second].map((end) => ("outcome" in end ? end.outcome : String(end)));
+    const aborted = await abortedAt(sites, "B/0/db_dirty_keys adoptPass");
+    const ends = [aborted, await endOf(sites.move("+49"))];
     await sites.write(key, "since the swap");
     await sites.settled();
     const changed = (): string => {
@@ -119,7 +129,7 @@ hazard({
       return String(state.changed.of(cohortId("device_platform", "+49")));
     };
     const before = changed();
-    sites.points.release(point);
+    sites.points.release(instruction);
     await world.sleep(100);
     const wrong = ends.join() === "aborted,swapped" ? [] : [`the moves ended as ${ends.join()}`];
     if (before !== "1" || changed() !== "1") wrong.push(`changed: ${before} before, ${changed()} after`);
@@ -143,22 +153,14 @@ hazard({
     sites.weather("A").rejected.add(row);
     await sites.write(key, "refused there");
     await world.eventually("it is quarantined", () => sites.ledger("A")?.owner(row) === "perror", 10_000);
-    const holds = (instruction: unknown): boolean =>
-      (instruction as Instruction).what.startsWith("B/0/db_dirty_keys hold");
-    const point = "A/db_failover instruction";
-    sites.points.arm(point, { matches: holds });
-    const first = ending(sites.move("+49"));
-    await sites.reached(point, 1, 30_000);
-    await sites.sites.abortMove("the operator waits no longer");
-    const aborted = await first;
+    const aborted = await abortedAt(sites, "B/0/db_dirty_keys hold");
     sites.weather("A").rejected.clear();
     await sites.write(key, "healed");
     await world.eventually("it is healed", () => sites.shown("B", key) === "healed", 10_000);
     await sites.settled();
-    sites.points.release(point);
+    sites.points.release(instruction);
     await world.sleep(100);
-    const second = await ending(sites.move("+49"));
-    const ends = [aborted, second].map((end) => ("outcome" in end ? end.outcome : String(end)));
+    const ends = [aborted, await endOf(sites.move("+49"))];
     const wrong = ends.join() === "aborted,swapped" ? [] : [`the moves ended as ${ends.join()}`];
     const read = await ending(sites.read(key));
     if (read !== "healed") wrong.push(`where it is served it reads ${read}`);

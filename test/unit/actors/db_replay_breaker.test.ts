@@ -21,6 +21,15 @@ describe("the breaker", () => {
     desk.took("release");
   }
 
+  /** Asks for one row of the crawl; says whether it was granted. */
+  function asksForRow({ played }: ReplayStage): () => boolean {
+    let granted = false;
+    void played.call.crawlShare({ rows: 1 }, { timeoutMs: 100_000 }).then(() => {
+      granted = true;
+    });
+    return () => granted;
+  }
+
   it("opens after so many batches without an answer, and nothing is asked for until a probe may go", () =>
     playReplay(async (stage) => {
       const { world, desk, played } = stage;
@@ -134,23 +143,20 @@ describe("the breaker", () => {
 
   it("half-open, a stretch leaves ready keys the time to go first", () =>
     playReplay(async (stage) => {
-      const { world, desk, played } = stage;
+      const { world, desk } = stage;
       await opened(stage);
       await msUntil(world, () => desk.ready !== undefined);
       await world.sleep(100);
-      let granted = false;
-      void played.call.crawlShare({ rows: 1 }, { timeoutMs: 100_000 }).then(() => {
-        granted = true;
-      });
+      const isGranted = asksForRow(stage);
       await world.sleep(defaultTuning.backoffMinMs - 10);
-      expect(granted).toBe(false);
+      expect(isGranted()).toBe(false);
       await world.sleep(20);
-      expect(granted).toBe(true);
+      expect(isGranted()).toBe(true);
     }, tuning));
 
   it("half-open, a stretch waits for the probe that is under way", () =>
     playReplay(async (stage) => {
-      const { world, desk, played } = stage;
+      const { world, desk } = stage;
       await opened(stage);
       await msUntil(world, () => desk.ready !== undefined);
       desk.isSilent = false;
@@ -158,16 +164,13 @@ describe("the breaker", () => {
         await world.sleep(8);
         return rows.map(() => ({ status: "applied" }));
       };
-      let granted = false;
-      void played.call.crawlShare({ rows: 1 }, { timeoutMs: 100_000 }).then(() => {
-        granted = true;
-      });
+      const isGranted = asksForRow(stage);
       // The ready key is under way when the stretch's time has come.
       await world.sleep(defaultTuning.backoffMinMs - 3);
       stage.give("a");
       await world.sleep(6);
-      expect(granted).toBe(false);
+      expect(isGranted()).toBe(false);
       await world.sleep(20);
-      expect(granted).toBe(true);
+      expect(isGranted()).toBe(true);
     }, tuning));
 });

@@ -5,7 +5,7 @@ import type { DecisionRecord } from "../../../actors/control_store.ts";
 import { dataLimits } from "../../../actors/limits.ts";
 import { predictReadOnly } from "../../../actors/read_only_prediction.ts";
 import type { DirtyRange } from "../../../actors/records.ts";
-import { aborts, idle, noCounts, part, playMove } from "./move_stage.ts";
+import { aborts, idle, type MoveStage, noCounts, part, playMove } from "./move_stage.ts";
 
 const range: DirtyRange = {
   id: "r",
@@ -32,6 +32,14 @@ const given = ["refresh A"];
 
 function conflict(text: string) {
   return { code: "conflict", message: expect.stringContaining(text) };
+}
+
+/** Control can't take this step of the decision log. */
+function losesEntry({ control }: MoveStage, step: string): void {
+  control.onWrite = (key, value) => {
+    if (key.startsWith("audit/") && (value as { step: string }).step === step)
+      throw new Error("control is away");
+  };
 }
 
 describe("a move", () => {
@@ -259,10 +267,7 @@ describe("before the block", () => {
 
   it("what can't be noted ends it, and nothing was read-only", () =>
     playMove(async (stage) => {
-      stage.control.onWrite = (key, value) => {
-        if (key.startsWith("audit/") && (value as { step: string }).step === "compared")
-          throw new Error("control is away");
-      };
+      losesEntry(stage, "compared");
       const report = await stage.run();
       expect(report).toMatchObject({ outcome: "aborted", readOnlyMs: 0 });
       expect(report.reason).toContain("control is away");
@@ -419,10 +424,7 @@ describe("under the block", () => {
 
   it("a decision log that can't be written aborts it before the swap", () =>
     playMove(async (stage) => {
-      stage.control.onWrite = (key, value) => {
-        if (key.startsWith("audit/") && (value as { step: string }).step === "drained_and_verified")
-          throw new Error("control is away");
-      };
+      losesEntry(stage, "drained_and_verified");
       const report = await stage.run();
       expect(report).toMatchObject({
         outcome: "aborted",

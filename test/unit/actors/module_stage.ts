@@ -102,8 +102,8 @@ export interface ModuleStage {
 }
 
 /** A number of +49 in this shard. */
-export function numberIn(shard: number, from = 100): string {
-  for (let n = from; ; n++)
+export function numberIn(shard: number): string {
+  for (let n = 100; ; n++)
     if (shardOf(devicePlatform.name, `+49${n}`, where.shards) === shard) return `+49${n}`;
 }
 
