@@ -243,20 +243,19 @@ export class Backlog<Job extends Waiting> {
     }
   }
 
-  /** Takes out all jobs for which `isDead` holds; linear. The order of the others stays. */
-  sweep(isDead: (job: Job) => boolean): Job[] {
-    const dead: Job[] = [];
+  /** Takes out all jobs that there is a reason against, and tells it; linear. The order of the others stays. */
+  sweep<Reason>(against: (job: Job) => Reason | undefined): { readonly job: Job; readonly reason: Reason }[] {
+    const dead: { readonly job: Job; readonly reason: Reason }[] = [];
+    const stays = (job: Job): boolean => {
+      const reason = against(job);
+      if (reason !== undefined) dead.push({ job, reason });
+      return reason === undefined;
+    };
     for (const lane of this.#lanes.values()) {
-      if (lane.first !== undefined && isDead(lane.first)) {
-        dead.push(lane.first);
-        lane.first = undefined;
-      }
-      for (const job of lane.waiting.clear()) {
-        if (isDead(job)) dead.push(job);
-        else lane.waiting.push(job);
-      }
+      if (lane.first !== undefined && !stays(lane.first)) lane.first = undefined;
+      for (const job of lane.waiting.clear()) if (stays(job)) lane.waiting.push(job);
     }
-    for (const job of dead) this.#forget(job);
+    for (const { job } of dead) this.#forget(job);
     return dead;
   }
 

@@ -106,9 +106,10 @@ function run({ self, limits }: State, job: Job, worker: Worker, pid: Pid): void 
   );
 }
 
+/** If it is drained, and nothing is left to do. */
 export function answerDrained(state: State): void {
-  if (state.backlog.length > 0 || running(state) > 0) return;
-  for (const from of state.draining?.splice(0) ?? []) state.self.reply(from, undefined);
+  if (state.draining === undefined || state.backlog.length > 0 || running(state) > 0) return;
+  for (const from of state.draining.splice(0)) state.self.reply(from, undefined);
 }
 
 /** Why nobody waits for this job any more; undefined if somebody does. */

@@ -192,29 +192,22 @@ export const factory_dispatcher = genServer(import.meta.url, "factory_dispatcher
       state.order?.left(job);
       state.service.ended(job, state.self.clock);
       if (state.canceled.size > 0) state.canceled.delete(nameOf(job.from));
-      const { lane } = worker;
-      worker.lane = undefined;
-      worker.job = undefined;
-      if (lane !== undefined) {
-        state.backlog.finished(lane, state.timed ? state.self.clock.monotonicMs() : undefined);
-        for (const other of state.postponed.done(lane)) state.backlog.goOn(other);
-      }
+      const lane = handedBack(worker, job);
+      state.backlog.finished(lane, state.timed ? state.self.clock.monotonicMs() : undefined);
+      for (const other of state.postponed.done(lane)) state.backlog.goOn(other);
       if (state.leaving.includes(worker)) release(state, worker);
       free(state, worker);
       // Before all others: a key stays where it was as long as nobody has waited longer.
       if (state.workers[worker.index] === worker && state.idle.has(worker.index)) give(state, worker);
       dispatch(state);
-      if (state.draining !== undefined) answerDrained(state);
+      answerDrained(state);
     },
 
     /**
      * Nothing was done. The worker had ended before, and its end brings a new one; or it came too late, or postpones.
      */
     untaken: (state, { job, worker, pid, postponed, lives }: Untaken) => {
-      const { lane } = worker;
-      assert(lane !== undefined && worker.job === job, "a job that was not taken had been given");
-      worker.lane = undefined;
-      worker.job = undefined;
+      const lane = handedBack(worker, job);
       state.service.untaken(job);
       state.backlog.putBack(lane, job, postponed === undefined ? "now" : "later");
       if (state.leaving.includes(worker)) release(state, worker);
@@ -257,10 +250,10 @@ export const factory_dispatcher = genServer(import.meta.url, "factory_dispatcher
     /** Nobody takes a job that waits: those that nobody waits for any more must not stay. */
     sweep: (state) => {
       state.sweeping = false;
-      for (const job of state.backlog.sweep((each) => deadReason(state, each) !== undefined))
-        discard(state, job, deadReason(state, job) ?? "expired");
+      for (const { job, reason } of state.backlog.sweep((each) => deadReason(state, each)))
+        discard(state, job, reason);
       sweepLater(state);
-      if (state.draining !== undefined) answerDrained(state);
+      answerDrained(state);
     },
 
     /** Unless the job ended while this was on its way. */
@@ -321,6 +314,15 @@ export const factory_dispatcher = genServer(import.meta.url, "factory_dispatcher
     await discardsHeard(state);
   },
 });
+
+/** The worker has its job in hand no more. Returns the job's lane. */
+function handedBack(worker: Worker, job: Job): string {
+  const { lane } = worker;
+  assert(lane !== undefined && worker.job === job, "what comes back from a worker is what it was given");
+  worker.lane = undefined;
+  worker.job = undefined;
+  return lane;
+}
 
 function errorOf(reason: ExitReason): ErrorData {
   if (typeof reason === "object" && "crash" in reason) return reason.crash;

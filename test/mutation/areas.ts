@@ -5,7 +5,27 @@ const unit = (...names: readonly string[]): string[] =>
 const hazards = (...names: readonly string[]): string[] =>
   names.map((name) => `test/sim/hazards/${name}.test.js`);
 
+const core = (...names: readonly string[]): string[] => names.map((name) => `test/unit/${name}.test.js`);
+const conformance = (...names: readonly string[]): string[] =>
+  names.map((name) => `test/conformance/${name}.test.js`);
+
+const factories = [
+  ...core("dispatcher", "gen_factory", "factory_errors", "factory_explain", "factory_shedding"),
+  ...core("factory_order", "postponed", "cancel", "deadlines"),
+  ...conformance("factory", "factory_life", "pool", "issues"),
+  "test/sim/factory_order.test.js",
+  "test/sim/industry_order.test.js",
+];
+
 export const areas: Readonly<Record<string, readonly string[]>> = {
+  "src/core/gen_factory.ts": [
+    ...factories,
+    ...core("hot_upgrade", "industry_threads"),
+    ...conformance("code_change"),
+  ],
+  "src/core/factory_jobs.ts": factories,
+  "src/core/factory_workers.ts": [...factories, ...core("hot_upgrade")],
+  "src/core/backlog.ts": [...factories, ...core("backlog")],
   "actors/data_access.ts": [
     ...unit("db_module", "db_module_reads", "write_way"),
     ...hazards("found_blocks", "routing"),
