@@ -37,7 +37,7 @@ function isShed(state: State, taken: Taken<Job>): boolean {
     if (next === undefined) break;
     if (next === job) return true;
     state.backlog.withdraw(next.lane, next);
-    discard(state, next, "shed");
+    discard(state, next, deadReason(state, next) ?? "shed");
   }
   leaveLine(state, job);
   return false;

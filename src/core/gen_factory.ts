@@ -191,7 +191,6 @@ export const factory_dispatcher = genServer(import.meta.url, "factory_dispatcher
       else state.done++;
       state.order?.left(job);
       state.service.ended(job, state.self.clock);
-      if (state.canceled.size > 0) state.canceled.delete(nameOf(job.from));
       const lane = handedBack(worker, job);
       state.backlog.finished(lane, state.timed ? state.self.clock.monotonicMs() : undefined);
       for (const other of state.postponed.done(lane)) state.backlog.goOn(other);

@@ -10,11 +10,9 @@ const conformance = (...names: readonly string[]): string[] =>
   names.map((name) => `test/conformance/${name}.test.js`);
 
 const factories = [
-  ...core("dispatcher", "gen_factory", "factory_errors", "factory_explain", "factory_shedding"),
+  ...core("dispatcher", "backlog", "gen_factory", "factory_errors", "factory_explain", "factory_shedding"),
   ...core("factory_order", "postponed", "cancel", "deadlines"),
-  ...conformance("factory", "factory_life", "pool", "issues"),
-  "test/sim/factory_order.test.js",
-  "test/sim/industry_order.test.js",
+  ...conformance("factory", "factory_life", "pool"),
 ];
 
 export const areas: Readonly<Record<string, readonly string[]>> = {
@@ -22,10 +20,12 @@ export const areas: Readonly<Record<string, readonly string[]>> = {
     ...factories,
     ...core("hot_upgrade", "industry_threads"),
     ...conformance("code_change"),
+    "test/sim/factory_order.test.js",
+    "test/sim/industry_order.test.js",
   ],
   "src/core/factory_jobs.ts": factories,
   "src/core/factory_workers.ts": [...factories, ...core("hot_upgrade")],
-  "src/core/backlog.ts": [...factories, ...core("backlog")],
+  "src/core/backlog.ts": factories,
   "actors/data_access.ts": [
     ...unit("db_module", "db_module_reads", "write_way"),
     ...hazards("found_blocks", "routing"),

@@ -252,6 +252,35 @@ describe("a job that is given up", () => {
     }));
 });
 
+describe("a job that takes too long", () => {
+  it("has no worker to be killed any more between its worker's end and its own", async () => {
+    let between = 0;
+    for (let seed = 1; seed <= 20; seed++) {
+      await simulateSeed({ seed, order: "random" }, async (world) => {
+        const node = await world.node("n", { threads: 1 });
+        await world.sleep(5);
+        const options = { args: undefined, workers: 1, routing: queue(), thread: 1 } as const;
+        const factory = await node.system.startFactory("pool", pool_worker, options);
+        let told = false;
+        world.afterEachEvent(() => {
+          const { self, workers } = node.stateOf("pool") as State;
+          const [worker] = workers;
+          if (told || worker?.job === undefined || worker.pid !== undefined) return;
+          told = true;
+          self.castSelf("overrun", { worker, job: worker.job });
+        });
+        const crashing = factory.at("k").call.crash(job("k", 0));
+        await expect(crashing).rejects.toMatchObject({ code: "crashed" });
+        expect(await factory.at("k").call.work(job("k", 1))).toBe(1);
+        await world.sleep(10);
+        expect(await factory.statistics()).toMatchObject({ done: 1, crashed: 1, running: 0 });
+        if (told) between++;
+      });
+    }
+    expect(between).toBeGreaterThan(0);
+  });
+});
+
 describe("an upgrade that fails while a worker is watched", () => {
   async function causeOf(ends: (factory: Factory<typeof tally1>, node: SimulatedNode) => Promise<unknown>) {
     let cause: unknown;
@@ -307,21 +336,38 @@ describe("what it tells", () => {
 });
 
 describe("what it forgets", () => {
-  it("who gave up a job, once that has ended", () =>
-    play({ routing: consistentHash() }, async ({ dispatcher, world, state }) => {
-      const caller = new AbortController();
-      const given = (n: number) =>
-        dispatcher.call
-          .job(
-            { key: "k", kind: "call", method: "work", message: job("k", n, 50) },
-            { signal: caller.signal },
-          )
-          .catch(({ code }) => code);
-      const jobs = [given(0), given(1)];
-      await world.sleep(10);
-      caller.abort();
-      expect(await Promise.all(jobs)).toEqual(["canceled", "canceled"]);
-      await world.sleep(200);
-      expect(state().canceled.size).toBe(0);
-    }));
+  it.each([
+    ["nothing is shed", {}, ["canceled", "crashed", "done"]],
+    [
+      "much is shed",
+      { delayTargetMs: 5, delayIntervalMs: 20 },
+      ["canceled", "crashed", "discarded shed", "done"],
+    ],
+  ])("who gave up a job, whatever came of that, while %s", async (_, jobs, expected) => {
+    const ends = new Set<unknown>();
+    for (let seed = 1; seed <= 20; seed++) {
+      await simulateSeed({ seed, order: "random" }, async (world) => {
+        const node = await world.node("n", { threads: 1 });
+        await world.sleep(5);
+        const options = { args: undefined, workers: 2, routing: stickyQueue(), thread: 1, jobs } as const;
+        const factory = await node.system.startFactory("pool", pool_worker, options);
+        const sent = Array.from({ length: 60 }, async (_, n) => {
+          const caller = new AbortController();
+          await world.sleep(world.chance("comes") * 300);
+          const { call } = factory.at(`key ${n % 5}`);
+          const method = n % 7 === 0 ? call.crash : call.work;
+          const message = job(`key ${n % 5}`, n, world.chance("ms") * 20);
+          const answer = outcome(method(message, { signal: caller.signal, cancelGraceMs: 5 }));
+          await world.sleep(world.chance("gives up") * 60);
+          caller.abort();
+          return answer;
+        });
+        for (const end of await Promise.all(sent)) ends.add(typeof end === "number" ? "done" : end);
+        await world.sleep(500);
+        expect((node.stateOf("pool") as State).canceled.size).toBe(0);
+        expect(await factory.statistics()).toMatchObject({ waiting: 0, running: 0 });
+      });
+    }
+    expect([...ends].toSorted()).toEqual(expected);
+  });
 });
