@@ -2,6 +2,7 @@
 
 import { describe, expect, it } from "vitest";
 import { Backlog, type Waiting } from "../../src/core/backlog.ts";
+import { partitionOf } from "../../src/core/routing_table.ts";
 import { consistentHash, queue, stickyQueue } from "../../src/index.ts";
 
 interface Job extends Waiting {
@@ -292,5 +293,96 @@ describe("a resize", () => {
     const jobs = push(backlog, "a", "b", "c").map(({ job }) => job);
     backlog.resize(1);
     expect(drained(backlog)).toEqual(numbers(jobs));
+  });
+});
+
+/** How many jobs begin before one of this key that comes now, as one worker takes them. */
+function servedBefore(backlog: Backlog<Job>, key: string, worker = 0): number {
+  const [pushed] = push(backlog, key);
+  return drained(backlog, worker).indexOf(pushed?.job.n ?? Number.NaN);
+}
+
+describe("what stands before a job", () => {
+  const keys = ["a", "a", "b", "c", "c", "c"];
+
+  it.each([
+    ["a", { ahead: 5, own: 2, others: 2, waiting: 2, place: 1 }],
+    ["b", { ahead: 4, own: 1, others: 2, waiting: 1, place: 2 }],
+    ["c", { ahead: 6, own: 3, others: 2, waiting: 3, place: 3 }],
+    ["d", { ahead: 3, own: 0, others: 3, waiting: 0, place: undefined }],
+  ])("sticky_queue, key %s: one of each lane in turn", (key, expected) => {
+    const backlog = new Backlog<Job>(stickyQueue(), 1);
+    push(backlog, ...keys);
+    expect(backlog.ahead(key)).toEqual({ ...expected, postponed: false });
+    expect(servedBefore(backlog, key)).toBe(expected.ahead);
+  });
+
+  it("sticky_queue: a lane whose job runs comes back behind all others", () => {
+    const backlog = new Backlog<Job>(stickyQueue(), 1);
+    push(backlog, ...keys);
+    backlog.take(0);
+    expect(backlog.ahead("b")).toMatchObject({ ahead: 3, own: 1, others: 1, place: 1 });
+    expect(backlog.ahead("a")).toMatchObject({ ahead: 4, own: 1, others: 2, place: 3 });
+    backlog.finished("a");
+    expect(servedBefore(backlog, "a")).toBe(4);
+  });
+
+  it("sticky_queue: a lane that is held back stands before nobody, and says so of itself", () => {
+    const backlog = new Backlog<Job>(stickyQueue(), 1);
+    push(backlog, "a", "a", "b", "b");
+    const taken = backlog.take(0);
+    if (taken === undefined) throw new Error("four wait");
+    backlog.putBack("a", taken.job, "later");
+    expect(backlog.ahead("b")).toMatchObject({ ahead: 2, own: 2, others: 0, place: 1, postponed: false });
+    expect(backlog.ahead("a")).toMatchObject({ own: 2, others: 1, waiting: 2, postponed: true });
+    backlog.goOn("a");
+    expect(backlog.ahead("a")).toMatchObject({ ahead: 4, own: 2, place: 2, postponed: false });
+    expect(servedBefore(backlog, "a")).toBe(4);
+  });
+
+  it("consistent_hash: lanes of the same worker only, whether they are ready or run; keys of a lane are told apart", () => {
+    const backlog = new Backlog<Job>(consistentHash(), 2);
+    const [key = "", ofOther = ""] = keysOf(backlog, 2);
+    const beside = Array.from({ length: 1_000 }, (_, i) => `beside ${i}`).find(
+      (each) => backlog.workerOf(each) === 0 && partitionOf(each) !== partitionOf(key),
+    );
+    if (beside === undefined) throw new Error("one in two keys is of the first worker");
+    push(backlog, ofOther, ofOther, ofOther, beside, beside, key);
+    expect(backlog.ahead(key)).toMatchObject({ ahead: 3, own: 1, others: 1, waiting: 1, place: 2 });
+    backlog.take(0);
+    backlog.take(1);
+    expect(backlog.ahead(key)).toMatchObject({ ahead: 2, own: 1, others: 0, place: 1 });
+  });
+
+  it("queue: every job that is ready; of a key the oldest has its place", () => {
+    const backlog = new Backlog<Job>(queue(), 1);
+    push(backlog, "x", "a", "b", "a");
+    expect(backlog.ahead("a")).toEqual({
+      ahead: 4,
+      own: 0,
+      others: 4,
+      waiting: 2,
+      place: 2,
+      postponed: false,
+    });
+    expect(backlog.ahead("d")).toMatchObject({ ahead: 4, waiting: 0, place: undefined });
+    expect(servedBefore(backlog, "d")).toBe(4);
+  });
+
+  it.each([queue(), stickyQueue()])("$type: nothing of a lane that was swept empty", (routing) => {
+    const backlog = new Backlog<Job>(routing, 1);
+    push(backlog, "a", "b", "c");
+    backlog.sweep((job) => (job.key === "a" ? "late" : undefined));
+    expect(backlog.ahead("c")).toMatchObject({ ahead: 2, waiting: 1, place: 2 });
+    expect(backlog.ahead("d")).toMatchObject({ ahead: 2, others: 2, waiting: 0, place: undefined });
+  });
+
+  it("a job that came back has its place before the others of its key", () => {
+    const backlog = new Backlog<Job>(stickyQueue(), 1);
+    push(backlog, "a", "a");
+    const taken = backlog.take(0);
+    if (taken === undefined) throw new Error("two wait");
+    backlog.putBack("a", taken.job);
+    expect(backlog.ahead("a")).toMatchObject({ ahead: 2, own: 2, waiting: 2, place: 1 });
   });
 });
