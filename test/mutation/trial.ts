@@ -10,7 +10,7 @@ import { join } from "node:path";
 import type { Order, Report } from "./play_seeds.ts";
 
 /** What takes longer hangs: many times what it takes on a machine at rest, so that it may run beside other work. */
-const msMax = { seeds: 60_000, tests: 300_000 };
+const msMax = { seeds: 60_000, tests: 120_000 };
 
 /** A process that has met so many mutations makes room for a fresh one: what they leave behind never adds up. */
 const ordersPerPlayerMax = 50;
