@@ -10,7 +10,15 @@ const conformance = (...names: readonly string[]): string[] =>
   names.map((name) => `test/conformance/${name}.test.js`);
 
 const factories = [
-  ...core("dispatcher", "backlog", "gen_factory", "factory_errors", "factory_explain", "factory_shedding"),
+  ...core(
+    "dispatcher",
+    "dispatcher_workers",
+    "backlog",
+    "gen_factory",
+    "factory_errors",
+    "factory_explain",
+    "factory_shedding",
+  ),
   ...core("factory_order", "postponed", "cancel", "deadlines"),
   ...conformance("factory", "factory_life", "pool"),
 ];

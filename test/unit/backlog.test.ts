@@ -294,6 +294,16 @@ describe("a resize", () => {
     backlog.resize(1);
     expect(drained(backlog)).toEqual(numbers(jobs));
   });
+
+  it.each([queue(), stickyQueue()])("$type: a lane that was taken is anybody's again after it", (routing) => {
+    const backlog = new Backlog<Job>(routing, 3);
+    const [pushed] = push(backlog, "5");
+    if (pushed === undefined) throw new Error("one was made");
+    backlog.take(0);
+    backlog.resize(2);
+    backlog.putBack(pushed.lane, pushed.job);
+    expect([backlog.wanted(one), backlog.wanted(new Set([1]))]).toEqual([0, 1]);
+  });
 });
 
 /** How many jobs begin before one of this key that comes now, as one worker takes them. */
@@ -375,6 +385,19 @@ describe("what stands before a job", () => {
     backlog.sweep((job) => (job.key === "a" ? "late" : undefined));
     expect(backlog.ahead("c")).toMatchObject({ ahead: 2, waiting: 1, place: 2 });
     expect(backlog.ahead("d")).toMatchObject({ ahead: 2, others: 2, waiting: 0, place: undefined });
+  });
+
+  it("a job that came back stands before those of other keys in its lane", () => {
+    const backlog = new Backlog<Job>(consistentHash(), 1);
+    const other = Array.from({ length: 10_000 }, (_, i) => `other ${i}`).find(
+      (each) => partitionOf(each) === partitionOf("key"),
+    );
+    if (other === undefined) throw new Error("one in 1,024 is of the same partition");
+    push(backlog, other, "key");
+    const taken = backlog.take(0);
+    if (taken === undefined) throw new Error("two wait");
+    backlog.putBack(taken.lane, taken.job);
+    expect([backlog.ahead(other).place, backlog.ahead("key").place]).toEqual([1, 2]);
   });
 
   it("a job that came back has its place before the others of its key", () => {
