@@ -145,7 +145,7 @@ export interface State {
   readonly idle: Set<number>;
   /** Workers beyond the wanted number end after the job in hand. */
   leaving: Worker[];
-  /** Jobs whose callers gave up, until they are met. */
+  /** Jobs whose callers gave up while they waited, until they are met. */
   readonly canceled: Set<string>;
   /** Restarts under way, and who has ended before its restart was heard of. */
   starting: number;
