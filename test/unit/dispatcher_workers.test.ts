@@ -1,5 +1,6 @@
 /** A factory's dispatcher by itself, in virtual time: how its workers come, go, end and change. */
 
+import { setTimeout as sleep } from "node:timers/promises";
 import { beforeEach, describe, expect, it, vi } from "vitest";
 import type { Factory } from "../../src/core/factory.ts";
 import type { State } from "../../src/core/factory_state.ts";
@@ -11,6 +12,7 @@ import {
   type Pid,
   queue,
   type System,
+  startSystem,
   stickyQueue,
 } from "../../src/index.ts";
 import { type SimulatedNode, simulateSeed, type World } from "../../src/simulation/index.ts";
@@ -22,6 +24,11 @@ import { type TallyOptions, tally as tally1 } from "../fixtures/tally_v1.ts";
 import { tally as tally2 } from "../fixtures/tally_v2.ts";
 
 beforeEach(resetPool);
+
+/** Whether each worker answers. */
+async function answers(factory: Factory<typeof pool_worker>): Promise<boolean[]> {
+  return (await factory.all.call.work(job("all", 1, 0))).map(({ ok }) => ok);
+}
 
 async function pidsOf(factory: Factory<typeof pool_worker>): Promise<Pid[]> {
   await factory.all.call.work(job("all", 0, 0));
@@ -172,14 +179,27 @@ describe("a worker that ends as it starts", () => {
         await world.sleep(5);
         const options = { args: undefined, workers: 6, routing: consistentHash(), thread: "any" } as const;
         const factory = await node.system.startFactory("pool", pool_worker, options);
-        await Promise.all((await pidsOf(factory)).map((pid) => node.system.exit(pid, "killed")));
+        for (const pid of await pidsOf(factory)) node.system.exit(pid, "killed");
         pool.crashingStarts = 4;
         pool.failingStarts = 3;
         await world.sleep(1_000);
-        expect((await factory.all.call.work(job("all", 1, 0))).map(({ ok }) => ok)).not.toContain(false);
+        expect(await answers(factory)).not.toContain(false);
         expect((node.stateOf("pool") as State).endedEarly.size).toBe(0);
       });
     }
+  });
+
+  // Only the real run queue takes the news of its end before that of its start.
+  it("is known to have ended before it is known to have started, beside another one", async () => {
+    const system = await startSystem();
+    const options = { args: undefined, workers: 2, routing: queue() };
+    const factory = await system.startFactory("pool", pool_worker, options);
+    const pids = await pidsOf(factory);
+    pool.crashingStarts = 2;
+    for (const pid of pids) system.exit(pid, "killed");
+    while (pool.starts < 6) await sleep(5);
+    expect(await answers(factory)).toEqual([true, true]);
+    await system.stop();
   });
 
   it("is started again at once if it had a job before", () =>
