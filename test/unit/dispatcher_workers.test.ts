@@ -194,10 +194,11 @@ describe("a worker that ends as it starts", () => {
     const system = await startSystem();
     const options = { args: undefined, workers: 2, routing: queue() };
     const factory = await system.startFactory("pool", pool_worker, options);
-    const pids = await pidsOf(factory);
+    await Promise.all([factory.at("a").call.work(job("a", 0)), factory.at("b").call.work(job("b", 1))]);
     pool.crashingStarts = 2;
-    for (const pid of pids) system.exit(pid, "killed");
-    while (pool.starts < 6) await sleep(5);
+    for (const { worker, what } of pool.history) if (what === "begins") system.exit(worker, "killed");
+    for (let tries = 0; pool.starts < 6 && tries < 200; tries++) await sleep(5);
+    expect(pool.starts).toBe(6);
     expect(await answers(factory)).toEqual([true, true]);
     await system.stop();
   });
@@ -354,10 +355,13 @@ describe("an upgrade that fails while a worker is watched", () => {
     expect(cause).toMatchObject({ message: expect.stringContaining("told to crash") });
   });
 
-  it("tells the reason for which it was ended", async () => {
-    const cause = await causeOf(async (factory, { system }) =>
-      system.exit(await factory.at("k").call.who(), "killed"),
-    );
-    expect(cause).toEqual({ code: "crashed", message: 'a worker ended: "killed"' });
-  });
+  it.each(["killed", { shutdown: "for a reason" }] as const)(
+    "tells that it was ended: %j",
+    async (reason) => {
+      const cause = await causeOf(async (factory, { system }) =>
+        system.exit(await factory.at("k").call.who(), reason),
+      );
+      expect(cause).toEqual({ code: "crashed", message: `a worker ended: ${JSON.stringify(reason)}` });
+    },
+  );
 });
