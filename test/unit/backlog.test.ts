@@ -350,7 +350,7 @@ describe("what stands before a job", () => {
     expect(servedBefore(backlog, "a")).toBe(4);
   });
 
-  it("consistent_hash: lanes of the same worker only, whether they are ready or run; keys of a lane are told apart", () => {
+  it("consistent_hash: lanes of the same worker only, whether they are ready or run", () => {
     const backlog = new Backlog<Job>(consistentHash(), 2);
     const [key = "", ofOther = ""] = keysOf(backlog, 2);
     const beside = Array.from({ length: 1_000 }, (_, i) => `beside ${i}`).find(

@@ -1,4 +1,7 @@
-/** A factory's dispatcher by itself, in virtual time: what it admits, tells and forgets. Its workers: dispatcher_workers.test. */
+/**
+ * A factory's dispatcher by itself, in virtual time: what it admits, tells and forgets. Its workers:
+ * dispatcher_workers.test.
+ */
 
 import { beforeEach, describe, expect, it, vi } from "vitest";
 import { Backlog } from "../../src/core/backlog.ts";
@@ -185,6 +188,6 @@ describe("what it forgets", () => {
         expect(await factory.statistics()).toMatchObject({ waiting: 0, running: 0 });
       });
     }
-    expect([...ends].toSorted()).toEqual(expected);
+    expect(ends).toEqual(new Set(expected));
   });
 });
