@@ -28,6 +28,9 @@ interface Flags {
 const project = fileURLToPath(new URL("../../../", import.meta.url));
 const folder = join(project, "test/mutation");
 
+// So that what it has started ends with it.
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(1));
+
 await new Command("mutation")
   .option("--only <file>", "this file; may be repeated", (file, files: string[]) => [...files, file], [])
   .option("--sample <n>", "so many of all mutations, spread evenly")

@@ -149,22 +149,39 @@ export class Trial {
     if (tests.length === 0) return undefined;
     const vitest = join(this.#root, "node_modules/vitest/vitest.mjs");
     const flags = ["run", "--bail", "1", "--no-isolate", "--maxWorkers", "1"];
-    const startMs = performance.now();
     const child = spawn(process.execPath, [vitest, ...flags, ...tests], {
       cwd: this.#root,
       env: { ...process.env, ...env },
       stdio: "ignore",
-      timeout: msMax.tests,
-      killSignal: "SIGKILL",
+      detached: true,
     });
-    return new Promise((resolve, reject) => {
-      child.once("error", reject);
-      child.once("close", (code, signal) => {
-        const isLate = performance.now() - startMs >= msMax.tests;
-        if (signal === "SIGKILL" && !isLate) reject(new Error("the tests were killed"));
-        else resolve(isLate ? "tests: hang" : code === 0 ? undefined : "tests");
-      });
-    });
+    let isLate = false;
+    const late = setTimeout(() => {
+      isLate = true;
+      killGroup(child);
+    }, msMax.tests);
+    const ended = (): void => killGroup(child);
+    process.once("exit", ended);
+    try {
+      const [code, signal] = await once(child, "close");
+      if (signal === "SIGKILL" && !isLate) throw new Error("the tests were killed");
+      return isLate ? "tests: hang" : code === 0 ? undefined : "tests";
+    } finally {
+      clearTimeout(late);
+      process.off("exit", ended);
+      killGroup(child);
+    }
+  }
+}
+
+/** With the processes that it started: a worker of vitest that hangs would outlive it. */
+function killGroup({ pid }: ChildProcess): void {
+  if (pid === undefined) return;
+  try {
+    process.kill(-pid, "SIGKILL");
+  } catch (error) {
+    // None is left.
+    if (!(error instanceof Error && "code" in error && error.code === "ESRCH")) throw error;
   }
 }
 
