@@ -28,5 +28,7 @@ function withDispatcher(system: System, dispatcher: Definition): System {
       resize: (workers: number) => call.resize(workers, { timeoutMs: Number.POSITIVE_INFINITY }),
     };
   };
-  return { startFactory } as unknown as System;
+  const supervise = system.supervise.bind(system);
+  const ref = system.ref.bind(system);
+  return { startFactory, supervise, ref } as unknown as System;
 }

@@ -62,8 +62,10 @@ async function main({ only, from, seeds, quick, plans, json }: Flags): Promise<v
 }
 
 /** It was caught, by a plan that is small, and that the product passes. */
-function isProof({ seed, decisionsAfter, productFails }: Caught): boolean {
-  return seed !== undefined && decisionsAfter < decisionsBelow && productFails === "";
+/** A play that broke off shows that the mutant itself is broken, not that an oracle saw what it does. */
+function isProof({ seed, fault, decisionsAfter, productFails }: Caught): boolean {
+  const isSeen = seed !== undefined && !fault.startsWith("it broke off");
+  return isSeen && decisionsAfter < decisionsBelow && productFails === "";
 }
 
 function line(caught: Caught): string {
