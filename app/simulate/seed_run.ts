@@ -54,6 +54,9 @@ export interface Played {
   readonly hash: string;
 }
 
+/** Begins the fault of a play that no oracle ended. */
+export const brokeOff = "it broke off";
+
 /** A play that breaks off is a finding, too. */
 export async function playPlan(plan: SwarmPlan, broken?: Broken): Promise<Played> {
   try {
@@ -63,7 +66,7 @@ export async function playPlan(plan: SwarmPlan, broken?: Broken): Promise<Played
     const why = error instanceof Error ? (error.stack ?? error.message) : String(error);
     const clients = { done: 0, unknown: 0, failed: {} };
     return {
-      findings: { faults: [`it broke off: ${why}`], effects: {}, reached: [], clients },
+      findings: { faults: [`${brokeOff}: ${why}`], effects: {}, reached: [], clients },
       events: 0,
       hash: "",
     };

@@ -5,7 +5,7 @@ import { compareKeys, compareVersions, versionZero } from "../../actors/records.
 import type { ApplyResult } from "../../actors/store_messages.ts";
 import type { Store } from "../../actors/stores/contract.ts";
 import { MemoryFiles, openMemoryStore } from "../../actors/stores/memory.ts";
-import { delegating } from "./delegating.ts";
+import { delegating } from "../fixtures/delegating.ts";
 import { storeChecks } from "./store_checks.ts";
 import { storeContract } from "./store_contract.ts";
 import { answersAsTheModel } from "./store_model.ts";

@@ -6,7 +6,7 @@
  */
 
 import { readFileSync } from "node:fs";
-import { availableParallelism } from "node:os";
+import { availableParallelism, constants } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Command } from "commander";
@@ -29,7 +29,8 @@ const project = fileURLToPath(new URL("../../../", import.meta.url));
 const folder = join(project, "test/mutation");
 
 // So that what it has started ends with it.
-for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(1));
+for (const signal of ["SIGINT", "SIGTERM"] as const)
+  process.once(signal, () => process.exit(128 + constants.signals[signal]));
 
 await new Command("mutation")
   .option("--only <file>", "this file; may be repeated", (file, files: string[]) => [...files, file], [])

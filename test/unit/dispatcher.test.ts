@@ -3,7 +3,7 @@
  * dispatcher_workers.test.
  */
 
-import { beforeEach, describe, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { Backlog } from "../../src/core/backlog.ts";
 import type { State } from "../../src/core/factory_state.ts";
 import { KeyOrder } from "../../src/core/key_order.ts";
@@ -16,6 +16,9 @@ import { job, outcome } from "../conformance/pools.ts";
 import { lateAfter, play, request } from "../fixtures/dispatcher_stage.ts";
 
 beforeEach(resetPool);
+afterEach(() => {
+  vi.restoreAllMocks();
+});
 
 describe("what it admits", () => {
   it("is nothing when it is started while its industry drains, and a drain has nothing to wait for", () =>
@@ -113,23 +116,20 @@ describe("a sweep", () => {
       await world.sleep(10_000);
       // The last one found nothing.
       expect(swept).toHaveBeenCalledTimes(6);
-      swept.mockRestore();
     }));
 });
 
 describe("what it tells", () => {
   it("jobs that began too early, as its check of the order counted them", () =>
     play({ routing: stickyQueue() }, async ({ dispatcher }) => {
-      const counted = vi.spyOn(KeyOrder.prototype, "violations", "get").mockReturnValue(3);
+      vi.spyOn(KeyOrder.prototype, "violations", "get").mockReturnValue(3);
       expect(await dispatcher.call.statistics()).toMatchObject({ orderViolations: 3 });
-      counted.mockRestore();
     }));
 
   it("a job that began too early, without its key", () =>
     play({ routing: stickyQueue() }, async ({ world, work }) => {
-      const begins = vi.spyOn(KeyOrder.prototype, "begins").mockImplementation((begun) => begun);
+      vi.spyOn(KeyOrder.prototype, "begins").mockImplementation((begun) => begun);
       await work("secret", 0);
-      begins.mockRestore();
       const told = world.logged.filter(({ message }) => message.startsWith("a job began before"));
       expect(told).toMatchObject([{ fields: { sequence: 1, earlier: 1 } }]);
       expect(JSON.stringify(told)).not.toContain("secret");

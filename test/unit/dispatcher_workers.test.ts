@@ -1,7 +1,7 @@
 /** A factory's dispatcher by itself, in virtual time: how its workers come, go, end and change. */
 
 import { setTimeout as sleep } from "node:timers/promises";
-import { beforeEach, describe, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { Factory } from "../../src/core/factory.ts";
 import type { State } from "../../src/core/factory_state.ts";
 import { coreLimits } from "../../src/core/limits.ts";
@@ -24,6 +24,9 @@ import { type TallyOptions, tally as tally1 } from "../fixtures/tally_v1.ts";
 import { tally as tally2 } from "../fixtures/tally_v2.ts";
 
 beforeEach(resetPool);
+afterEach(() => {
+  vi.restoreAllMocks();
+});
 
 /** Whether each worker answers. */
 async function answers(factory: Factory<typeof pool_worker>): Promise<boolean[]> {
@@ -33,6 +36,11 @@ async function answers(factory: Factory<typeof pool_worker>): Promise<boolean[]>
 async function pidsOf(factory: Factory<typeof pool_worker>): Promise<Pid[]> {
   await factory.all.call.work(job("all", 0, 0));
   return [...new Set(pool.history.map(({ worker }) => worker))];
+}
+
+/** Ends the worker of this key. */
+async function crash(factory: Factory<typeof tally1>, key: string): Promise<void> {
+  await expect(factory.at(key).call.crash()).rejects.toMatchObject({ code: "crashed" });
 }
 
 describe("workers that are resized away", () => {
@@ -106,7 +114,6 @@ describe("a worker that hands its job back", () => {
       const probed = vi.spyOn(PostponedLanes.prototype, "probe");
       await world.sleep(1_000);
       expect(probed).not.toHaveBeenCalled();
-      probed.mockRestore();
     }).then(() => undefined));
 
   it("is waited for by a drain until its job has expired", () =>
@@ -273,7 +280,7 @@ describe("an upgrade", () => {
 
 describe("a worker that ends during an upgrade", () => {
   /** Of two workers, each with its key, on which an upgrade has begun that watches each for 200 ms. */
-  async function play2(
+  async function onTwo(
     args: TallyOptions,
     scenario: (stage: {
       readonly world: World;
@@ -299,27 +306,21 @@ describe("a worker that ends during an upgrade", () => {
   }
 
   it("before its turn begins again as it was, and has its turn", () =>
-    play2({}, async ({ factory, keys: [first, second], upgraded }) => {
+    onTwo({}, async ({ factory, keys: [first, second], upgraded }) => {
       const versionOf = async (key: string) => (await factory.at(key).call.note({ key, n: 0 })).version;
       expect(await versionOf(first)).toBe("2");
-      await factory
-        .at(second)
-        .call.crash()
-        .catch(() => undefined);
+      await crash(factory, second);
       expect(await versionOf(second)).toBe("1");
       await upgraded;
       expect(await versionOf(second)).toBe("2");
     }));
 
   it("before it goes back begins again as the former version", () =>
-    play2({ fault: "init" }, async ({ world, system, factory, keys: [first, second], upgraded }) => {
+    onTwo({ fault: "init" }, async ({ world, system, factory, keys: [first, second], upgraded }) => {
       await world.sleep(200);
       const last = await factory.at(second).call.who();
       const cut = outcome(factory.at(second).call.slow(10_000).then(Number));
-      await factory
-        .at(first)
-        .call.crash()
-        .catch(() => undefined);
+      await crash(factory, first);
       await world.sleep(20);
       system.exit(last, "killed");
       expect(await cut).toBe("crashed killed");
@@ -345,12 +346,7 @@ describe("an upgrade that fails while a worker is watched", () => {
   }
 
   it("tells the error by which it crashed", async () => {
-    const cause = await causeOf((factory) =>
-      factory
-        .at("k")
-        .call.crash()
-        .catch(() => undefined),
-    );
+    const cause = await causeOf((factory) => crash(factory, "k"));
     expect(cause).toMatchObject({ code: "crashed", message: expect.stringMatching(/^(?!a worker ended)/) });
     expect(cause).toMatchObject({ message: expect.stringContaining("told to crash") });
   });

@@ -18,26 +18,17 @@ import {
   type Ref,
   type Self,
 } from "../../../src/index.ts";
+import { delegating } from "../../fixtures/delegating.ts";
 
 type Callbacks<D> = D extends Definition ? D["callbacks"] : never;
 
 const log: Callbacks<typeof db_dirty_log> = db_dirty_log.callbacks;
 const ledger: Callbacks<typeof db_dirty_keys> = db_dirty_keys.callbacks;
 
-/** `self`, but for these members. */
-function withMembers(self: Self, members: Partial<Self>): Self {
-  return new Proxy(self, {
-    get: (target, name) => {
-      const value: unknown = Reflect.get(name in members ? members : target, name);
-      return typeof value === "function" ? value.bind(target) : value;
-    },
-  });
-}
-
 function withResource(self: Self, name: string, change: (own: never) => unknown): Self {
   const resource = <T>(asked: string): T =>
     asked === name ? (change(self.resource(asked)) as T) : self.resource<T>(asked);
-  return withMembers(self, { resource });
+  return delegating(self, { resource });
 }
 
 /** A disk whose files' appends go another way. */
@@ -160,7 +151,7 @@ function withMirror(options: DirtyLogOptions, self: Self, appendBy: (own: Mirror
     const own = self.ref(db_log_mirror, target);
     return { ...own, call: { ...own.call, append: appendBy(own.call.append) } };
   }) as Self["ref"];
-  return log.init(options, withMembers(self, { ref }));
+  return log.init(options, delegating(self, { ref }));
 }
 
 /** Acknowledges what its mirror has not got: it goes there some time later, if at all. */

@@ -16,6 +16,7 @@ import {
   type Target,
 } from "../../../src/index.ts";
 import type { PausePoints } from "../../../src/simulation/index.ts";
+import { delegating } from "../../fixtures/delegating.ts";
 import type { Callbacks } from "./late_messages.ts";
 
 export interface Job {
@@ -103,15 +104,8 @@ export const overtaking_dispatcher: Definition = genServer(import.meta.url, "ove
 
 /** The dispatcher's own start, with something done about what its workers answer, or what it answers itself. */
 async function withSelf(options: DispatcherOptions, self: Self, change: Partial<Self>) {
-  const changes = new Map<string | symbol, unknown>(Object.entries(change));
-  const changed = new Proxy(self, {
-    get: (target, name) => {
-      const own: unknown = changes.get(name) ?? Reflect.get(target, name);
-      return typeof own === "function" ? own.bind(target) : own;
-    },
-  });
   const state: object = await dispatcher.init(options, self);
-  return { ...state, self: changed };
+  return { ...state, self: delegating(self, change) };
 }
 
 /** Its own way to ask, with something done about what fails. */

@@ -4,6 +4,7 @@ import { DataAccess } from "../../../actors/data_access.ts";
 import type { OpenAccess } from "../../../app/simulate/site_node.ts";
 import { type DispatcherOptions, factory_dispatcher } from "../../../src/core/gen_factory.ts";
 import { type CallOptions, child, type Definition, type System } from "../../../src/index.ts";
+import { delegating } from "../../fixtures/delegating.ts";
 
 /** Data access as it is opened ordinarily, over factories with this dispatcher. */
 export function accessOver(dispatcher: Definition): OpenAccess {
@@ -11,7 +12,7 @@ export function accessOver(dispatcher: Definition): OpenAccess {
     DataAccess.open(withDispatcher(sites.system, dispatcher), backend, where, options);
 }
 
-/** The system as far as a data access asks for it. */
+/** The system, but for its factories' dispatcher. */
 function withDispatcher(system: System, dispatcher: Definition): System {
   const startFactory = async (
     name: string,
@@ -28,7 +29,5 @@ function withDispatcher(system: System, dispatcher: Definition): System {
       resize: (workers: number) => call.resize(workers, { timeoutMs: Number.POSITIVE_INFINITY }),
     };
   };
-  const supervise = system.supervise.bind(system);
-  const ref = system.ref.bind(system);
-  return { startFactory, supervise, ref } as unknown as System;
+  return delegating(system, { startFactory: startFactory as unknown as System["startFactory"] });
 }

@@ -7,6 +7,7 @@
 import { availableParallelism } from "node:os";
 import { Command } from "commander";
 import { Piscina } from "piscina";
+import { brokeOff } from "../../../app/simulate/seed_run.ts";
 import type { CatchTask, Caught } from "./catch.ts";
 import { mutants } from "./mutants.ts";
 
@@ -61,10 +62,12 @@ async function main({ only, from, seeds, quick, plans, json }: Flags): Promise<v
   if (wrong.length > 0) process.exitCode = 1;
 }
 
-/** It was caught, by a plan that is small, and that the product passes. */
-/** A play that broke off shows that the mutant itself is broken, not that an oracle saw what it does. */
+/**
+ * An oracle saw it, in a plan that is small, and that the product passes. A play that broke off shows only that the
+ * mutant itself is broken.
+ */
 function isProof({ seed, fault, decisionsAfter, productFails }: Caught): boolean {
-  const isSeen = seed !== undefined && !fault.startsWith("it broke off");
+  const isSeen = seed !== undefined && !fault.startsWith(brokeOff);
   return isSeen && decisionsAfter < decisionsBelow && productFails === "";
 }
 

@@ -18,8 +18,8 @@ import {
   type System,
 } from "../../../src/index.ts";
 import { simulateSeed, type World } from "../../../src/simulation/index.ts";
-import { delegating } from "../../contract/delegating.ts";
 import { keyOf, row } from "../../contract/store_rows.ts";
+import { delegating } from "../../fixtures/delegating.ts";
 import { loneShard } from "./lone_shard.ts";
 
 interface Request extends Judged {
